@@ -1,0 +1,64 @@
+# Every command a user, a developer or CI runs. `make help` lists them.
+
+# Python 3.11 or later, to make .venv with.
+PYTHON ?= python3
+# A MicroPython source tree (>= 1.23) to use instead of fetching one.
+MPY_DIR ?=
+# A git address to fetch MicroPython from, instead of the Debian archive, and the tag wanted.
+PRIOT_MICROPYTHON_GIT ?=
+PRIOT_MICROPYTHON_TAG ?= v1.25.0
+# An official RPI_PICO UF2 file to use instead of building the firmware.
+PICO_UF2 ?=
+# What `make test` runs, and further options of pytest.
+TESTS ?= tests
+PYTEST_FLAGS ?=
+
+export PYTHON MPY_DIR PRIOT_MICROPYTHON_GIT PRIOT_MICROPYTHON_TAG PICO_UF2
+
+SETUP := host_tools/setup/setup.sh
+BASE := python unix native_x64
+PICO := native_armv6m firmware emulator
+VENV := .venv/bin
+
+help:  ## Print this list.
+	@sed -n 's/^\([a-z_-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
+
+setup:  ## Everything that demo needs: .venv, MicroPython for this machine, the native module.
+	@$(SETUP) $(BASE)
+
+demo: setup  ## Adapt a network to rotated digits under MicroPython; report in build/demo.
+	@$(VENV)/priot demo
+
+test: setup-all  ## Run every test (TESTS=... for a part).
+	@$(VENV)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
+
+setup-all:  ## Everything that the tests need: also the Pico's firmware, emulator and QEMU.
+	@$(SETUP) $(BASE) $(PICO) qemu
+
+native:  ## Build the native module for this machine (x64) and the Pico (armv6m).
+	@$(SETUP) native_x64 native_armv6m
+
+firmware:  ## Build the Pico's firmware, or take it from PICO_UF2=PATH.
+	@$(SETUP) firmware
+
+qemu:  ## Build MicroPython for QEMU with the Pico's instruction set.
+	@$(SETUP) qemu
+
+pico: setup-pico  ## Start an emulated Pico and print the port that mpremote takes.
+	@$(VENV)/python -m host_tools.emulator
+
+bench: setup-pico  ## Time training and inference on the emulated Pico.
+	@$(VENV)/priot bench --target emulator --json build/bench.json
+
+setup-pico:
+	@$(SETUP) $(BASE) $(PICO)
+
+lint:  ## Check style and types.
+	@$(SETUP) python
+	@$(VENV)/ruff check
+	@$(VENV)/mypy
+
+clean:  ## Remove what was built, but not the downloads nor .venv.
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
+
+.PHONY: help setup demo test setup-all native firmware qemu pico bench setup-pico lint clean

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# setup.sh STAGE... : bring each stage, and what it needs, up to date.
+#
+# A stage is a file stages/NAME.sh that sets
+#   NEEDS    stages that come first
+#   INPUTS   text; the stage is redone when it changes, or the stage file, or a stage it needs
+#   OUTPUTS  paths from the repository's root; the stage is redone when one is missing
+# and a function build(). A stamp in build/stamps is written only after build() succeeded, so an
+# interrupted stage is redone. One lock serialises set-ups that are started at the same time.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(cd "$HERE/../.." && pwd)
+cd "$ROOT"
+BUILD=$ROOT/build
+unset MFLAGS MAKELEVEL
+export MAKEFLAGS=--no-print-directory   # in place of a caller's -j and variables
+: "${PYTHON:=python3}" "${JOBS:=$(nproc)}" "${MPY_DIR:=}" "${PICO_UF2:=}"
+: "${PRIOT_MICROPYTHON_GIT:=}" "${PRIOT_MICROPYTHON_TAG:=v1.25.0}" "${PRIOT_SOURCE_SUITE:=}"
+source "$HERE/common.sh"
+
+load_stage() {
+    NEEDS='' INPUTS='' OUTPUTS=''
+    [ -f "$HERE/stages/$1.sh" ] || fail "no stage $1"
+    source "$HERE/stages/$1.sh"
+}
+
+# The key of a stage covers everything that it is made from, the keys of earlier stages included.
+stage_key() {
+    local need
+    load_stage "$1"
+    {
+        cat "$HERE/stages/$1.sh"
+        printf '%s\n' "$INPUTS"
+        for need in $NEEDS; do (stage_key "$need"); done
+    } | sha256sum
+}
+
+is_fresh() {
+    local path
+    load_stage "$1"
+    for path in $OUTPUTS; do
+        [ -e "$path" ] || return 1
+    done
+    [ "$(cat "$BUILD/stamps/$1" 2>/dev/null)" = "$(stage_key "$1")" ]
+}
+
+take_lock() {
+    [ -z "${LOCKED:-}" ] || return 0
+    exec 9>"$BUILD/.lock"
+    if ! flock -n 9; then
+        say "waiting for another set-up"
+        flock 9
+    fi
+    LOCKED=yes
+}
+
+run_stage() {
+    local log=$BUILD/log/$1.log start=$SECONDS status
+    load_stage "$1"
+    rm -f "$BUILD/stamps/$1"
+    say "$1"
+    exec 3>&2
+    # In a subshell of its own, not behind || or if: those would switch set -e off inside it.
+    set +e
+    (set -e; build) >"$log" 2>&1 </dev/null 9>&-
+    status=$?
+    set -e
+    exec 3>&-
+    if [ $status = 90 ]; then
+        exit 1   # fail() has said why
+    elif [ $status != 0 ]; then
+        echo "setup: $1: $(telling_line "$log") (log: ${log#"$ROOT"/})" >&2
+        exit 1
+    fi
+    stage_key "$1" >"$BUILD/stamps/$1.new"
+    mv "$BUILD/stamps/$1.new" "$BUILD/stamps/$1"
+    say "$1: done in $((SECONDS - start)) s"
+}
+
+ensure() {
+    local stage=$1 need needs
+    load_stage "$stage"
+    needs=$NEEDS
+    for need in $needs; do ensure "$need"; done
+    if is_fresh "$stage"; then return; fi
+    take_lock
+    if is_fresh "$stage"; then return; fi   # somebody else made it meanwhile
+    run_stage "$stage"
+}
+
+mkdir -p "$BUILD"/{stamps,log,bin}
+for stage in "$@"; do ensure "$stage"; done

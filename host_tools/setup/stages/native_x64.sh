@@ -1,0 +1,8 @@
+# build/native/x64/priot_native.mpy: the native module for the unix port.
+NEEDS="python sources mpy_cross"
+INPUTS="$(find native -type f | sort | xargs cat | sha256sum)"
+OUTPUTS="build/native/x64/priot_native.mpy"
+
+build() {
+    make -C native ARCH=x64 MPY_DIR="$BUILD/micropython" PYTHON="$ROOT/.venv/bin/python"
+}
