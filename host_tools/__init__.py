@@ -1,0 +1,1 @@
+"""Data, pretraining, quantisation, running and reports on the host: the command `priot`."""
