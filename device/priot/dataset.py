@@ -1,0 +1,92 @@
+"""Labelled images, one at a time: from a dataset file or from any iterator."""
+
+import struct
+from array import array
+from binascii import crc32
+
+from .files import DATASET, fail, read_prefix
+
+_HEADER = 32
+
+
+class Dataset:
+    """A dataset file (`.prd`), read sample by sample, so that it may exceed RAM.
+
+    Opening it checks sizes, the CRC32, that every image byte is 0..127 and every label below the
+    number of classes. ValueError names file, field, found and expected; OSError: no such file.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self._file = open(path, "rb")
+        try:
+            self._check()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _check(self):
+        path, f = self.path, self._file
+        header, expected = read_prefix(f, path, DATASET, _HEADER)
+        if header != _HEADER:
+            fail(path, "header size", header, _HEADER)
+        raw = f.read(_HEADER - 16)
+        n, channels, height, width, classes, reserved = struct.unpack("<IHHHHI", raw)
+        self.shape = (channels, height, width)
+        self.n_classes = classes
+        self._n = n
+        self.record_bytes = channels * height * width + 1
+        if reserved:
+            fail(path, "reserved", reserved, 0)
+        if not 2 <= classes <= 256:
+            fail(path, "classes", classes, "2..256")
+        f.seek(0, 2)
+        size = f.tell()
+        f.seek(_HEADER)
+        if self.record_bytes == 1 or size != _HEADER + n * self.record_bytes:
+            fail(path, "file size", size, "%d records of %d bytes" % (n, self.record_bytes))
+        record = bytearray(self.record_bytes)
+        image = memoryview(record)[:-1]
+        crc = crc32(raw)
+        for i in range(n):
+            f.readinto(record)
+            crc = crc32(record, crc)
+            if max(image) > 127 or record[-1] >= classes:
+                if max(image) > 127:
+                    fail(path, "pixel of sample %d" % i, max(image), "0..127")
+                fail(path, "label of sample %d" % i, record[-1], "below %d" % classes)
+        if crc != expected:
+            fail(path, "crc32", "%08x" % crc, "%08x (corrupt file)" % expected)
+
+    def __len__(self):
+        return self._n
+
+    def read(self, index, record):
+        """Fill `record` (image bytes, then the label) with sample `index`; returns the label."""
+        self._file.seek(_HEADER + index * self.record_bytes)
+        if self._file.readinto(record) != self.record_bytes:
+            raise OSError(5, "%s: sample %d cannot be read" % (self.path, index))
+        return record[self.record_bytes - 1]
+
+    def close(self):
+        self._file.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __repr__(self):
+        return "<Dataset %s: %d images %dx%dx%d, %d classes>" % (
+            (self.path, self._n) + self.shape + (self.n_classes,))
+
+
+def identity_order(n):
+    """0 .. n-1 as array('H'); ValueError above 65,536 samples."""
+    if n > 65536:
+        raise ValueError("dataset: %d samples, at most 65536 can be shuffled" % n)
+    order = array("H", bytes(2 * n))
+    for i in range(n):
+        order[i] = i
+    return order

@@ -1,0 +1,107 @@
+"""What all file formats share: the prefix, the CRC32, and writing that survives a power loss.
+
+The byte tables are in host_tools/formats.py. A file begins with 16 bytes: magic, version u16,
+header size u16, file size u32, CRC32 u32 of all bytes from 16 on; little-endian.
+"""
+
+import os
+import struct
+from binascii import crc32
+
+VERSION = 1
+PREFIX = 16
+MODEL = b"PRIM"
+DATASET = b"PRID"
+ADAPTER = b"PRIA"
+
+_CHUNK = 512
+
+
+def file_size(path):
+    """Size of a file in bytes. OSError if it is not there."""
+    return os.stat(path)[6]
+
+
+def fail(path, field, found, expected):
+    """The one form of every complaint about a file."""
+    raise ValueError("%s: %s is %s, expected %s" % (path, field, found, expected))
+
+
+def read_prefix(f, path, magic, header_size):
+    """Check the prefix of an open file; returns (header size, crc32).
+
+    `header_size` is the least that this kind of file needs. ValueError names file and field.
+    """
+    size = file_size(path)
+    prefix = f.read(PREFIX)
+    if len(prefix) < PREFIX:
+        fail(path, "file size", size, "at least %d" % (PREFIX + 1))
+    found, version, header, total, crc = struct.unpack("<4sHHII", prefix)
+    if found != magic:
+        fail(path, "magic", found, magic)
+    if version != VERSION:
+        fail(path, "version", version, VERSION)
+    if total != size:
+        fail(path, "file size", size, "%d (truncated or appended to)" % total)
+    if header < header_size or header > size:
+        fail(path, "header size", header, "%d..%d" % (header_size, size))
+    return header, crc
+
+
+def check_crc(f, path, expected):
+    """CRC32 of an open file from byte 16 on, read in small pieces. Leaves the position at 16."""
+    buf = bytearray(_CHUNK)
+    f.seek(PREFIX)
+    crc = 0
+    n = f.readinto(buf)
+    view = memoryview(buf)
+    while n:
+        crc = crc32(view[:n], crc)
+        n = f.readinto(buf)
+    if crc != expected:
+        fail(path, "crc32", "%08x" % crc, "%08x (corrupt file)" % expected)
+    f.seek(PREFIX)
+
+
+def write_file(path, magic, header_size, chunks):
+    """Write a file under its final name only when it is complete.
+
+    `chunks` are the buffers from byte 16 on. They go to `path`.tmp first; a rename puts it in
+    place, which littlefs and POSIX do in one step. OSError (28: no space left) leaves the
+    previous file as it was.
+    """
+    crc = 0
+    total = PREFIX
+    for chunk in chunks:
+        crc = crc32(chunk, crc)
+        total += len(chunk)
+    temporary = path + ".tmp"
+    try:
+        with open(temporary, "wb") as f:
+            _write(f, path, struct.pack("<4sHHII", magic, VERSION, header_size, total, crc))
+            for chunk in chunks:
+                _write(f, path, chunk)
+        os.rename(temporary, path)
+    except OSError as e:
+        _remove(temporary)
+        raise OSError(e.errno, "%s: %s; the previous file is untouched" % (path, _reason(e)))
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _write(f, path, chunk):
+    if f.write(chunk) != len(chunk):
+        raise OSError(28, "no space left")
+
+
+def _reason(e):
+    return {28: "no space left", 2: "no such directory", 30: "read-only file system"}.get(
+        e.errno, "cannot be written (error %s)" % e.errno)
+
+
+def _remove(path):
+    try:
+        os.remove(path)
+    except OSError:
+        pass  # it was never made
