@@ -21,7 +21,7 @@ sys.stdout.buffer.write(struct.pack('<%dI' % len(words), *words))" >build/emulat
 # Sets node and npm; PyPI has Node.js as a wheel, for machines without it.
 find_node() {
     local wheel=$BUILD/emulator/node
-    if command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 18)'; then
+    if command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; then
         node=$(command -v node) npm=(npm)
     else
         .venv/bin/python -m pip install --progress-bar off --upgrade --target "$wheel" \
