@@ -1,6 +1,6 @@
 """Groups a model's layers into stages and fills their descriptors, as device/DESIGN.md says."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,12 +41,12 @@ class Stage:
     @property
     def shape_in(self) -> Shape:
         """Channels, height, width of the input."""
-        return tuple(int(self.d[i]) for i in (f.N_IN, f.H_IN, f.W_IN))
+        return int(self.d[f.N_IN]), int(self.d[f.H_IN]), int(self.d[f.W_IN])
 
     @property
     def shape_out(self) -> Shape:
         """Channels, height, width of the output."""
-        return tuple(int(self.d[i]) for i in (f.N_OUT, f.H_OUT, f.W_OUT))
+        return int(self.d[f.N_OUT]), int(self.d[f.H_OUT]), int(self.d[f.W_OUT])
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -68,11 +68,12 @@ def argmax_bits(pool: int) -> int:
     return 2 if pool == 2 else 4 if pool <= 4 else 8
 
 
-def loss_shift(layers: Sequence["Layer"]) -> int:
-    """t of cross_entropy: from the exponent of the logits to the table's sixteenths, -8..8."""
-    t = _INPUT_EXPONENT + _TABLE_EXPONENT
-    for layer in layers:
-        t += layer.forward_shift - layer.weight_exponent
+def loss_shift(exponents: Iterable[int]) -> int:
+    """t of cross_entropy: from the exponent of the logits to the table's sixteenths, -8..8.
+
+    `exponents`: forward shift - weight exponent of every conv2d and linear layer.
+    """
+    t = _INPUT_EXPONENT + _TABLE_EXPONENT + sum(exponents)
     return max(-MAX_LOSS_SHIFT, min(MAX_LOSS_SHIFT, t))
 
 
@@ -124,7 +125,7 @@ def _finish(stages: list[Stage], layers: Sequence["Layer"], shape: Shape, classe
     if d[f.RELU]:
         raise ValueError("last layer: logits must not pass a relu")
     d[f.N_CLASSES] = classes
-    d[f.LOSS_SHIFT] = loss_shift(layers)
+    d[f.LOSS_SHIFT] = loss_shift(a.forward_shift - a.weight_exponent for a in layers)
 
 
 def _new_stage(index: int, layer: "Layer", shape: Shape, stages: list[Stage], where: str) -> Stage:

@@ -16,7 +16,7 @@ Model, magic `PRIM`. The CRC32 is the identity of a backbone.
 
     16      16s   name, UTF-8, padded with zeros
     32      u16   channels, height, width of the input; classes (2..256)
-    40      u16   number of layers
+    40      u16   number of layers, at most 256
     42      u16   reserved
     44      u32   bytes of weights (the payload)
     48      16 bytes for each layer:

@@ -26,6 +26,7 @@ MAGIC = b"PRIM"
 TABLE = struct.Struct("<16s4HHHI")
 RECORD = struct.Struct("<4BHH5b3x")
 NAME_BYTES = 16
+MAX_LAYERS = 256
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Layer:
     """One layer of a model file.
 
     `weights` int8 -127..127: [n_out][n_in][ky][kx] of a conv2d, [n_out][n_in] of a linear layer,
-    None elsewhere. The shifts and bits are those of the byte table.
+    empty elsewhere. The shifts and bits are those of the byte table.
     """
 
     kind: int
@@ -46,7 +47,7 @@ class Layer:
     backward_shift: int = 0
     update_bits_weights: int = 0
     update_bits_scores: int = 0
-    weights: np.ndarray | None = field(default=None, repr=False)
+    weights: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8), repr=False)
 
 
 @dataclass
@@ -80,6 +81,8 @@ class Model:
         for text, value in zip(("channels", "height", "width"), self.shape, strict=True):
             if not 1 <= value <= 0xFFFF:
                 raise FileError(where, mismatch(text, value, "1..65535"))
+        if len(self.layers) > MAX_LAYERS:
+            raise FileError(where, mismatch("layers", len(self.layers), f"at most {MAX_LAYERS}"))
         try:
             stages = self.stages()
         except ValueError as error:
@@ -135,7 +138,7 @@ class Model:
             raise FileError(where, mismatch("bytes of weights", len(payload), n_weight_bytes))
         layers = [_unpack_layer(tables[at : at + RECORD.size], where)
                   for at in range(TABLE.size, expected, RECORD.size)]
-        model = cls(_unpack_name(raw, where), tuple(shape), classes, layers)
+        model = cls(_unpack_name(raw, where), (shape[0], shape[1], shape[2]), classes, layers)
         _unpack_weights(model, payload, where)
         model.check(where)
         return model
@@ -179,10 +182,10 @@ def _unpack_weights(model: Model, payload: bytes, where: object) -> None:
         at += pad4(n)
 
 
-def _check_weights(weights: np.ndarray | None, stage: Stage, where: object) -> None:
+def _check_weights(weights: np.ndarray, stage: Stage, where: object) -> None:
     field_name = f"layer {stage.layer}: weights"
-    if weights is None or weights.dtype != np.int8 or weights.shape != stage.weight_shape:
-        found = "none" if weights is None else f"{weights.dtype} {weights.shape}"
-        raise FileError(where, mismatch(field_name, found, f"int8 {stage.weight_shape}"))
+    if weights.dtype != np.int8 or weights.shape != stage.weight_shape:
+        raise FileError(where, mismatch(
+            field_name, f"{weights.dtype} {weights.shape}", f"int8 {stage.weight_shape}"))
     if int(weights.min()) < -127:
         raise FileError(where, mismatch(field_name, int(weights.min()), "-127..127"))
