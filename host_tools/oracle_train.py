@@ -114,6 +114,8 @@ class Oracle:
         self.model = model
         self.method_name = method
         self.method = chosen = METHODS[method]
+        if keep_percent and chosen.rule != f.PRUNE:
+            raise ValueError(f"keep: {method} prunes nothing")
         self.keep_percent = keep_percent
         self.u = chosen.step if step is None else step
         self.state = array("I", [seed])
