@@ -49,6 +49,17 @@ require() {
     done
 }
 
+# This machine's C compiler and C library; apt's gcc alone comes without the library's headers.
+require_gcc() {
+    require make=make
+    if ! has_c_library; then
+        apt_install gcc libc6-dev
+        has_c_library || fail "gcc finds no stdio.h"
+    fi
+}
+
+has_c_library() { echo '#include <stdio.h>' | gcc -E - >/dev/null 2>&1; }
+
 # The C compiler for the Cortex-M0+, with its C library (and C++'s, which the firmware links).
 require_arm_gcc() {
     local packages=(gcc-arm-none-eabi libnewlib-arm-none-eabi) library=libc.a

@@ -3,8 +3,8 @@ NEEDS="sources"
 OUTPUTS="build/bin/mpy-cross build/micropython/mpy-cross/build/mpy-cross"
 
 build() {
-    require gcc=gcc make=make python3=python3
-    dpkg-query -W libc6-dev >/dev/null 2>&1 || [ -e /usr/include/stdio.h ] || apt_install libc6-dev
+    require_gcc
+    require python3=python3
     export_micropython_version
     make -C build/micropython/mpy-cross -j"$JOBS" CFLAGS_EXTRA=-Wno-error
     ln -sf ../micropython/mpy-cross/build/mpy-cross build/bin/mpy-cross

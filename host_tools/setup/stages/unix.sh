@@ -8,7 +8,7 @@ build() {
         ln -sf "$(realpath "$(command -v micropython)")" build/bin/micropython
         return
     fi
-    require gcc=gcc pkg-config=pkg-config
+    require pkg-config=pkg-config
     export_micropython_version
     # Without TLS, the database and foreign functions: they need libraries and are not used here.
     make -C build/micropython/ports/unix -j"$JOBS" BUILD="$BUILD/unix" VARIANT=standard \
