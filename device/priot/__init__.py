@@ -1,0 +1,26 @@
+"""priot: integer-only transfer learning on a microcontroller (arXiv 2503.16860)."""
+
+from .dataset import Dataset
+from .network import load
+from .trainer import Trainer
+
+__version__ = "0.1.0"
+
+_HELP = """\
+priot adapts a frozen int8 network to new data, in integers.
+
+  net = priot.load("digits.priot")        read a backbone
+  t = priot.Trainer(net, seed=1)          method="priot", "priot-s", "gain", "weights", "niti", "head"
+  t.fit("train.prd", epochs=30)           Ctrl-C stops and keeps what was learned
+  t.evaluate("test.prd")                  accuracy, confusion matrix
+  t.save("kitchen.scores")                t.load("kitchen.scores") goes on from there
+  net.predict(image)                      class of a buffer of pixels 0..127
+  t.learn(image, label)                   one training step
+  net.export_mask("kitchen.adapter")      one bit per edge
+  net.apply("kitchen.adapter")            put an adaptation in force; net.reset() takes it back
+  priot.backend.name                      which kernels run: native, viper or plain"""
+
+
+def help():
+    """Print what there is to type."""
+    print(_HELP)

@@ -540,11 +540,14 @@ def shuffle(operands):
 
 
 def scratch_words(kind, training, d):
-    """int32 words of scratch that a layer of this kind needs."""
+    """int32 words of scratch that a layer of this kind needs.
+
+    training: 0 forward only, 1 everything, 2 everything but the gradient of its input.
+    """
     if not training:
         return 0
     if kind == CONV2D:
-        return max(d[H_IN] * d[W_IN], d[N_ROW])
+        return d[N_ROW] if training == 2 else max(d[H_IN] * d[W_IN], d[N_ROW])
     if kind == LINEAR:
         return d[N_IN]
     return 0

@@ -12,7 +12,7 @@ _RECORD = 16
 _MAX_LAYERS = 256
 _MAX_PRODUCTS = 131072  # of 127 * 127: an int32 sum of so many is exact
 _MAX_POSITIONS = 1048  # of 127 * 127 * 127: dW * w stays below 2^31
-_INPUT_EXPONENT = -7  # a pixel v stands for v * 2^-7
+INPUT_EXPONENT = -7  # a pixel v stands for v * 2^-7
 
 _KINDS = {F.CONV2D: "conv2d", F.LINEAR: "linear", F.MAX_POOL2D: "max_pool2d",
           F.AVG_POOL2D: "avg_pool2d"}
@@ -26,6 +26,7 @@ class Stage:
         self.d = d
         self.index = -1  # among the layers with weights
         self.exponent = 0  # we: a weight w stands for (w - 128) * 2^-we
+        self.shifts = (0, 0)  # fs, bs of the file
         self.bits_weights = 0  # gb: bits of the largest dW, for UPDATE_SHIFT
         self.bits_scores = 0  # gb: bits of the largest dW * w
         self.x = self.y = self.argmax = b""
@@ -79,8 +80,11 @@ class Network:
         self.backend = backend.name
         with open(path, "rb") as f:
             self._read(f, path)
+        self.modified = False  # True once a method trains the weights in place
+        self.trainer = None
         self.scratch = b""
-        self.prepare(0)
+        self._scratch_shift = 0 if self.backend == "plain" else 2
+        self.prepare()
 
     # ---- reading -----------------------------------------------------------------------------
 
@@ -109,6 +113,7 @@ class Network:
         builder = _Builder(path, self.shape)
         for i in range(n_layers):
             builder.add(i, f.read(_RECORD))
+        builder.check()
         self.stages = builder.stages
         self.n_weights = sum([s.n_edges() for s in self.stages])
         last = self.stages[-1]
@@ -145,17 +150,24 @@ class Network:
 
     # ---- preparing kernel calls --------------------------------------------------------------
 
-    def prepare(self, training, own_words=0):
-        """Get scratch (grown for training), let the backend plan, list the calls of a forward."""
-        words = max(own_words, self.n_classes)
+    def prepare(self, first=None, own_words=0):
+        """Get scratch (grown for training), let the backend plan, list the calls of a forward.
+
+        `first` is the first trained stage, None for inference alone.
+        """
+        training = 0
+        words = max(own_words, self.n_classes, len(self.scratch) >> self._scratch_shift)
         for stage in self.stages:
             stage.plan = self.kernels.plan(stage.kind, stage.weff, stage.d)
+            training = 2 if stage is first else 1 if training else 0
             words = max(words, self.kernels.scratch_words(stage.kind, training, stage.d))
-        if len(self.scratch) < words:
+        if len(self.scratch) >> self._scratch_shift < words:
             self.scratch = b""
-            self.scratch = array("i", allocate(4 * words, self.path))
+            self.scratch = allocate(4 * words, self.path)
+            if self.backend == "plain":  # the others take any aligned bytes as int32
+                self.scratch = array("i", self.scratch)
         self.forward_calls = [self.forward_call(stage) for stage in self.stages]
-        exponent = _INPUT_EXPONENT
+        exponent = INPUT_EXPONENT
         for stage in self.stages:
             if stage.index >= 0:
                 exponent += stage.d[F.FORWARD_SHIFT] - stage.exponent
@@ -221,16 +233,44 @@ class Network:
 
     def reset(self):
         """Forget every adaptation: exactly the backbone of the file again."""
-        with open(self.path, "rb") as f:
-            if read_prefix(f, self.path, MODEL, _HEADER)[1] != self.crc:
-                fail(self.path, "crc32", "another", "%08x" % self.crc)
-            check_crc(f, self.path, self.crc)
-            f.seek(-self._weight_bytes, 2)
-            f.readinto(memoryview(self.arena)[:self._weight_bytes])
+        if self.modified:
+            self._reread()
+        self.trainer = None
         for stage in self.weight_stages():
             stage.weff = stage.w
             stage.rows = None
-        self.prepare(0)
+            d = stage.d
+            d[F.RULE] = d[F.SELECTION] = d[F.ROW] = d[F.MEASURE] = 0
+            d[F.ROWS] = d[F.N_OUT]
+            d[F.FORWARD_SHIFT], d[F.BACKWARD_SHIFT] = stage.shifts
+        self.prepare()
+
+    def _reread(self):
+        """Read the weights again, which a method that trains them has changed in place."""
+        with open(self.path, "rb") as f:
+            if read_prefix(f, self.path, MODEL, _HEADER)[1] != self.crc:
+                fail(self.path, "crc32", "that of another model", "%08x" % self.crc)
+            check_crc(f, self.path, self.crc)
+            f.seek(-self._weight_bytes, 2)
+            f.readinto(memoryview(self.arena)[:self._weight_bytes])
+        self.modified = False
+
+    def apply(self, path, layout="kept"):
+        """Put an adaptation in force: a file written by save() or export_mask().
+
+        The backbone stays as it is; the effective weights take a byte an edge, or with
+        layout="small" are computed a few rows at a time. ValueError if the file is corrupt or
+        belongs to another backbone: then nothing has changed.
+        """
+        from .adapter import apply
+
+        apply(self, path, layout)
+
+    def export_mask(self, path):
+        """Write one bit per edge of what a Trainer on this network has pruned."""
+        if self.trainer is None:
+            raise ValueError("mask: nothing was trained on this network")
+        self.trainer.export_mask(path)
 
     def __repr__(self):
         lines = ["<Network %s: %dx%dx%d, %d classes, %d weights, %s backend" % (
@@ -253,7 +293,7 @@ class _Builder:
         self.stages = []
         self.weight_bytes = 0
         self._relu = 1  # the input is 0..127, but its gradient is never wanted
-        self._flat = False
+        self._joinable = False  # relu or max-pool may still join the last stage
         self._n_weighted = 0
 
     def add(self, i, record):
@@ -264,11 +304,12 @@ class _Builder:
             fail(self.path, where, "not zero in its reserved bytes", 0)
         if kind == F.FLATTEN:
             self.shape = (self.shape[0] * self.shape[1] * self.shape[2], 1, 1)
-            self._flat = True
+            self._joinable = False
         elif kind == F.RELU_LAYER:
-            if self.stages:
-                self.stages[-1].d[F.RELU] = 1
-                self._relu = 1
+            if not self._joinable or self.stages[-1].d[F.RELU]:
+                fail(self.path, where, "a misplaced relu", "one after conv2d, linear or pool")
+            self.stages[-1].d[F.RELU] = 1
+            self._relu = 1
         elif kind == F.CONV2D or kind == F.LINEAR:
             if kind == F.LINEAR:
                 if self.shape[1] * self.shape[2] != 1:
@@ -303,6 +344,7 @@ class _Builder:
         self._pooled(where, stage, pool, pool_stride)
         self.stages.append(stage)
         self._relu = 0
+        self._joinable = True
         return stage
 
     def _pooled(self, where, stage, pool, pool_stride):
@@ -320,31 +362,46 @@ class _Builder:
         d = stage.d
         if not (0 <= fs <= 30 and 0 <= bs <= 30):
             fail(self.path, where, "shifted by %d and %d" % (fs, bs), "0..30")
-        if d[F.N_ROW] > _MAX_PRODUCTS or d[F.N_OUT] * d[F.KERNEL] * d[F.KERNEL] > _MAX_PRODUCTS:
+        if d[F.N_ROW] > _MAX_PRODUCTS:
             fail(self.path, where, "summing %d products" % d[F.N_ROW],
                  "at most %d" % _MAX_PRODUCTS)
         d[F.FORWARD_SHIFT] = fs
         d[F.BACKWARD_SHIFT] = bs
+        stage.shifts = (fs, bs)
         stage.index = self._n_weighted
         self._n_weighted += 1
         self.weight_bytes += _aligned(stage.n_edges())
 
     def _pool(self, where, kind, kernel, stride):
+        if kernel < 2:
+            fail(self.path, where, "a pool of %d" % kernel, "2..15")
         last = self.stages[-1] if self.stages else None
-        if (kind == F.MAX_POOL2D and last is not None and last.kind == F.CONV2D
-                and last.d[F.POOL] == 1 and kernel > 1 and not self._flat):
+        if (kind == F.MAX_POOL2D and self._joinable and last.kind == F.CONV2D
+                and last.d[F.POOL] == 1):
             if not (kernel <= 15 and 1 <= stride <= 15):
                 fail(self.path, where, "pool %d, stride %d" % (kernel, stride), "1..15")
             self._pooled(where, last, kernel, stride)
         else:
             self._stage(where, kind, 1, 1, 0, self.shape[0], kernel, stride)
 
-    def check_positions(self):
+    def check(self):
+        """What only the whole sequence shows."""
+        if self._n_weighted == 0:
+            fail(self.path, "layers", "without weights", "at least one conv2d or linear")
+        if self._relu:
+            fail(self.path, "last layer", "a relu", "logits of either sign")
         for i, stage in enumerate(self.stages):
-            positions = stage.d[F.H_OUT] * stage.d[F.W_OUT]
+            d = stage.d
+            positions = d[F.H_OUT] * d[F.W_OUT]
             if stage.index >= 0 and positions > _MAX_POSITIONS:
                 fail(self.path, "stage %d" % i, "%d positions" % positions,
                      "at most %d after pooling" % _MAX_POSITIONS)
+            # overlapping windows may all send their gradient to one position
+            overlap = (d[F.POOL] + d[F.POOL_STRIDE] - 1) // d[F.POOL_STRIDE]
+            terms = d[F.N_OUT] * (d[F.KERNEL] * overlap) ** 2
+            if stage.kind == F.CONV2D and terms > _MAX_PRODUCTS:
+                fail(self.path, "stage %d" % i, "summing %d products" % terms,
+                     "at most %d" % _MAX_PRODUCTS)
 
 
 class Carver:

@@ -1,0 +1,347 @@
+"""What was learned, as a small file that names its backbone: written, read back, applied."""
+
+import struct
+
+from . import fields as F
+from .files import ADAPTER, check_crc, fail, read_prefix, write_file
+from .layer_state import LayerState
+from .methods import find
+from .network import Carver, allocate
+
+_HEADER = 48
+_RECORD = 16
+SCORES = 1
+MASK = 2
+GAINS = 3
+WEIGHTS = 4
+_CONTENT = {F.PRUNE: SCORES, F.GAIN: GAINS, F.WEIGHTS: WEIGHTS}
+_RULE = {SCORES: F.PRUNE, MASK: F.PRUNE, GAINS: F.GAIN, WEIGHTS: F.WEIGHTS}
+_CHUNK = 256  # bytes of a mask, or edges of a sparse layer, handled at a time
+_ROW_BYTES = 512
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+
+def save(trainer, path):
+    """Write the state of a Trainer: see Trainer.save."""
+    content = _CONTENT[trainer.method.rule]
+    payloads = [_payload(layer) for layer in trainer.layers]
+    _write(trainer, path, content, payloads)
+
+
+def export_mask(trainer, path):
+    """Write one bit per edge of the trained layers: 1 where the edge is kept."""
+    if trainer.method.rule != F.PRUNE:
+        raise ValueError("mask: %s prunes nothing; save() writes what it learned"
+                         % trainer.method.name)
+    _write(trainer, path, MASK, [[_mask(layer)] for layer in trainer.layers])
+
+
+def _write(trainer, path, content, payloads):
+    head = bytearray(_HEADER - 16 + _RECORD * len(trainer.layers))
+    struct.pack_into("<IBBHIIHbBB", head, 0, trainer.net.crc, content, trainer.method.number,
+                     len(trainer.layers), trainer.seed & 0xFFFFFFFF, trainer.state[0],
+                     trainer.epoch, trainer.step_size, trainer.rounding,
+                     1 if trainer.method.normal else 0)
+    chunks = [head]
+    at = _HEADER - 16
+    for layer, pieces in zip(trainer.layers, payloads):
+        n_bytes = sum([len(piece) for piece in pieces])
+        padding = -n_bytes & 3
+        selection, tau, n_params = layer.selection, layer.tau, layer.n_params
+        if content == MASK:
+            selection, tau, n_params = F.ALL, 0, layer.n_edges
+        struct.pack_into("<HBBBBHII", head, at, layer.stage.index, selection, tau,
+                         layer.stage.d[F.THRESHOLD], layer.keep, 0, n_params,
+                         n_bytes + padding)
+        at += _RECORD
+        chunks.extend(pieces)
+        chunks.append(bytes(padding))
+    write_file(path, ADAPTER, _HEADER + _RECORD * len(trainer.layers), chunks)
+
+
+def _payload(layer):
+    """[bitmap, padding,] learned bytes of one layer."""
+    pieces = []
+    if layer.selection == F.BITMAP:
+        pieces = [layer.bitmap(), bytes(-len(layer.bitmap()) & 3)]
+    if layer.rule != F.WEIGHTS:
+        pieces.append(layer.scores)
+    elif layer.selection == F.ALL:
+        pieces.append(layer.stage.w)
+    else:
+        packed = bytearray(layer.n_params)
+        n = 0
+        for edge in selected_edges(layer):
+            packed[n] = layer.stage.w[edge]
+            n += 1
+        pieces.append(packed)
+    return pieces
+
+
+def selected_edges(layer):
+    """Numbers of the edges whose bit is set."""
+    bits = layer.bitmap()
+    for i in range(len(bits)):
+        byte = bits[i]
+        edge = i << 3
+        while byte:
+            if byte & 1:
+                yield edge
+            byte >>= 1
+            edge += 1
+
+
+def _mask(layer):
+    """One bit per edge from the effective weights: pruned is 128 where the backbone is not."""
+    n_row, step = layer.stage.d[F.N_ROW], layer.stage.d[F.ROWS]
+    w, weff, d = layer.stage.w, layer.stage.weff, layer.stage.d
+    bits = bytearray((layer.n_edges + 7) >> 3)
+    for row in range(0, d[F.N_OUT], step):
+        if layer.stage.rows is not None:
+            d[F.ROW] = row
+            layer.net.kernels.effective_weights(layer.stage.rows)
+        base = row * n_row
+        for i in range(step * n_row):
+            if weff[i] != 128 or w[base + i] == 128:
+                bits[(base + i) >> 3] |= 1 << ((base + i) & 7)
+    d[F.ROW] = 0
+    return bits
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """An open adapter file, checked whole before anything is taken from it."""
+
+    def __init__(self, path, net):
+        self.path = path
+        self.net = net
+        self.file = f = open(path, "rb")
+        try:
+            self._check(f, path)
+        except BaseException:
+            f.close()
+            raise
+
+    def _check(self, f, path):
+        header_size, crc = read_prefix(f, path, ADAPTER, _HEADER)
+        check_crc(f, path, crc)
+        raw = f.read(_HEADER - 16)
+        (backbone, self.content, number, self.n_layers, self.seed, self.state, self.epoch,
+         self.step_size, self.rounding, _) = struct.unpack("<IBBHIIHbBB", raw[:21])
+        if any(raw[21:]):
+            fail(path, "reserved", "not zero", 0)
+        if backbone != self.net.crc:
+            fail(path, "backbone", "%08x" % backbone, "%08x (%s)" % (
+                self.net.crc, self.net.path))
+        if self.content not in _RULE:
+            fail(path, "content", self.content, "1..4")
+        try:
+            self.method = find(number)
+        except ValueError:
+            fail(path, "method", number, "1..6")
+        stages = self.net.weight_stages()
+        if not 1 <= self.n_layers <= len(stages):
+            fail(path, "number of layers", self.n_layers, "1..%d" % len(stages))
+        if header_size != _HEADER + _RECORD * self.n_layers:
+            fail(path, "header size", header_size, _HEADER + _RECORD * self.n_layers)
+        self.records = []
+        total = header_size
+        for i in range(self.n_layers):
+            record = struct.unpack("<HBBBBHII", f.read(_RECORD))
+            self._check_record(i, record, stages)
+            self.records.append(record)
+            total += record[7]
+        f.seek(0, 2)
+        if f.tell() != total:
+            fail(path, "file size", f.tell(), total)
+        f.seek(header_size)
+
+    def _check_record(self, i, record, stages):
+        index, selection, tau, threshold, keep, reserved, n_params, n_bytes = record
+        where = "layer record %d" % i
+        previous = self.records[-1][0] if self.records else -1
+        if not previous < index < len(stages):
+            fail(self.path, where, "for layer %d" % index, "rising, below %d" % len(stages))
+        n_edges = stages[index].n_edges()
+        if selection > F.BITMAP or keep >= 97 or reserved or tau > 127:
+            fail(self.path, where, "out of range", "selection 0..2, keep 0..96, tau 0..127")
+        if selection == F.ALL and n_params != n_edges or n_params > n_edges:
+            fail(self.path, where, "%d parameters" % n_params, "%d edges" % n_edges)
+        expected = (n_params + 7) >> 3 if self.content == MASK else n_params
+        if selection == F.BITMAP:
+            expected += ((n_edges + 31) >> 5) << 2
+        if n_bytes != (expected + 3) & ~3:
+            fail(self.path, where, "%d bytes" % n_bytes, "%d" % ((expected + 3) & ~3))
+
+    def fill(self, buf):
+        if self.file.readinto(buf) != len(buf):
+            raise OSError(5, "%s: cannot be read" % self.path)
+        return len(buf)
+
+    def skip(self, n):
+        self.file.seek(n, 1)
+
+    def close(self):
+        self.file.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def load(trainer, path):
+    """Take a file written by `save` back into a Trainer: see Trainer.load."""
+    with _Reader(path, trainer.net) as reader:
+        if reader.content != _CONTENT[trainer.method.rule] or reader.method is not trainer.method:
+            fail(path, "method", reader.method.name, trainer.method.name)
+        if reader.n_layers != len(trainer.layers):
+            fail(path, "number of layers", reader.n_layers, len(trainer.layers))
+        for layer, record in zip(trainer.layers, reader.records):
+            found = (record[0], record[1], record[2], record[6])
+            mine = (layer.stage.index, layer.selection, layer.tau, layer.n_params)
+            if found != mine:
+                fail(path, "layer, selection, tau, parameters", found, mine)
+        for layer, record in zip(trainer.layers, reader.records):
+            layer.keep = record[4]
+            layer.stage.d[F.THRESHOLD] = record[3]
+            _read_layer(reader, layer, record)
+        trainer.seed = reader.seed
+        trainer.state[0] = reader.state
+        trainer.step_size = reader.step_size
+        trainer.conv_step = trainer.method.conv_step + reader.step_size - trainer.method.step
+        trainer.set_epoch(reader.epoch)
+        trainer.clear_counters()
+    for layer in trainer.layers:
+        layer.refresh()
+
+
+def _read_layer(reader, layer, record):
+    """Selection and learned bytes of one layer from the file into its buffers."""
+    used = 0
+    if layer.selection == F.BITMAP:
+        used = reader.fill(layer.bitmap())
+        reader.skip(-used & 3)
+        used += -used & 3
+    if layer.rule != F.WEIGHTS:
+        used += reader.fill(layer.scores)
+    elif layer.selection == F.ALL:
+        used += reader.fill(layer.stage.weff)
+    else:
+        used += _scatter(reader, layer)
+    reader.skip(record[7] - used)
+    layer.count_rows()
+
+
+def _scatter(reader, layer):
+    """Packed weights of a sparse layer to their places."""
+    buf = bytearray(_CHUNK)
+    view = memoryview(buf)
+    weff = layer.stage.weff
+    left = layer.n_params
+    at = _CHUNK
+    for edge in selected_edges(layer):
+        if at == _CHUNK:
+            reader.fill(view[:min(left, _CHUNK)])
+            at = 0
+        weff[edge] = buf[at]
+        at += 1
+        left -= 1
+    return layer.n_params
+
+
+# ---- applying ------------------------------------------------------------------------------------
+
+
+def apply(net, path, layout="kept"):
+    """Put an adaptation in force on a Network: see Network.apply."""
+    with _Reader(path, net) as reader:
+        net.reset()
+        rule = _RULE[reader.content]
+        layers = []
+        stages = net.weight_stages()
+        for record in reader.records:
+            layers.append(LayerState(net, stages[record[0]], rule, record[1], record[2],
+                                     record[6]))
+        scored = reader.content in (SCORES, GAINS)
+        small = layout == "small" and scored
+        carver = Carver(allocate(_apply_bytes(layers, scored, small), path))
+        row_bytes = max([_rows(layer)[1] for layer in layers]) if small else 0
+        row_buffer = carver.take(row_bytes)
+        for layer, record in zip(layers, reader.records):
+            layer.select = carver.take(layer.select_bytes())
+            if scored:
+                layer.scores = carver.take(layer.score_bytes())
+            _put(reader, layer, record, carver, row_buffer, small)
+    net.prepare()
+    if reader.method.dynamic:
+        from .dynamic import install_forward
+
+        install_forward(net)
+
+
+def _rows(layer):
+    step = layer.row_step(_ROW_BYTES)
+    return step, step * layer.stage.d[F.N_ROW]
+
+
+def _by_rows(layer, small):
+    return small and layer.stage.kind == F.LINEAR
+
+
+def _apply_bytes(layers, scored, small):
+    total = max([_aligned(_rows(layer)[1]) for layer in layers]) if small else 0
+    for layer in layers:
+        total += _aligned(layer.select_bytes())
+        if scored:
+            total += _aligned(layer.score_bytes())
+        if not _by_rows(layer, small):
+            total += _aligned(layer.n_edges)
+    return total
+
+
+def _put(reader, layer, record, carver, row_buffer, small):
+    """Effective weights of one layer from the file."""
+    stage = layer.stage
+    layer.describe(F.RHU, record[3])
+    if _by_rows(layer, small):
+        step, n_bytes = _rows(layer)
+        layer.use(row_buffer[:n_bytes], step)
+    else:
+        layer.use(carver.take(layer.n_edges))
+    if reader.content == MASK:
+        _read_mask(reader, stage.weff, stage.w, record)
+    else:
+        if layer.rule == F.WEIGHTS and layer.selection != F.ALL:
+            stage.weff[:] = stage.w
+        _read_layer(reader, layer, record)
+        layer.refresh()
+
+
+def _read_mask(reader, weff, w, record):
+    n = record[6]
+    buf = bytearray(_CHUNK)
+    view = memoryview(buf)
+    weff[:] = w
+    n_bytes = (n + 7) >> 3
+    for base in range(0, n_bytes, _CHUNK):
+        part = view[:min(_CHUNK, n_bytes - base)]
+        reader.fill(part)
+        for i in range(len(part)):
+            byte = part[i]
+            if byte == 255:
+                continue
+            edge = (base + i) << 3
+            for bit in range(min(8, n - edge)):
+                if not (byte >> bit) & 1:
+                    weff[edge + bit] = 128
+    reader.skip(record[7] - n_bytes)
+
+
+def _aligned(n):
+    return (n + 3) & ~3

@@ -1,0 +1,444 @@
+"""The training loop: forward, loss gradient, backward, update; in integers, without allocating."""
+
+import gc
+from array import array
+
+from . import adapter, fields as F
+from .dataset import Dataset, identity_order
+from .evaluation import Evaluation, permille, percent_text
+from .layer_state import (
+    LayerState, backward_call, largest_tau, set_largest_bits, set_random_bits,
+)
+from .methods import check_options, find
+from .network import Carver, allocate
+
+try:
+    from time import ticks_diff, ticks_us
+except ImportError:  # CPython, and boards without a clock
+    ticks_us = None
+
+_RESERVE = 49152  # bytes of heap that layout="auto" leaves free
+_ROW_BYTES = 512  # of effective weights at a time with layout="small"
+
+
+class Trainer:
+    """Adapts a Network by one method. `fit` trains, `evaluate` tests, `save` keeps.
+
+    net: a Network. method: "priot", "priot-s", "gain", "weights", "niti" or "head".
+    seed: of scores, selection and the order of samples. step: u, the learning rate as a power of
+    two. threshold: score below which an edge is pruned, -128..127. keep: percent of a layer's
+    scored edges that top-k keeps (edge-popup), instead of the threshold. fraction: percent of the
+    edges that get a score; select: which, "largest" weights, "random", or "layers" (all edges of
+    every layer but the largest one, and the largest weights of that). last: train only the last
+    so many layers. gmin: skip the backward pass where no loss gradient reaches it.
+    halve: epochs after which the step is halved, again and again (0: never).
+    rounding: "rhu" or "psr". layout: "kept" effective weights (fast), "small", or "auto".
+
+    ValueError explains what cannot train; MemoryError says how much was needed.
+    """
+
+    def __init__(self, net, method="priot", seed=1, step=None, threshold=None, keep=None,
+                 fraction=None, select="largest", last=None, gmin=2, halve=8, rounding=None,
+                 layout="auto"):
+        self.net = net
+        self.method = method = find(method)
+        stages = net.weight_stages()
+        self.warnings = check_options(method, keep, fraction, select, last, step, len(stages))
+        for text in self.warnings:
+            print("warning:", text)
+        if threshold is not None and not -128 <= threshold <= 127:
+            raise ValueError("threshold: %d, expected -128..127" % threshold)
+        if rounding not in (None, "rhu", "psr"):
+            raise ValueError("rounding: %s is none of rhu, psr" % rounding)
+        if layout not in ("auto", "kept", "small"):
+            raise ValueError("layout: %s is none of auto, kept, small" % layout)
+        self.seed = seed
+        self.state = array("I", [seed & 0xFFFFFFFF])
+        self.step_size = method.step if step is None else step
+        self.conv_step = method.conv_step + self.step_size - method.step
+        self.threshold = method.threshold if threshold is None else threshold + 128
+        self.rounding = method.rounding if rounding is None else (F.RHU, F.PSR)[rounding == "psr"]
+        self.keep = keep or 0
+        self.gmin = gmin
+        self.halve = halve
+        self.epoch = 0
+        self.clear_counters()
+        last = last or method.last or len(stages)
+        self.first = stages[len(stages) - last]
+        net.reset()
+        net.modified = method.rule == F.WEIGHTS
+        self._set_up(stages[len(stages) - last:], fraction or method.fraction, select, layout)
+
+    # ---- construction ------------------------------------------------------------------------
+
+    def _set_up(self, stages, fraction, select, layout):
+        net, method = self.net, self.method
+        self.layers = self._select(stages, fraction, select)
+        for layer in self.layers:
+            layer.keep = self.keep
+            layer.describe(self.rounding, self.threshold)
+        g_sizes = self._gradient_sizes()
+        fixed = sum([_aligned(layer.score_bytes()) + _aligned(layer.select_bytes())
+                     for layer in self.layers]) + _aligned(g_sizes[0]) + _aligned(g_sizes[1])
+        self.layout = self._choose_layout(layout, fixed)
+        weff_bytes, row_bytes = self._weff_bytes()
+        self.arena = allocate(fixed + weff_bytes + row_bytes, "training by " + method.name)
+        carver = Carver(self.arena)
+        for layer in self.layers:
+            layer.take(carver)
+        self._gradients = (carver.take(g_sizes[0]), carver.take(g_sizes[1]))
+        self._fill_selection()
+        self._init_scores()
+        row_buffer = carver.take(row_bytes)
+        for layer in self.layers:
+            self._use(layer, carver, row_buffer)
+        net.prepare(self.first, 256 if self.keep else 0)
+        for layer in self.layers:
+            layer.refresh()
+        self._list_calls()
+        self.set_epoch(0)
+        net.trainer = self
+
+    def _select(self, stages, fraction, select):
+        """A LayerState for every stage, with its selection decided and counted."""
+        rule = self.method.rule
+        sizes = [stage.n_edges() for stage in stages]
+        layers = []
+        for stage, n in zip(stages, sizes):
+            if fraction in (None, 100) or (select == "layers" and n < max(sizes)):
+                layers.append(LayerState(self.net, stage, rule, F.ALL))
+                continue
+            wanted = max(1, n * fraction // 100)
+            if select == "random":
+                layers.append(LayerState(self.net, stage, rule, F.BITMAP, 0, wanted))
+                continue
+            tau, found = largest_tau(self.net.kernels, stage.w, wanted, stage.d)
+            if found == 0:
+                raise ValueError("fraction: %d %% selects no weight of layer %d, too many are "
+                                 "equally large" % (fraction, stage.index))
+            # weights move, so "largest" must be remembered edge by edge where they are trained
+            kind = F.BITMAP if rule == F.WEIGHTS else F.LARGEST
+            layers.append(LayerState(self.net, stage, rule, kind, tau, found))
+        return layers
+
+    def _fill_selection(self):
+        for layer in self.layers:
+            if layer.selection == F.BITMAP:
+                if layer.tau:
+                    set_largest_bits(layer.bitmap(), layer.stage.w, layer.tau)
+                else:
+                    set_random_bits(layer.bitmap(), layer.n_edges, layer.n_params, self.state)
+            layer.count_rows()
+
+    def _init_scores(self):
+        for layer in self.layers:
+            if self.method.normal:
+                self.net.kernels.init_scores((layer.scores, self.state))
+            else:
+                for i in range(len(layer.scores)):
+                    layer.scores[i] = 128
+
+    def _gradient_sizes(self):
+        """Two areas used in turn: the gradients of every other stage's output share one."""
+        sizes = [0, 0]
+        stages = self.net.stages
+        for i in range(stages.index(self.first), len(stages)):
+            sizes[i & 1] = max(sizes[i & 1], stages[i].size_out())
+        return sizes
+
+    def _choose_layout(self, layout, fixed):
+        if layout != "auto":
+            return layout
+        if not hasattr(gc, "mem_free"):
+            return "kept"
+        gc.collect()
+        kept = sum([_aligned(layer.kept_bytes()) for layer in self.layers])
+        return "kept" if gc.mem_free() - fixed - kept >= _RESERVE else "small"
+
+    def _weff_bytes(self):
+        """Bytes of kept effective weights, and of the row buffer that all other layers share."""
+        kept = rows = 0
+        for layer in self.layers:
+            if self._is_kept(layer):
+                kept += _aligned(layer.kept_bytes())
+            else:
+                n_row = layer.stage.d[F.N_ROW]
+                rows = max(rows, layer.row_step(_ROW_BYTES) * n_row)
+        return kept, _aligned(rows)
+
+    def _is_kept(self, layer):
+        return (self.layout == "kept" or layer.stage.kind == F.CONV2D
+                or layer.rule == F.WEIGHTS)
+
+    def _use(self, layer, carver, row_buffer):
+        if layer.rule == F.WEIGHTS:
+            layer.use(layer.stage.w)
+        elif self._is_kept(layer):
+            layer.use(carver.take(layer.kept_bytes()))
+        else:
+            step = layer.row_step(_ROW_BYTES)
+            layer.use(row_buffer[:step * layer.stage.d[F.N_ROW]], step)
+
+    def _list_calls(self):
+        """The kernel calls of the backward pass, last stage first."""
+        net = self.net
+        stages = net.stages
+        by_stage = {id(layer.stage): layer for layer in self.layers}
+        calls = []
+        for i in range(len(stages) - 1, stages.index(self.first) - 1, -1):
+            stage = stages[i]
+            g = self._gradients[i & 1][:stage.size_out()]
+            if i == len(stages) - 1:
+                self._loss_operands = (g, net.logits, net.scratch, net.loss)
+            if stage is not self.first:
+                dx = self._gradients[(i - 1) & 1][:stages[i - 1].size_out()]
+                calls.append(backward_call(net, stage, dx, g))
+            layer = by_stage.get(id(stage))
+            if layer is not None:
+                calls.append(layer.update_call(g))
+                if layer.keep:
+                    calls.append(layer.threshold_call())
+        self._backward_calls = calls
+        if self.method.dynamic:
+            from .dynamic import install_backward, install_forward
+
+            install_forward(net)
+            self._backward_calls = install_backward(self, calls)
+
+    def set_epoch(self, epoch):
+        """Set the epoch and with it the step size of every layer."""
+        self.epoch = epoch
+        halvings = epoch // self.halve if self.halve else 0
+        for layer in self.layers:
+            stage = layer.stage
+            u = self.conv_step if stage.kind == F.CONV2D else self.step_size
+            bits = stage.bits_weights if layer.rule == F.WEIGHTS else stage.bits_scores
+            layer.halvings = halvings
+            if not self.method.dynamic:
+                stage.d[F.UPDATE_SHIFT] = max(0, min(30, bits - u + halvings))
+
+    # ---- one sample --------------------------------------------------------------------------
+
+    def learn(self, image, label):
+        """One training step from a buffer of pixels 0..127; True if it was predicted right."""
+        if not 0 <= label < self.net.n_classes:
+            raise ValueError("label: %d, expected 0..%d" % (label, self.net.n_classes - 1))
+        self.net.put(image)
+        return self.step(label)
+
+    def step(self, label):
+        """One training step on the image in net.x; True if it was predicted right."""
+        net = self.net
+        net.forward()
+        self.seen += 1
+        right = self._count(label)
+        if net.kernels.cross_entropy(self._loss_operands, label) < self.gmin:
+            self.skipped += 1
+            return right
+        self._backward()
+        return right
+
+    def _count(self, label):
+        """Count hits and saturated logits; True if the label has the (first) largest logit."""
+        z = self.net.logits
+        best = -129
+        winner = 0
+        for i in range(len(z)):
+            v = (z[i] ^ 128) - 128
+            if v > best:
+                best = v
+                winner = i
+            if v == 127 or v == -127:
+                self.saturated += 1
+        if winner == label:
+            self.correct += 1
+            return True
+        return False
+
+    def _backward(self):
+        """Run the backward calls; Ctrl-C in between waits until the sample is learned whole.
+
+        MicroPython raises it at jumps only, so a kernel that returned is never run again, and the
+        calls that are loops in Python may be.
+        """
+        calls = self._backward_calls
+        n = len(calls)
+        i = 0
+        interrupted = False
+        while i < n:
+            try:
+                while i < n:
+                    kernel, operands = calls[i]
+                    kernel(operands)
+                    i += 1
+            except KeyboardInterrupt:
+                interrupted = True
+        if interrupted:
+            raise KeyboardInterrupt
+
+    # ---- epochs ------------------------------------------------------------------------------
+
+    def fit(self, source, epochs=1, validate=None, checkpoint=None, shuffle=True, progress=None,
+            verbose=True):
+        """Train. Returns a list with one dictionary an epoch, also when Ctrl-C ended it.
+
+        source: path of a dataset file, a Dataset, or an iterable of (buffer, label) pairs.
+        validate: dataset to test on after every epoch. checkpoint: file to save to after every
+        epoch and at Ctrl-C. progress: called with each epoch's dictionary. verbose: print it.
+        """
+        history = []
+        opened = []
+        try:
+            source = self._open(source, opened)
+            validate = self._open(validate, opened)
+            for _ in range(epochs):
+                done = self._one_epoch(source, shuffle, history)
+                if done and validate is not None:
+                    history[-1]["validate_permille"] = self.evaluate(validate).permille
+                if checkpoint and (done or history[-1]["samples"]):
+                    self.save(checkpoint)
+                if verbose:
+                    print(epoch_text(history[-1]))
+                if progress:
+                    progress(history[-1])
+                if not done:
+                    if verbose:
+                        print("stopped by Ctrl-C after sample %d of epoch %d; all that was "
+                              "learned is kept" % (history[-1]["samples"], self.epoch + 1))
+                    break
+        finally:
+            for dataset in opened:
+                dataset.close()
+        return history
+
+    def _open(self, source, opened):
+        if isinstance(source, str):
+            source = Dataset(source)
+            opened.append(source)
+        if isinstance(source, Dataset):
+            check_dataset(source, self.net)
+        return source
+
+    def _one_epoch(self, source, shuffle, history):
+        """Train on every sample once; False if Ctrl-C came. Appends the epoch's dictionary."""
+        self.clear_counters()
+        self.set_epoch(self.epoch)
+        gc.collect()
+        start = ticks_us() if ticks_us else 0
+        done = True
+        try:
+            if isinstance(source, Dataset):
+                self._learn_dataset(source, shuffle)
+            else:
+                for image, label in source:
+                    self.learn(image, label)
+        except KeyboardInterrupt:
+            done = False
+        elapsed = ticks_diff(ticks_us(), start) if ticks_us else 0
+        history.append(self._epoch_record(elapsed))
+        if done:
+            self.set_epoch(self.epoch + 1)
+        return done
+
+    def _learn_dataset(self, dataset, shuffle):
+        n = len(dataset)
+        record = self.net.record
+        order = identity_order(n) if shuffle else None
+        if shuffle:
+            self.net.kernels.shuffle((order, self.state))
+        for i in range(n):
+            self.step(dataset.read(order[i] if shuffle else i, record))
+
+    def _epoch_record(self, elapsed_us):
+        n = max(1, self.seen)
+        params = sum([layer.n_params for layer in self.layers])
+        pruned = sum([layer.n_pruned() for layer in self.layers])
+        return {
+            "epoch": self.epoch + 1, "samples": self.seen, "correct": self.correct,
+            "skipped": self.skipped, "saturated": self.saturated,
+            "train_permille": permille(self.correct, n),
+            "skipped_permille": permille(self.skipped, n),
+            "saturated_permille": permille(self.saturated, n * self.net.n_classes),
+            "pruned_permille": permille(pruned, max(1, params)),
+            "pruned_by_layer": [permille(layer.n_pruned(), layer.n_params)
+                                for layer in self.layers],
+            "us_per_sample": elapsed_us // n,
+            "heap_bytes": gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0,
+        }
+
+    def clear_counters(self):
+        """Start counting samples, hits, skipped backward passes and saturated logits anew."""
+        self.seen = self.correct = self.skipped = self.saturated = 0
+
+    def evaluate(self, source):
+        """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation."""
+        return Evaluation.of(self.net, source)
+
+    # ---- keeping -----------------------------------------------------------------------------
+
+    def save(self, path):
+        """Write everything learned, and where training stands, to an adapter file, atomically."""
+        adapter.save(self, path)
+
+    def load(self, path):
+        """Take back what `save` wrote: same predictions, and training goes on as if never stopped.
+
+        ValueError if the file belongs to another backbone, method or selection.
+        """
+        adapter.load(self, path)
+
+    def export_mask(self, path):
+        """Write which edges are kept, one bit per edge."""
+        adapter.export_mask(self, path)
+
+    @property
+    def ram_bytes(self):
+        """Bytes that training takes beside the loaded network: its arena and scratch."""
+        scratch = self.net.scratch
+        return len(self.arena) + len(scratch) * (4 if self.net.backend == "plain" else 1)
+
+    def __repr__(self):
+        lines = ["<Trainer %s, seed %d, step %d, epoch %d, %d bytes (%s), %s backend" % (
+            self.method.name, self.seed, self.step_size, self.epoch, self.ram_bytes, self.layout,
+            self.net.backend)]
+        for layer in self.layers:
+            text = "  layer %d: %d of %d edges trained" % (
+                layer.stage.index, layer.n_params, layer.n_edges)
+            if layer.rule == F.PRUNE:
+                text += ", %s pruned" % percent_text(permille(layer.n_pruned(), layer.n_params))
+                text += (", top %d %%" % layer.keep) if layer.keep else (
+                    ", threshold %d" % (layer.stage.d[F.THRESHOLD] - 128))
+            text += "  [%s]" % self.net.kernels.plan_name(layer.stage.plan)
+            lines.append(text)
+        return "\n".join(lines) + ">"
+
+
+def check_dataset(dataset, net):
+    """ValueError unless the dataset's images and labels fit the network."""
+    if dataset.shape != net.shape:
+        raise ValueError("%s: images are %dx%dx%d, expected %dx%dx%d" % (
+            (dataset.path,) + dataset.shape + net.shape))
+    if dataset.n_classes > net.n_classes:
+        raise ValueError("%s: %d classes, the network has %d" % (
+            dataset.path, dataset.n_classes, net.n_classes))
+
+
+def epoch_text(record):
+    """One line on one epoch."""
+    text = "epoch %3d  train %s  skipped %s" % (
+        record["epoch"], percent_text(record["train_permille"]),
+        percent_text(record["skipped_permille"]))
+    if record["pruned_permille"]:
+        text += "  pruned %s" % percent_text(record["pruned_permille"])
+    if record["saturated_permille"]:
+        text += "  saturated %s" % percent_text(record["saturated_permille"])
+    if "validate_permille" in record:
+        text += "  test %s" % percent_text(record["validate_permille"])
+    if record["us_per_sample"]:
+        us = record["us_per_sample"]
+        text += "  %d.%02d ms a sample" % (us // 1000, us % 1000 // 10)
+    return text
+
+
+def _aligned(n):
+    return (n + 3) & ~3
