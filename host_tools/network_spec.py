@@ -29,8 +29,7 @@ _NAMES = {kind: name for name, (kind, _, _) in _ARGUMENTS.items()}
 
 def parse_network(text: str) -> list[Layer]:
     """Layers (without weights) of a line. Raises PriotError that names the layer."""
-    layers = [_parse_layer(i, part.split()) for i, part in enumerate(text.split(","))]
-    return layers
+    return [_parse_layer(i, part.split()) for i, part in enumerate(text.split(","))]
 
 
 def _parse_layer(index: int, words: list[str]) -> Layer:
@@ -47,9 +46,9 @@ def _parse_layer(index: int, words: list[str]) -> Layer:
     for name, word in zip(positional, words[1:], strict=False):
         setattr(layer, name, _number(where, name, word))
     options = dict(zip(rest[::2], rest[1::2], strict=True))
-    for name in options:
-        if name not in optional:
-            raise PriotError(where, f"has no option {name}")
+    for name in rest[::2]:
+        if name not in optional or rest[::2].count(name) > 1:
+            raise PriotError(where, f"option {name} is unknown or given twice")
     if "stride" in optional:
         default = "1" if kind == f.CONV2D else str(layer.kernel)
         layer.stride = _number(where, "stride", options.get("stride", default))
