@@ -11,7 +11,7 @@ fail() {
 # The line of a log that says most: the first error of a compiler, pip or apt, else the last line.
 telling_line() {
     local line
-    line=$(grep -m 1 -iE '(^|[ :])(fatal|error|E): ' "$1") ||
+    line=$(grep -m 1 -iE '(^|[ :])([a-z]*error|fatal|E): ' "$1") ||
         line=$(grep -v '^[[:space:]]*$' "$1" | tail -n 1) || line='failed without a message'
     echo "$line"
 }
