@@ -1,8 +1,8 @@
 """The oracle's arithmetic for many images at once, by float64 matrix products.
 
 Exact: every sum of a layer is an integer below 2^31, and float64 holds integers to 2^53. A test
-compares it with host_tools/oracle.py. `d` is a stage's descriptor, arrays have an axis of
-images [n] in front.
+compares it with host_tools/oracle.py. `d` is a stage's descriptor; arrays have an axis of
+images [n] in front and are reshaped to the stage's input or output where flatten lies between.
 """
 
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def forward(stage: Stage, x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     wy * POOL + wx, the first of equals. The accumulator of an average is the plain sum.
     """
     d = stage.d
-    acc = x
+    acc = x = x.reshape(-1, *stage.shape_in)
     if stage.weight_index >= 0:
         acc = (weights @ _patches(x, d)).reshape(len(x), *(int(d[i]) for i in (
             f.N_OUT, f.H_CONV, f.W_CONV)))
@@ -83,6 +83,7 @@ def loss_gradient(d: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> np.n
 def scatter(stage: Stage, g: np.ndarray, winner: np.ndarray) -> np.ndarray:
     """Gradients at the winners' places before pooling: float64 [n][n_out][h_conv][w_conv]."""
     d = stage.d
+    g = g.reshape(-1, *stage.shape_out)
     if d[f.POOL] == 1:
         return g.astype(np.float64)
     n, c, y, x = np.ix_(*map(np.arange, g.shape))
@@ -96,8 +97,9 @@ def backward_input(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarra
                    weights: np.ndarray) -> np.ndarray:
     """Accumulators float64 of dx [n][n_in][h_in][w_in], zero where a ReLU below cut."""
     d = stage.d
+    x = x.reshape(-1, *stage.shape_in)
     if stage.kind == f.AVG_POOL2D:
-        acc = _spread(stage, g)
+        acc = _spread(stage, g.reshape(-1, *stage.shape_out))
     elif stage.kind == f.MAX_POOL2D:
         acc = scatter(stage, g, winner)
     else:
@@ -138,5 +140,6 @@ def clamp_gradient(stage: Stage, acc: np.ndarray) -> np.ndarray:
 
 def weight_gradient(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray) -> np.ndarray:
     """dW of every image: float64 [n][n_out][n_row]."""
+    x = x.reshape(-1, *stage.shape_in)
     error = scatter(stage, g, winner)
     return error.reshape(*error.shape[:2], -1) @ _patches(x, stage.d).transpose(0, 2, 1)

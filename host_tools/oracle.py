@@ -204,7 +204,8 @@ def _update(scores, weff, dw: np.ndarray, w, select, d) -> int:
     shift = int(d[f.UPDATE_SHIFT])
     weights = offset_values(w)
     if d[f.RULE] == f.WEIGHTS:
-        view(w, np.uint8)[:] = np.clip(weights - rounded(dw, shift), -127, 127) + 128
+        moved = np.clip(weights - rounded(dw, shift), -127, 127) + 128
+        view(w, np.uint8)[edges] = moved[edges]
         return 0
     step = rounded(int32(dw * weights)[edges], shift)
     values = np.clip(offset_values(scores) - step, -128, 127)

@@ -14,6 +14,7 @@ from host_tools import fields as f
 from host_tools import oracle
 from host_tools.formats import Model
 from host_tools.formats.container import to_offset
+from host_tools.selection import select_edges
 from host_tools.stages import Stage, loss_shift
 
 GMIN = 2  # a sample whose loss gradient is smaller has no backward pass
@@ -30,46 +31,18 @@ class Method:
     step: int
     init: str = "zeros"
     dynamic: bool = False
-    last_layers: int = 0
+    last: int = 0
+    fraction: int | None = None
 
 
 METHODS = {
     "priot": Method(f.PRUNE, f.RHU, 9, "normal"),
-    "priot-s": Method(f.PRUNE, f.RHU, 8, "normal"),
+    "priot-s": Method(f.PRUNE, f.RHU, 8, "normal", fraction=10),
     "gain": Method(f.GAIN, f.PSR, 7),
     "weights": Method(f.WEIGHTS, f.PSR, 4),
     "niti": Method(f.WEIGHTS, f.PSR, 2, dynamic=True),
-    "head": Method(f.WEIGHTS, f.PSR, 3, last_layers=1),
+    "head": Method(f.WEIGHTS, f.PSR, 3, last=1),
 }
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which edges of a layer have a score: those with abs(w) >= tau, or those of a bitmap.
-
-    `bitmap` is bool [edges], storage order. With neither, every edge has one.
-    """
-
-    tau: int = 0
-    bitmap: np.ndarray | None = None
-
-    def edges(self, weights: np.ndarray) -> np.ndarray:
-        """bool [edges], from the layer's int8 weights."""
-        if self.bitmap is not None:
-            return self.bitmap
-        return np.abs(weights.ravel().astype(np.int16)) >= self.tau
-
-    def pack(self, weights: np.ndarray, d: np.ndarray) -> bytearray:
-        """The buffer `select` of device/DESIGN.md; sets SELECTION and TAU of d."""
-        d[f.SELECTION] = f.BITMAP if self.bitmap is not None else f.LARGEST if self.tau else f.ALL
-        d[f.TAU] = self.tau
-        if d[f.SELECTION] == f.ALL:
-            return bytearray()
-        edges = self.edges(weights)
-        per_row = edges.reshape(len(weights), -1).sum(axis=1)
-        starts = (np.cumsum(per_row) - per_row).astype("<u4").tobytes()
-        bits = np.packbits(edges, bitorder="little").tobytes() if self.bitmap is not None else b""
-        return bytearray(starts + bits)
 
 
 @dataclass
@@ -101,23 +74,24 @@ class StageState:
 class Oracle:
     """A model in training. `step` trains on one sample; the buffers of `states` show the trace.
 
-    method: a key of METHODS. keep_percent: 0 for the fixed threshold (an offset byte), else the
-    top-k rule of edge-popup, k = max(1, n * keep_percent // 100) per layer. step: u of gs = gb - u
-    (None: the method's own; `priot` takes one less in conv2d layers). last_layers: train only so
-    many conv2d and linear layers, 0 for all. selections: by index of the conv2d or linear layer.
+    method: a key of METHODS. threshold: an offset byte, 0..255. keep: percent of a layer's scored
+    edges that edge-popup's top-k rule keeps, k = max(1, n * keep // 100), or 0 for the threshold.
+    step: u of gs = gb - u in linear layers (`priot` takes one less in conv2d layers). fraction,
+    select: as in host_tools/selection.py. last: train only so many conv2d and linear layers.
+    None takes the method's own value. Raises ValueError.
     """
 
     def __init__(self, model: Model, method: str = "priot", *, seed: int = 1,
-                 init: str | None = None, threshold: int | None = None, keep_percent: int = 0,
-                 step: int | None = None, rounding: int | None = None, last_layers: int = 0,
-                 selections: dict[int, Selection] | None = None) -> None:
+                 threshold: int | None = None, keep: int = 0, step: int | None = None,
+                 rounding: int | None = None, last: int | None = None,
+                 fraction: int | None = None, select: str = "largest") -> None:
         self.model = model
-        self.method_name = method
         self.method = chosen = METHODS[method]
-        if keep_percent and chosen.rule != f.PRUNE:
+        if keep and chosen.rule != f.PRUNE:
             raise ValueError(f"keep: {method} prunes nothing")
-        self.keep_percent = keep_percent
+        self.keep = keep
         self.u = chosen.step if step is None else step
+        self.conv_u = self.u - (method == "priot")
         self.state = array("I", [seed])
         self.epoch = self.steps = self.skipped = 0
         self.scratch = array("i", [0] * 131072)
@@ -125,18 +99,12 @@ class Oracle:
         below = bytearray(int(np.prod(model.shape)))
         for s in self.states:
             s.x, below = below, s.y
-        weighted = [s for s in self.states if s.w]
-        count = last_layers or chosen.last_layers or len(weighted)
-        if not 1 <= count <= len(weighted):
-            raise ValueError(f"last layers: found {count}, expected 1..{len(weighted)}")
-        for s in weighted[-count:]:
-            s.trained = True
+        trained = self._last_layers(last or chosen.last)
+        for s in trained:
             s.d[f.RULE] = chosen.rule
             s.d[f.ROUNDING] = chosen.rounding if rounding is None else rounding
-            s.d[f.THRESHOLD] = THRESHOLD.get(method, 0) if threshold is None else threshold
-            if chosen.rule != f.WEIGHTS:
-                selection = (selections or {}).get(s.stage.weight_index, Selection())
-                self._start_scores(s, selection, init or chosen.init)
+            s.d[f.THRESHOLD] = THRESHOLD.get(method, 64) if threshold is None else threshold
+        self._select(trained, fraction or chosen.fraction, select)
         self.first = next(i for i, s in enumerate(self.states) if s.trained)
         self._refresh()
 
@@ -151,21 +119,36 @@ class Oracle:
                                  else layer.update_bits_scores)
         return state
 
-    def _start_scores(self, s: StageState, selection: Selection, init: str) -> None:
-        weights = self.model.layers[s.stage.layer].weights
-        s.select = selection.pack(weights, s.d)
-        s.scores = bytearray(b"\x80" * int(selection.edges(weights).sum()))
-        s.weff = bytearray(len(s.w))
-        if init == "normal":
-            oracle.init_scores((s.scores, self.state))
+    def _last_layers(self, count: int) -> list[StageState]:
+        """Mark the last `count` conv2d and linear stages, or all for 0, as trained."""
+        weighted = [s for s in self.states if s.w]
+        if count > len(weighted):
+            raise ValueError(f"last: {count}, the network has {len(weighted)} layers with weights")
+        for s in weighted[-count:]:
+            s.trained = True
+        return weighted[-count:]
+
+    def _select(self, trained: list[StageState], fraction: int | None, select: str) -> None:
+        """Give the trained stages their selection, and then their scores."""
+        rule = self.method.rule
+        weights = [self.model.layers[s.stage.layer].weights for s in trained]
+        selections = select_edges(weights, fraction, select, rule == f.WEIGHTS, self.state)
+        for s, w, selection in zip(trained, weights, selections, strict=True):
+            s.select = selection.pack(w, s.d)
+            if rule != f.WEIGHTS:
+                s.scores = bytearray(b"\x80" * int(selection.edges(w).sum()))
+                s.weff = bytearray(len(s.w))
+        if self.method.init == "normal":
+            for s in trained:
+                oracle.init_scores((s.scores, self.state))
 
     def _refresh(self) -> None:
         """Thresholds of the top-k rule, and all effective weights."""
         for s in self.states:
             if not s.scores:
                 continue
-            if self.keep_percent:
-                s.d[f.KEEP_COUNT] = max(1, len(s.scores) * self.keep_percent // 100)
+            if self.keep:
+                s.d[f.KEEP_COUNT] = max(1, len(s.scores) * self.keep // 100)
                 s.d[f.THRESHOLD] = oracle.kth_largest((s.scores, self.scratch, s.d))
             oracle.effective_weights((s.weff, s.w, s.scores, s.select, s.d))
 
@@ -224,7 +207,7 @@ class Oracle:
                 self._backward_input(self.states[i], self.states[i - 1].g)
             if self.states[i].trained:
                 self._update(self.states[i])
-        if self.keep_percent:
+        if self.keep:
             self._refresh()
         return largest
 
@@ -256,7 +239,7 @@ class Oracle:
 
     def update_shift(self, s: StageState, bits: int) -> int:
         """gs = gb - u, one more after every 8 epochs, 0..30."""
-        u = self.u - (self.method_name == "priot" and s.stage.kind == f.CONV2D)
+        u = self.conv_u if s.stage.kind == f.CONV2D else self.u
         return max(0, min(30, bits - u + self.epoch // HALVING_EPOCHS))
 
     def fit(self, images: np.ndarray, labels: np.ndarray, epochs: int) -> None:

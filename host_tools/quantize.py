@@ -70,7 +70,7 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False) -> None:
     inputs, winners = _calibrate_forward(model, dataset.images, naive)
     stages = model.stages()
     labels = dataset.labels if naive else wrong_labels(dataset.labels, model.classes)
-    g = batch.loss_gradient(stages[-1].d, inputs[-1], labels).reshape(-1, *stages[-1].shape_out)
+    g = batch.loss_gradient(stages[-1].d, inputs[-1], labels)
     first = next(i for i, stage in enumerate(stages) if stage.weight_index >= 0)
     for i in range(len(stages) - 1, first - 1, -1):
         if stages[i].weight_index >= 0:
@@ -125,7 +125,7 @@ def _calibrate_backward(model: Model, stage: Stage, g: np.ndarray, winner: np.nd
 def _rows(model: Model, stage: Stage) -> np.ndarray:
     """A stage's weights float64 [n_out][n_row]; empty for a pool."""
     weights = model.layers[stage.layer].weights
-    return weights.reshape(len(weights), -1).astype(np.float64)
+    return weights.reshape(-1, max(1, int(stage.d[f.N_ROW]))).astype(np.float64)
 
 
 def _largest(values: np.ndarray) -> np.ndarray:

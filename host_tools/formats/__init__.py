@@ -58,9 +58,9 @@ Adapter, magic `PRIA`: what a method learned, for one backbone.
     48      16 bytes for each trained layer:
             0     u16  which, counting conv2d and linear layers from 0; ascending
             2     u8   selection: 0 all edges, 1 those with abs(w) >= tau, 2 bitmap
-            3     u8   tau, 1..127 (selection 1)
-            4     u8   threshold, an offset byte (scores and mask)
-            5     u8   keep: percent of the scored edges kept, 0 for a fixed threshold
+            3     u8   tau: 1..127 for selection 1; for a bitmap 0, or what it was made with
+            4     u8   threshold, an offset byte; means nothing in gains and weights
+            5     u8   keep: percent of the scored edges kept, 0 for a fixed threshold; at most 96
             6     u16  reserved
             8     u32  parameters
             12    u32  bytes in the payload

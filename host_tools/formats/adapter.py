@@ -179,12 +179,10 @@ def _unpack_layer(record: tuple[int, ...], payload: bytes, content: str,
                   where: str) -> AdapterLayer:
     """One layer from its record and payload. Raises FileError."""
     index, selection, tau, threshold, keep_percent, reserved, n_params, n_bytes = record
-    prunes = content in ("scores", "mask")
+    low_tau, high_tau = {ALL: (0, 0), LARGEST: (1, 127)}.get(selection, (0, 127))
     for name, value, low, high in (
-            ("selection", selection, ALL, ALL if content == "weights" else BITMAP),
-            ("tau", tau, *((1, 127) if selection == LARGEST else (0, 0))),
-            ("threshold", threshold, 0, 255 if prunes else 0),
-            ("keep", keep_percent, 0, 100 if prunes else 0),
+            ("selection", selection, ALL, BITMAP), ("tau", tau, low_tau, high_tau),
+            ("keep", keep_percent, 0, 96 if content in ("scores", "mask") else 0),
             ("reserved", reserved, 0, 0)):
         if not low <= value <= high:
             raise FileError(where, mismatch(name, value, f"{low}..{high}"))
