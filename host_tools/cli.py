@@ -20,6 +20,7 @@ COMMANDS = {
     "inspect": ("inspect", "show what is in a model, dataset or adapter file"),
     "train": ("train", "adapt a model by running the device package"),
     "evaluate": ("evaluate", "measure a model's accuracy by running the device package"),
+    "demo": ("demo", "run the main job with no board"),
     "plan": ("plan", "say what a model and a method need of a board's flash and RAM"),
     "deploy": ("deploy", "copy the package, a model and datasets to a board"),
     "push": ("push", "copy datasets to a board"),

@@ -1,0 +1,131 @@
+"""Runs one job for a host and reports in lines that a program can read.
+
+Every event is one line: "@priot " and a JSON object with the key "event". The same code runs on
+the unix port, on an emulated board and on a real one; the host tools start it.
+"""
+
+import gc
+import json
+
+from . import backend
+from .network import load
+from .trainer import Trainer
+
+MARK = "@priot "
+
+
+def emit(event, **values):
+    """Print one event."""
+    values["event"] = event
+    print(MARK + json.dumps(values))
+
+
+class _Heap:
+    """Largest amount of heap seen in use, and how much there is."""
+
+    def __init__(self):
+        self.peak = 0
+        self.size = 0
+        if hasattr(gc, "mem_alloc"):
+            gc.collect()
+            self.size = gc.mem_alloc() + gc.mem_free()
+
+    def look(self):
+        if hasattr(gc, "mem_alloc"):
+            self.peak = max(self.peak, gc.mem_alloc())
+
+    def values(self):
+        self.look()
+        gc.collect()
+        free = gc.mem_free() if hasattr(gc, "mem_free") else 0
+        return {"heap_bytes": self.size, "peak_heap_bytes": self.peak, "free_heap_bytes": free}
+
+
+def run(job):
+    """Run a job; failures become one "error" event. Returns True if it succeeded.
+
+    Keys: action ("train" or "evaluate"), model, test, scores (adapter to start from or apply),
+    backend; to train also train, method, options (keywords of Trainer), epochs, validate (test
+    after every epoch), save, mask (files to write).
+    """
+    try:
+        _ACTIONS[job["action"]](job)
+    except KeyboardInterrupt:
+        emit("error", kind="KeyboardInterrupt", text="stopped by Ctrl-C")
+        return False
+    except (ValueError, OSError, MemoryError, ImportError) as e:
+        emit("error", kind=type(e).__name__, text=_text(e))
+        return False
+    return True
+
+
+def _text(e):
+    if isinstance(e, OSError) and len(e.args) == 1:
+        return "file not found" if e.args[0] == 2 else "error %s of the file system" % e.args[0]
+    if isinstance(e, OSError):
+        return str(e.args[1])
+    return str(e)
+
+
+def _start(job):
+    backend.use(job.get("backend"))
+    heap = _Heap()
+    path = job["model"]
+    try:
+        net = load(path)
+    except OSError as e:
+        raise OSError(e.errno, "%s: %s" % (path, _text(e)))
+    heap.look()
+    return net, heap
+
+
+def _evaluate(job):
+    net, heap = _start(job)
+    if job.get("scores"):
+        net.apply(job["scores"])
+    emit("start", backend=net.backend, network=repr(net), n_weights=net.n_weights, **heap.values())
+    _test(net, job, "after", heap)
+    emit("done", **heap.values())
+
+
+def _test(net, job, event, heap):
+    from .evaluation import Evaluation
+
+    result = Evaluation.of(net, job["test"])
+    heap.look()
+    emit(event, total=result.total, correct=result.correct,
+         confusion=[list(row) for row in result.confusion])
+
+
+def _train(job):
+    net, heap = _start(job)
+    if job.get("test"):
+        _test(net, job, "before", heap)
+    trainer = Trainer(net, job.get("method", "priot"), **job.get("options", {}))
+    if job.get("scores"):
+        trainer.load(job["scores"])
+    heap.look()
+    emit("start", backend=net.backend, network=repr(net), trainer=repr(trainer),
+         n_weights=net.n_weights, n_params=sum([a.n_params for a in trainer.layers]),
+         training_bytes=trainer.ram_bytes, layout=trainer.layout, warnings=trainer.warnings,
+         **heap.values())
+    epochs = job.get("epochs", 1) - trainer.epoch
+
+    def progress(record):
+        heap.peak = max(heap.peak, record["heap_bytes"])
+        emit("epoch", **record)
+
+    history = trainer.fit(
+        job["train"], epochs=max(0, epochs), validate=job["test"] if job.get("validate") else None,
+        checkpoint=job.get("save"), progress=progress, verbose=False)
+    if job.get("save") and not history:
+        trainer.save(job["save"])
+    if job.get("mask"):
+        trainer.export_mask(job["mask"])
+    if job.get("test"):
+        _test(net, job, "after", heap)
+    finished = trainer.epoch >= job.get("epochs", 1)
+    emit("done", finished=finished, epochs=trainer.epoch, **heap.values())
+
+
+_ACTIONS = {"train": _train, "evaluate": _evaluate}

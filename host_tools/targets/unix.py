@@ -1,0 +1,77 @@
+"""Runs jobs under MicroPython's unix port, within the heap of a Pico by default."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from host_tools.errors import PriotError
+from host_tools.package import compile_package
+from host_tools.paths import native_module, tool
+from host_tools.targets import PICO_HEAP_BYTES, Event, checked, parse_line
+
+
+class UnixTarget:
+    """MicroPython on this machine; `heap_bytes` is the size of its heap."""
+
+    name = "unix"
+
+    def __init__(self, heap_bytes: int = PICO_HEAP_BYTES) -> None:
+        self.heap_bytes = heap_bytes
+
+    def run(self, job: dict[str, Any]) -> Iterator[Event]:
+        """Run a job of device/priot/remote.py; yields its events. Raises PriotError."""
+        paths = [compile_package("x64")]
+        if job.get("backend") in (None, "native"):
+            paths.append(native_module("x64").parent)
+        code = f"import priot.remote as r\nr.run({job!r})"
+        command = [str(tool("micropython")), "-X", f"heapsize={self.heap_bytes}", "-c", code]
+        environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, paths)))
+        with tempfile.TemporaryFile("w+") as errors:
+            with _child(command, environment, errors) as child:
+                assert child.stdout is not None
+                for line in child.stdout:
+                    event = parse_line(line)
+                    if event is not None:
+                        yield checked(event, self.name)
+            if child.returncode:
+                errors.seek(0)
+                lines = errors.read().strip().splitlines() or ["no message"]
+                raise PriotError(self.name, f"micropython: status {child.returncode}: {lines[-1]}")
+
+
+@contextmanager
+def _child(command: list[str], environment: dict[str, str], errors: Any) -> Iterator:
+    """The process, killed if the caller gives up. Ctrl-C reaches it too: it stops by itself."""
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors,
+                             text=True, stdin=subprocess.DEVNULL)
+    before = signal.getsignal(signal.SIGINT)
+    in_main = _set_sigint(signal.SIG_IGN)
+    try:
+        yield child
+        child.wait()
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
+        if in_main:
+            signal.signal(signal.SIGINT, before)
+
+
+def _set_sigint(handler: Any) -> bool:
+    try:
+        signal.signal(signal.SIGINT, handler)
+    except ValueError:  # not the main thread: Ctrl-C does not come here
+        return False
+    return True
+
+
+def absolute(path: Path | str | None) -> str | None:
+    """A path as the device package is given it."""
+    return None if path is None else str(Path(path).absolute())
