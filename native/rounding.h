@@ -32,4 +32,8 @@ static inline int32_t larger(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
+static inline int32_t smaller(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+
 #endif

@@ -1,0 +1,37 @@
+// Order statistics of bytes: the k-th largest score, scores below a threshold, largest magnitude.
+
+#include "kernels.h"
+#include "scratch.h"
+
+int32_t kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const int32_t *d) {
+    for (int32_t i = 0; i < HISTOGRAM_WORDS; i++) {
+        scratch[i] = 0;
+    }
+    for (; n != 0; n--) {
+        scratch[*scores++]++;
+    }
+    int32_t left = d[KEEP_COUNT];
+    int32_t value = HISTOGRAM_WORDS - 1;
+    while (value > 0 && left > scratch[value]) {
+        left -= scratch[value];
+        value--;
+    }
+    return value;
+}
+
+int32_t count_below(const uint8_t *scores, int32_t n, const int32_t *d) {
+    int32_t threshold = d[THRESHOLD];
+    int32_t count = 0;
+    for (; n != 0; n--) {
+        count += *scores++ < threshold;
+    }
+    return count;
+}
+
+int32_t max_abs(const int8_t *buf, int32_t n) {
+    int32_t largest = 0;
+    for (; n != 0; n--) {
+        largest = larger(largest, absolute(*buf++));
+    }
+    return largest;
+}

@@ -1,0 +1,193 @@
+// Learning: dW of a layer row by row, the update rules, and effective weights.
+
+#include "kernels.h"
+#include "scratch.h"
+
+// what the rows of one layer share
+typedef struct {
+    const int32_t *d;
+    uint8_t *scores;
+    uint8_t *scores_end;
+    uint8_t *weff; // NULL where the caller keeps none
+    uint8_t *w; // written by WEIGHTS alone
+    const uint32_t *select;
+} layer_t;
+
+static inline int32_t effective(int32_t w, int32_t score, int32_t rule, int32_t threshold) {
+    if (rule == PRUNE) {
+        return score >= threshold ? w : 128;
+    }
+    return clamp(((w - 128) * (score - 64) + 32) >> 6, -127, 127) + 128; // 64 + S = score - 64
+}
+
+static inline int32_t is_selected(int32_t w, int32_t edge, const layer_t *layer,
+    int32_t selection) {
+    const int32_t *d = layer->d;
+    if (selection == LARGEST) {
+        return absolute(w - 128) >= d[TAU];
+    }
+    const uint8_t *bitmap = (const uint8_t *)(layer->select + d[N_OUT]);
+    return bitmap[edge >> 3] >> (edge & 7) & 1;
+}
+
+// First score of a row; never beyond the end, whatever `select` holds.
+static uint8_t *row_scores(const layer_t *layer, int32_t row) {
+    const int32_t *d = layer->d;
+    uint32_t n = (uint32_t)(layer->scores_end - layer->scores);
+    uint32_t first = 0;
+    if (d[RULE] != WEIGHTS) {
+        first = d[SELECTION] == ALL ? (uint32_t)(row * d[N_ROW]) : layer->select[row];
+    }
+    return layer->scores + (first < n ? first : n);
+}
+
+// Applies the update rule to the scored edges of a row, dW = dw[i] * factor; returns max |dW|
+// for MEASURE. Inlined so that update_row's usual case has rule, rounding and selection built in.
+static inline int32_t update_edges(const layer_t *layer, int32_t row, const int32_t *dw,
+    int32_t factor, int32_t rule, int32_t rounding, int32_t selection, int32_t measure) {
+    const int32_t *d = layer->d;
+    int32_t shift = d[UPDATE_SHIFT], threshold = d[THRESHOLD];
+    int32_t edge = row * d[N_ROW], end = edge + d[N_ROW];
+    int32_t largest = 0;
+    uint8_t *score = row_scores(layer, row);
+    for (; edge < end; edge++) {
+        int32_t step = *dw++ * factor;
+        int32_t w = layer->w[edge];
+        if (selection != ALL) {
+            if (!is_selected(w, edge, layer, selection)) {
+                continue;
+            }
+            if (rule != WEIGHTS && score == layer->scores_end) {
+                break;
+            }
+        }
+        if (measure) {
+            largest = larger(largest, absolute(step));
+        } else if (step != 0) {
+            step *= rule == WEIGHTS ? 1 : w - 128;
+            step = rounding == PSR ? round_pseudo_stochastic(step, shift)
+                : round_half_up(step, shift);
+            if (rule == WEIGHTS) {
+                layer->w[edge] = clamp(w - step, 1, 255);
+            } else if (step != 0) {
+                int32_t v = clamp(*score - step, 0, 255);
+                *score = v;
+                if (layer->weff != 0) {
+                    layer->weff[edge] = effective(w, v, rule, threshold);
+                }
+            }
+        }
+        score += rule != WEIGHTS;
+    }
+    return largest;
+}
+
+static int32_t update_row(const layer_t *layer, int32_t row, const int32_t *dw, int32_t factor) {
+    const int32_t *d = layer->d;
+    if (d[RULE] == PRUNE && d[ROUNDING] == RHU && d[SELECTION] == ALL && d[MEASURE] == 0) {
+        return update_edges(layer, row, dw, factor, PRUNE, RHU, ALL, 0);
+    }
+    return update_edges(layer, row, dw, factor, d[RULE], d[ROUNDING], d[SELECTION], d[MEASURE]);
+}
+
+int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
+    const int8_t *x, const uint8_t *w, const uint32_t *select, int32_t *scratch,
+    const int32_t *d) {
+    layer_t layer = { d, scores, scores + n_scores, weff, (uint8_t *)w, select };
+    int32_t largest = 0;
+    for (int32_t i = 0; i < d[N_IN]; i++) {
+        scratch[i] = x[i];
+    }
+    for (int32_t row = 0; row < d[N_OUT]; row++) {
+        if (g[row] != 0) {
+            largest = larger(largest, update_row(&layer, row, scratch, g[row]));
+        }
+    }
+    return largest;
+}
+
+// Sums of error * x over the listed errors for three taps that lie side by side.
+static void three_taps(int32_t *dw, const int32_t *list, int32_t n, const int8_t *x) {
+    const int8_t *x1 = x + 1, *x2 = x + 2;
+    int32_t a0 = 0, a1 = 0, a2 = 0;
+    for (; n != 0; n--) {
+        int32_t at = *list >> 8;
+        int32_t error = (int8_t)*list++;
+        a0 += x[at] * error;
+        a1 += x1[at] * error;
+        a2 += x2[at] * error;
+    }
+    dw[0] = a0;
+    dw[1] = a1;
+    dw[2] = a2;
+}
+
+static int32_t one_tap(const int32_t *list, int32_t n, const int8_t *x) {
+    int32_t sum = 0;
+    for (; n != 0; n--) {
+        sum += x[*list >> 8] * (int8_t)*list;
+        list++;
+    }
+    return sum;
+}
+
+// dW of a filter from the list of its errors; x with zero borders
+static void filter_gradient(int32_t *dw, const int32_t *list, int32_t n, const int8_t *x,
+    const int32_t *d) {
+    int32_t kernel = d[KERNEL], width = padded_width(d), plane = padded_plane(d);
+    for (int32_t c = d[N_IN]; c != 0; c--) {
+        const int8_t *from = x;
+        for (int32_t ky = kernel; ky != 0; ky--) {
+            int32_t kx = 0;
+            for (; kx + 3 <= kernel; kx += 3) {
+                three_taps(dw, list, n, from + kx);
+                dw += 3;
+            }
+            for (; kx < kernel; kx++) {
+                *dw++ = one_tap(list, n, from + kx);
+            }
+            from += width;
+        }
+        x += plane;
+    }
+}
+
+int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
+    const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
+    int32_t *scratch, const int32_t *d) {
+    layer_t layer = { d, scores, scores + n_scores, weff, (uint8_t *)w, select };
+    int32_t outputs = d[H_OUT] * d[W_OUT];
+    int32_t *dw = scratch, *list = dw + d[N_ROW];
+    int32_t largest = 0;
+    x = padded_image((int8_t *)(list + outputs), x, d);
+    for (int32_t row = 0; row < d[N_OUT]; row++) {
+        int32_t n = list_errors(list, g, argmax, d);
+        if (n != 0) {
+            filter_gradient(dw, list, n, x, d);
+            largest = larger(largest, update_row(&layer, row, dw, 1));
+        }
+        g += outputs;
+        argmax += channel_argmax_bytes(d);
+    }
+    return largest;
+}
+
+int32_t effective_weights(uint8_t *weff, const uint8_t *w, const uint8_t *scores,
+    int32_t n_scores, const uint32_t *select, const int32_t *d) {
+    layer_t layer = { d, (uint8_t *)scores, (uint8_t *)scores + n_scores, weff, (uint8_t *)w,
+                      select };
+    int32_t rule = d[RULE], selection = d[SELECTION], threshold = d[THRESHOLD];
+    int32_t edge = d[ROW] * d[N_ROW];
+    int32_t scored = rule == PRUNE || rule == GAIN;
+    const uint8_t *score = scored ? row_scores(&layer, d[ROW]) : scores;
+    for (int32_t n = d[ROWS] * d[N_ROW]; n != 0; n--) {
+        int32_t v = w[edge];
+        if (scored && (selection == ALL || is_selected(v, edge, &layer, selection))
+            && score != layer.scores_end) {
+            v = effective(v, *score++, rule, threshold);
+        }
+        *weff++ = v;
+        edge++;
+    }
+    return 0;
+}
