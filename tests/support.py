@@ -1,0 +1,99 @@
+"""What several tests share: small random networks and datasets, and running MicroPython."""
+
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+
+from host_tools.formats import Dataset, Model
+from host_tools.formats.model import Layer
+from host_tools.network_spec import parse_network
+from host_tools.package import compile_package
+from host_tools.paths import DEVICE, native_module, tool
+
+HEAP_BYTES = 2_000_000
+
+
+def random_model(spec: str, shape: tuple[int, int, int], seed: int, classes: int = 10) -> Model:
+    """A model with random weights and shifts that keep its activations alive."""
+    rng = np.random.default_rng(seed)
+    layers = parse_network(spec)
+    channels, height, width = shape
+    for layer in layers:
+        _fill(layer, channels, height * width, rng)
+        one = Model("one", (channels, height, width), classes, [layer])
+        channels, height, width = _shape_after(one, layer, (channels, height, width))
+    return Model("random", shape, classes, layers)
+
+
+def _fill(layer: Layer, channels: int, area: int, rng: np.random.Generator) -> None:
+    if not layer.n_out:
+        return
+    kernel = max(1, layer.kernel)
+    weights = np.clip(np.rint(rng.normal(0, 40, (layer.n_out, channels, kernel, kernel))),
+                      -127, 127).astype(np.int8)
+    layer.weights = weights if layer.kernel else weights.reshape(layer.n_out, channels)
+    n_row = channels * kernel * kernel
+    layer.weight_exponent = 6
+    layer.forward_shift = 5 + max(1, n_row).bit_length() // 2
+    layer.backward_shift = 5 + (layer.n_out * kernel * kernel).bit_length() // 2
+    layer.update_bits_weights = 13
+    layer.update_bits_scores = 19
+
+
+def _shape_after(model: Model, layer: Layer, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    channels, height, width = shape
+    if layer.weights.size and layer.kernel:
+        size = [(n + 2 * layer.padding - layer.kernel) // layer.stride + 1
+                for n in (height, width)]
+        return layer.n_out, size[0], size[1]
+    if layer.weights.size:
+        return layer.n_out, 1, 1
+    if layer.kernel:
+        size = [(n - layer.kernel) // layer.stride + 1 for n in (height, width)]
+        return channels, size[0], size[1]
+    if layer.kind == 6:
+        return channels * height * width, 1, 1
+    return shape
+
+
+def random_dataset(model: Model, n: int, seed: int) -> Dataset:
+    """Images 0..127, mostly dark as digits are, and labels."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 128, (n, *model.shape)) * (rng.random((n, *model.shape)) < 0.4)
+    return Dataset(images.astype(np.uint8), rng.integers(0, model.classes, n).astype(np.uint8),
+                   model.classes)
+
+
+def micropython(script: Path | str, *arguments: str, backend: str = "viper",
+                heap_bytes: int = HEAP_BYTES, check: bool = True,
+                cwd: Path | None = None) -> subprocess.CompletedProcess:
+    """Run a script (a path, or code) on the unix port with the device package importable."""
+    folders = [compile_package("x64")]
+    if backend == "native":
+        folders.append(native_module("x64").parent)
+    environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, folders)))
+    what = [str(script)] if isinstance(script, Path) else ["-c", script]
+    result = subprocess.run(
+        [str(tool("micropython")), "-X", f"heapsize={heap_bytes}", *what, *arguments],
+        env=environment, capture_output=True, text=True, timeout=300, cwd=cwd)
+    if check and result.returncode:
+        raise AssertionError(f"micropython: {result.stdout[-2000:]}{result.stderr[-2000:]}")
+    return result
+
+
+def import_device():
+    """The device package on CPython, with the little of `micropython` that it needs."""
+    if "micropython" not in sys.modules:
+        shim = types.ModuleType("micropython")
+        shim.const = lambda value: value
+        sys.modules["micropython"] = shim
+    if str(DEVICE) not in sys.path:
+        sys.path.insert(0, str(DEVICE))
+    sys.modules["priot.kernels_viper"] = None  # CPython has no viper: importing it fails
+    import priot
+
+    return priot

@@ -1,0 +1,147 @@
+"""Training traces: every backend and every method, byte for byte as the numpy oracle."""
+
+import importlib.util
+import json
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import import_device, micropython, random_dataset, random_model
+
+from host_tools.formats import Adapter, Dataset, Model
+from host_tools.oracle_train import Oracle
+
+TRACE = Path(__file__).parent / "training" / "trace.py"
+STEPS = 50
+
+# name -> network, input shape
+NETWORKS = {
+    "like-a": ("conv 4 3, relu, maxpool 2, conv 6 3, relu, maxpool 2, flatten, linear 12, relu, "
+               "linear 10", (1, 14, 14)),
+    "padded": ("conv 4 3 pad 1, relu, conv 5 3 pad 1 stride 2, maxpool 3 stride 2, relu, flatten, "
+               "linear 10", (2, 9, 11)),
+    "pools": ("conv 6 5 pad 2, relu, avgpool 2, maxpool 3 stride 1, relu, conv 7 1, avgpool 2, "
+              "flatten, linear 9, linear 10", (1, 12, 12)),
+}
+
+# method and keywords of the Trainer
+CASES = [
+    ("priot", {}), ("priot", {"keep": 80}), ("priot", {"rounding": "psr"}),
+    ("priot", {"threshold": 0, "step": 8}), ("priot", {"last": 2}), ("priot", {"layout": "small"}),
+    ("priot", {"keep": 60, "layout": "small"}), ("priot-s", {"fraction": 20}),
+    ("priot-s", {"fraction": 30, "select": "random"}),
+    ("priot-s", {"fraction": 10, "select": "layers", "layout": "small"}),
+    ("gain", {}), ("gain", {"fraction": 25, "select": "layers", "layout": "small"}),
+    ("weights", {}), ("weights", {"fraction": 20}), ("weights", {"last": 1}), ("niti", {}),
+    ("head", {}),
+]
+
+
+@dataclass
+class Case:
+    """Files of a network and its data, and the oracle's traces on them."""
+
+    model_path: Path
+    data_path: Path
+    model: Model
+    data: Dataset
+    traces: dict[str, tuple] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="session", params=sorted(NETWORKS))
+def case(request, tmp_path_factory) -> Case:
+    folder = tmp_path_factory.mktemp(request.param)
+    spec, shape = NETWORKS[request.param]
+    model = random_model(spec, shape, seed=len(request.param))
+    data = random_dataset(model, STEPS, seed=5)
+    model.write(folder / "model.priot")
+    data.write(folder / "data.prd")
+    model = Model.read(folder / "model.priot")
+    return Case(folder / "model.priot", folder / "data.prd", model, data)
+
+
+def oracle_trace(case: Case, method: str, options: dict[str, Any], epoch: int) -> tuple:
+    """CRCs of every step and the learned bytes of every layer, by the oracle."""
+    key = json.dumps([method, options, epoch])
+    if key not in case.traces:
+        rounding = {None: None, "rhu": 0, "psr": 1}[options.get("rounding")]
+        threshold = options["threshold"] + 128 if "threshold" in options else None
+        plain = {k: v for k, v in options.items() if k not in ("layout", "rounding", "threshold")}
+        oracle = Oracle(case.model, method, seed=3, rounding=rounding, threshold=threshold,
+                        **plain)
+        oracle.epoch = epoch
+        crcs = []
+        for i in range(STEPS):
+            oracle.step(case.data.images[i], int(case.data.labels[i]))
+            crcs.append(_crc(oracle))
+        learned = [bytes(s.scores or s.w) for s in oracle.states if s.trained]
+        case.traces[key] = (crcs, oracle.skipped, learned)
+    return case.traces[key]
+
+
+def _crc(oracle: Oracle) -> int:
+    crc = 0
+    for s in oracle.states:
+        crc = zlib.crc32(s.argmax, zlib.crc32(s.y, crc))
+    for s in oracle.states:
+        if s.trained:
+            crc = zlib.crc32(s.scores, zlib.crc32(s.w, crc))
+            crc = zlib.crc32(bytes([int(s.d[22])]), crc)
+    return crc
+
+
+def compare(case: Case, method: str, options: dict[str, Any], epoch: int, found: tuple,
+            saved: Path) -> None:
+    crcs, skipped, learned = oracle_trace(case, method, options, epoch)
+    assert 0 < STEPS - skipped, "the case never runs a backward pass"
+    assert found[0] == crcs, f"first difference at step {first_difference(found[0], crcs)}"
+    assert found[1] == skipped
+    adapter = Adapter.read(saved)
+    adapter.check_backbone(case.model)
+    for layer, expected in zip(adapter.layers, learned, strict=True):
+        values = (np.asarray(layer.values).astype(np.int16) + 128).astype(np.uint8)
+        if layer.bitmap is not None and method == "weights":
+            continue  # packed: only the selected weights are in the file
+        assert values.tobytes() == expected
+
+
+def first_difference(a: list, b: list) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y), -1)
+
+
+@pytest.mark.parametrize("backend", ["native", "viper"])
+def test_trace_on_micropython(case, backend, tmp_path):
+    """50 steps of every method on the unix port: every buffer of every step."""
+    for method, options in CASES:
+        for epoch in (0, 17):
+            saved = tmp_path / "saved.scores"
+            result = micropython(TRACE, str(case.model_path), str(case.data_path), backend,
+                                 method, json.dumps({"seed": 3, **options}), str(STEPS),
+                                 str(epoch), str(saved), backend=backend)
+            compare(case, method, options, epoch, json.loads(result.stdout.splitlines()[-1]),
+                    saved)
+
+
+@pytest.mark.parametrize("method, options", [CASES[0], CASES[1]])
+def test_trace_of_plain_python(case, method, options, tmp_path):
+    """The meaning itself, on MicroPython and on CPython."""
+    saved = tmp_path / "saved.scores"
+    arguments = (str(case.model_path), str(case.data_path), "plain", method)
+    options_text = json.dumps({"seed": 3, **options})
+    result = micropython(TRACE, *arguments, options_text, str(STEPS), "0", str(saved),
+                         backend="plain")
+    compare(case, method, options, 0, json.loads(result.stdout.splitlines()[-1]), saved)
+    trace = load_trace()
+    found = trace(*arguments, {"seed": 3, **options}, STEPS, 0, str(saved))
+    compare(case, method, options, 0, found, saved)
+
+
+def load_trace():
+    import_device()
+    spec = importlib.util.spec_from_file_location("trace_script", TRACE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.trace
