@@ -357,9 +357,13 @@ def _row_start(select, row, n_row, d):
     return select[i] | select[i + 1] << 8 | select[i + 2] << 16 | select[i + 3] << 24
 
 
-def _update_row(operands, row, scratch, d):
-    """Apply the update rule to the scored edges of one row, whose dW lies in scratch."""
-    scores, weff, w, select = operands
+def _update_row(operands, at, row):
+    """Apply the update rule to the scored edges of one row, whose dW lies in scratch.
+
+    operands: scores, weff, ... and from `at` on w, select, scratch, d.
+    """
+    scores, weff = operands[0], operands[1]
+    w, select, scratch, d = operands[at], operands[at + 1], operands[at + 2], operands[at + 3]
     n_row, rule, shift, rounding = d[N_ROW], d[RULE], d[UPDATE_SHIFT], d[ROUNDING]
     bitmap = 4 * d[N_OUT]
     s = _row_start(select, row, n_row, d)
@@ -430,7 +434,7 @@ def conv2d_update(operands):
     largest = 0
     for f in range(d[N_OUT]):
         if _conv2d_dw(scratch, g, argmax, x, f, d):
-            largest = max(largest, _update_row((scores, weff, w, select), f, scratch, d))
+            largest = max(largest, _update_row(operands, 5, f))
     return largest
 
 
@@ -445,7 +449,7 @@ def linear_update(operands):
             continue
         for i in range(n_in):
             scratch[i] = e * _signed(x[i])
-        largest = max(largest, _update_row((scores, weff, w, select), o, scratch, d))
+        largest = max(largest, _update_row(operands, 4, o))
     return largest
 
 

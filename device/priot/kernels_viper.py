@@ -495,14 +495,14 @@ def _row_start(select_object, row: int, n_row: int, d_object) -> int:
 
 
 @micropython.viper
-def _update_row(operands, row: int, scratch_object, d_object) -> int:
+def _update_row(operands, at: int, row: int) -> int:
     scores = ptr8(operands[0])
     weff = ptr8(operands[1])
-    w = ptr8(operands[2])
-    select = ptr8(operands[3])
+    w = ptr8(operands[at])
+    select = ptr8(operands[at + 1])
+    scratch = ptr32(operands[at + 2])
+    d = ptr32(operands[at + 3])
     kept = int(len(operands[1]))
-    scratch = ptr32(scratch_object)
-    d = ptr32(d_object)
     sign = 1
     sign <<= 31
     n_row = int(d[_N_ROW])
@@ -515,7 +515,7 @@ def _update_row(operands, row: int, scratch_object, d_object) -> int:
     measure = int(d[_MEASURE])
     bitmap = 4 * int(d[_N_OUT])
     half = shift >> 1
-    s = int(_row_start(operands[3], row, n_row, d_object))
+    s = int(_row_start(operands[at + 1], row, n_row, operands[at + 3]))
     edge = row * n_row
     largest = 0
     for i in range(n_row):
@@ -637,11 +637,10 @@ def _conv2d_dw(scratch_object, g_object, argmax_object, x_object, f: int, d_obje
 @micropython.viper
 def conv2d_update(operands) -> int:
     d = ptr32(operands[8])
-    row_operands = (operands[0], operands[1], operands[5], operands[6])
     largest = 0
     for f in range(int(d[_N_OUT])):
         if int(_conv2d_dw(operands[7], operands[2], operands[3], operands[4], f, operands[8])):
-            v = int(_update_row(row_operands, f, operands[7], operands[8]))
+            v = int(_update_row(operands, 5, f))
             if v > largest:
                 largest = v
     return largest
@@ -653,7 +652,6 @@ def linear_update(operands) -> int:
     x = ptr8(operands[3])
     scratch = ptr32(operands[6])
     d = ptr32(operands[7])
-    row_operands = (operands[0], operands[1], operands[4], operands[5])
     n_in = int(d[_N_IN])
     largest = 0
     for o in range(int(d[_N_OUT])):
@@ -662,7 +660,7 @@ def linear_update(operands) -> int:
             continue
         for i in range(n_in):
             scratch[i] = e * ((int(x[i]) ^ 128) - 128)
-        v = int(_update_row(row_operands, o, operands[6], operands[7]))
+        v = int(_update_row(operands, 4, o))
         if v > largest:
             largest = v
     return largest
