@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_models import random_dataset, small_model
+from support import random_dataset, random_model
 
 from host_tools import fields
 from host_tools.errors import FileError
@@ -19,6 +19,11 @@ from host_tools.formats.container import write_file
 from host_tools.network_spec import parse_network
 
 ROOT = Path(__file__).parents[1]
+NETWORKS = {
+    "linear": ("linear 6, relu, linear 5", (7, 1, 1), 5),
+    "conv": ("conv 4 3, relu, maxpool 2, conv 5 2 pad 1, relu, avgpool 2 stride 1, flatten, "
+             "linear 9, relu, linear 4", (2, 8, 7), 4),
+}
 
 
 def seal(data: bytes) -> bytes:
@@ -32,8 +37,17 @@ def patch(data: bytes, offset: int, replacement: bytes) -> bytes:
     return seal(data[:offset] + replacement + data[offset + len(replacement):])
 
 
+def small_model(network: str, seed: int = 1) -> Model:
+    spec, shape, classes = NETWORKS[network]
+    return random_model(spec, shape, seed, classes)
+
+
 def some_model() -> Model:
     return small_model("linear")
+
+
+def some_dataset() -> Dataset:
+    return random_dataset(random_model("conv 4 1, flatten, linear 4", (1, 2, 3), 1, 4), 5, 3)
 
 
 def some_adapter(content: str = "scores") -> Adapter:
@@ -58,7 +72,7 @@ def some_adapter(content: str = "scores") -> Adapter:
 
 KINDS = {
     "model": (Model, some_model),
-    "dataset": (Dataset, lambda: random_dataset((1, 2, 3), 4, 5, np.random.default_rng(3))),
+    "dataset": (Dataset, some_dataset),
     "adapter": (Adapter, some_adapter),
     "mask": (Adapter, lambda: some_adapter("mask")),
 }
@@ -231,7 +245,7 @@ def test_a_bad_model_is_refused_by_name(offset, replacement, text):
     (38, b"\4", "label: found 4, expected below 4"),
 ])
 def test_a_bad_dataset_is_refused_by_name(offset, replacement, text):
-    data = KINDS["dataset"][1]().to_bytes()
+    data = some_dataset().to_bytes()
     with pytest.raises(FileError) as error:
         Dataset.from_bytes(patch(data, offset, replacement), "d")
     assert str(error.value) == f"d: {text}"
