@@ -47,7 +47,8 @@ class Layer:
     backward_shift: int = 0
     update_bits_weights: int = 0
     update_bits_scores: int = 0
-    weights: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8), repr=False)
+    weights: np.ndarray = field(
+        default_factory=lambda: np.zeros(0, np.int8), repr=False, compare=False)
 
 
 @dataclass

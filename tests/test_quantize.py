@@ -1,0 +1,329 @@
+"""Quantisation and calibration: exponents, percentiles, and shifts found anew by the oracle."""
+
+import json
+
+import numpy as np
+import pytest
+from support import random_dataset, random_model
+
+from host_tools import batch, cli, oracle
+from host_tools import fields as f
+from host_tools.errors import PriotError
+from host_tools.float_network import FloatNetwork
+from host_tools.formats import Dataset, Model
+from host_tools.network_spec import format_network, parse_network
+from host_tools.oracle_train import Oracle
+from host_tools.quantize import (
+    accuracy,
+    calibrate,
+    percentile_bits,
+    quantize,
+    quantize_weights,
+    wrong_labels,
+)
+from host_tools.selection import Selection
+
+# name -> network, input shape, classes: every kind of stage, strides, padding, overlapping pools
+NETWORKS = {
+    "conv": ("conv 4 3, relu, maxpool 2, conv 5 2 pad 1, relu, avgpool 2 stride 1, relu, "
+             "flatten, linear 9, relu, linear 4", (2, 8, 7), 4),
+    "pools": ("maxpool 2 stride 1, conv 4 3 stride 2 pad 1, maxpool 2 stride 1, "
+              "maxpool 2 stride 1, relu, conv 3 2, flatten, linear 3", (1, 12, 12), 3),
+    "wide": ("conv 3 5 pad 2 stride 2, relu, maxpool 3 stride 2, avgpool 3 stride 2, "
+             "conv 6 1, relu, flatten, linear 2", (3, 19, 17), 2),
+}
+EACH_NETWORK = pytest.mark.parametrize("network", NETWORKS)
+
+
+def model_and_data(network: str, n: int = 40) -> tuple[Model, Dataset]:
+    spec, shape, classes = NETWORKS[network]
+    model = random_model(spec, shape, 3, classes)
+    return model, random_dataset(model, n, 4)
+
+
+def float_network(spec: str, shape: tuple[int, int, int], classes: int) -> FloatNetwork:
+    rng = np.random.default_rng(6)
+    model = random_model(spec, shape, 6, classes)
+    weights = [rng.normal(0, 0.3, layer.weights.shape) for layer in model.weight_layers]
+    return FloatNetwork(parse_network(spec), weights)
+
+
+@pytest.mark.parametrize("values, exponent, expected", [
+    ([127.0, -1.5], 0, [127, -2]),
+    ([0.5, -0.9921875], 7, [64, -127]),  # 127 / 128
+    ([0.996], 7, [127]),  # 127.488 rounds to 127
+    ([0.997], 6, [64]),  # 127.616 would be 128
+    ([300.0, 4.0], -2, [75, 1]),
+])
+def test_weight_exponents(values, exponent, expected):
+    weights, found = quantize_weights(np.array(values))
+    assert (found, weights.tolist()) == (exponent, expected)
+
+
+def test_zero_weights_are_refused():
+    with pytest.raises(ValueError, match="weights: all zero"):
+        quantize_weights(np.zeros(3))
+
+
+def test_percentile_bits():
+    assert percentile_bits(np.array([0, 0, 0])) == 0
+    assert percentile_bits(np.array([127])) == 7 and percentile_bits(np.array([128])) == 8
+    hundred = np.array([3] * 99 + [2**20])
+    assert percentile_bits(hundred) == 2  # one of a hundred may exceed it
+    assert percentile_bits(np.append(hundred, 2**20)) == 21  # two may not
+    assert percentile_bits(np.array([0] * 500 + [2**20])) == 21  # zeros are left out
+    assert percentile_bits(np.array([1, 1, 4, 4, 4, 64]), naive=True) == 3
+
+
+def test_wrong_labels_are_all_wrong_and_even():
+    labels = np.repeat(np.arange(10, dtype=np.uint8), 9)
+    wrong = wrong_labels(labels, 10)
+    assert (wrong != labels).all() and wrong.max() == 9
+    assert np.bincount(wrong).tolist() == [9] * 10
+    assert wrong_labels(np.array([0, 9], np.uint8), 10).tolist() == [1, 1]  # (9 + 1 + 1) mod 10
+    assert wrong_labels(np.array([0, 1, 0], np.uint8), 2).tolist() == [1, 0, 1]
+
+
+@EACH_NETWORK
+def test_batch_is_the_oracle(network):
+    """Forward, loss, every gradient and dW of a batch, image by image, against the oracle."""
+    model, data = model_and_data(network, 7)
+    stages = model.stages()
+    x, inputs, winners = data.images.astype(np.int8), [], []
+    for stage in stages:
+        inputs.append(x)
+        acc, winner = batch.forward(stage, x, rows(model, stage))
+        winners.append(winner)
+        x = batch.requantise(stage, acc)
+    g = batch.loss_gradient(stages[-1].d, x, data.labels)
+    gradients = [g]
+    for stage, below, winner in zip(stages[::-1], inputs[::-1], winners[::-1], strict=True):
+        acc = batch.backward_input(stage, g, winner, below, rows(model, stage))
+        g = batch.clamp_gradient(stage, acc)
+        gradients.append(g)
+    for i, image in enumerate(data.images):
+        o = Oracle(model, "weights")
+        o.forward(image)
+        for s, y in zip(o.states, [*inputs[1:], x], strict=True):
+            assert bytes(s.y) == y[i].tobytes()
+        last = o.states[-1]
+        oracle.cross_entropy((last.g, last.y, o.scratch, last.d), int(data.labels[i]))
+        for k, s in enumerate(reversed(o.states)):
+            assert bytes(s.g) == gradients[k][i].tobytes()
+            dx = bytearray(len(s.x))
+            o._backward_input(s, dx)
+            assert bytes(dx) == gradients[k + 1][i].tobytes()
+            if k + 1 < len(o.states):
+                o.states[-k - 2].g[:] = dx
+
+
+def rows(model: Model, stage) -> np.ndarray:
+    weights = model.layers[stage.layer].weights
+    return weights.reshape(-1, max(1, int(stage.d[f.N_ROW]))).astype(np.float64)
+
+
+@EACH_NETWORK
+def test_shifts_are_what_the_oracle_measures(network):
+    """Every shift of a calibrated model, by running the oracle's kernels with MEASURE."""
+    model, data = model_and_data(network)
+    calibrate(model, data)
+    labels = wrong_labels(data.labels, model.classes)
+    seen: dict[tuple[int, str], list[int]] = {}
+    for image, label in zip(data.images, labels, strict=True):
+        measure_one(Oracle(model, "weights"), image, int(label), seen)
+    assert any(key[1] == "backward" for key in seen)
+    for (index, what), values in seen.items():
+        layer = model.weight_layers[index]
+        bits = percentile_bits(np.array(values))
+        assert bits > 0, (index, what)
+        if what == "dw":
+            assert layer.update_bits_weights == bits
+        elif what == "product":
+            assert layer.update_bits_scores == bits
+        else:
+            assert getattr(layer, f"{what}_shift") == max(0, bits - 7)
+
+
+def measure_one(o: Oracle, image: np.ndarray, label: int, seen: dict) -> None:
+    """Largest accumulators and gradients of one image, by layer and kind."""
+    o.forward(image)
+    last = o.states[-1]
+    oracle.cross_entropy((last.g, last.y, o.scratch, last.d), label)
+    first = next(i for i, s in enumerate(o.states) if s.w)
+    for i in range(len(o.states) - 1, first - 1, -1):
+        s = o.states[i]
+        found = {}
+        if s.stage.kind == f.CONV2D:
+            found["forward"] = (oracle.conv2d_forward, (s.y, s.argmax, s.x, s.w, b"", s.d))
+            found["backward"] = (oracle.conv2d_backward_input,
+                                 (b"", s.g, s.argmax, s.x, s.w, o.scratch, s.d))
+        elif s.stage.kind == f.LINEAR:
+            found["forward"] = (oracle.linear_forward, (s.y, s.x, s.w, b"", s.d))
+            found["backward"] = (oracle.linear_backward_input,
+                                 (b"", s.g, s.x, s.w, o.scratch, s.d))
+        if i == first:
+            found.pop("backward")
+        values = {what: o._measure(*call) for what, call in found.items()}
+        if s.w:
+            dw = [absolute_dw(o, s, edge) for edge in range(len(s.w))]
+            values["dw"] = max(dw)
+            values["product"] = max(n * abs(w - 128) for n, w in zip(dw, s.w, strict=True))
+        for what, value in values.items():
+            seen.setdefault((s.stage.weight_index, what), []).append(value)
+        if i > first:
+            o._backward_input(s, o.states[i - 1].g)
+
+
+def absolute_dw(o: Oracle, s, edge: int) -> int:
+    """abs(dW) of one edge: the largest of a selection that is this edge alone."""
+    bitmap = np.arange(len(s.w)) == edge
+    d = s.d.copy()
+    select = Selection(bitmap=bitmap).pack(np.zeros((d[f.N_OUT], d[f.N_ROW]), np.int8), d)
+    d[f.MEASURE] = 1
+    if s.stage.kind == f.CONV2D:
+        return oracle.conv2d_update((b"", b"", s.g, s.argmax, s.x, s.w, select, b"", d))
+    return oracle.linear_update((b"", b"", s.g, s.x, s.w, select, b"", d))
+
+
+def test_a_calibrated_model_uses_its_range():
+    """Few logits of the calibration images saturate, and few are all near zero."""
+    model, data = model_and_data("conv", 200)
+    calibrate(model, data)
+    o = Oracle(model, "weights")
+    largest = [max(abs(v) for v in np.frombuffer(o.forward(x), np.int8).astype(int))
+               for x in data.images]
+    assert np.mean(np.array(largest) == 127) <= 0.01
+    assert np.mean(np.array(largest) >= 16) > 0.5
+
+
+def test_accuracy_is_that_of_the_oracle():
+    model, data = model_and_data("wide", 60)
+    calibrate(model, data)
+    o = Oracle(model, "weights")
+    right = sum(o.predict(x) == y for x, y in zip(data.images, data.labels, strict=True))
+    assert accuracy(model, data) == 100 * right / 60
+
+
+def test_quantised_weights_and_names():
+    spec, shape, classes = NETWORKS["conv"]
+    network = float_network(spec, shape, classes)
+    model = quantize(network, model_and_data("conv")[1], "a name")
+    assert (model.name, format_network(model.layers)) == ("a name", spec)
+    for layer, weights in zip(model.weight_layers, network.weights, strict=True):
+        assert np.abs(layer.weights - weights * 2.0**layer.weight_exponent).max() <= 0.5
+        assert 64 <= np.abs(layer.weights.astype(int)).max() <= 127
+
+
+def test_wrong_labels_give_larger_gradients_than_right_ones():
+    """The reason for wrong labels: on images the network knows, right ones leave nothing."""
+    model, data = model_and_data("conv")
+    calibrate(model, data)
+    o = Oracle(model, "weights")
+    known = np.array([o.predict(x) for x in data.images], np.uint8)
+    data = Dataset(data.images, known, data.classes)
+    calibrate(model, data)
+    wrong = model.weight_layers[-1].update_bits_weights
+    calibrate(model, data, naive=True)
+    assert model.weight_layers[-1].update_bits_weights < wrong
+
+
+# ---- the command ----
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A float network and its calibration data; returns the folder."""
+    spec, shape, classes = NETWORKS["conv"]
+    float_network(spec, shape, classes).write(tmp_path / "float.npz")
+    model_and_data("conv")[1].write(tmp_path / "data.prd")
+    return tmp_path
+
+
+def command(files, *more: str) -> int:
+    return cli.main(["quantize", str(files / "float.npz"), "--calibrate",
+                     str(files / "data.prd"), "-o", str(files / "out.priot"), *more])
+
+
+def test_command(files, capsys):
+    report = files / "report.json"
+    assert command(files, "--images", "20", "--test", str(files / "data.prd"), "--json",
+                   str(report)) == 0
+    model = Model.read(files / "out.priot")
+    data = Dataset.read(files / "data.prd")
+    first = Dataset(data.images[:20], data.labels[:20], data.classes)
+    expected = quantize(FloatNetwork.read(files / "float.npz"), first, "out")
+    assert model.to_bytes() == expected.to_bytes()
+    found = json.loads(report.read_text())
+    assert found["crc32"] == f"{model.crc:08x}" and found["images"] == 20
+    assert found["accuracy"] == round(accuracy(model, data), 2)
+    assert [a["forward_shift"] for a in found["layers"]] == [
+        a.forward_shift for a in model.weight_layers]
+    assert NETWORKS["conv"][0] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arrays, text", [
+    ({}, "arrays: found , expected one named network"),
+    ({"network": np.array("linear 2")}, "arrays: found none, expected layer0.weight"),
+    ({"network": np.array("liner 2"), "layer0.weight": np.ones((2, 2))},
+     "network: layer 0 (liner 2): expected one of conv"),
+    ({"network": np.array("flatten, linear 4"), "layer0.weight": np.ones((4, 3))},
+     "layer0.weight: shape: found (4, 3), expected (4, 112)"),
+    ({"network": np.array("flatten, linear 4"), "layer0.weight": np.full((4, 112), np.nan)},
+     "layer0.weight: found float64, expected finite floats"),
+    ({"network": np.array("flatten, linear 4"), "layer0.weight": np.zeros((4, 112))},
+     "weights: all zero"),
+    ({"network": np.array("flatten, linear 3"), "layer0.weight": np.ones((3, 112))},
+     "outputs of the last layer: found 3, expected 4 classes"),
+    ({"network": np.array("linear 4"), "layer0.weight": np.ones((4, 112))},
+     "layer 0 (linear): needs flatten before it"),
+])
+def test_bad_float_networks_end_in_one_line(arrays, text, files, capsys):
+    np.savez(files / "float.npz", **arrays)
+    assert command(files) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("priot: ") and error.count("\n") == 1 and text in error
+    assert not (files / "out.priot").exists()
+
+
+@pytest.mark.parametrize("name, content", [
+    ("float.npz", b"PK\3\4 nothing"), ("float.npz", b""), ("float.npz", b"\x80\4K\1."),
+    ("data.prd", b"PRIM"), ("data.prd", None), ("float.npz", None)])
+def test_bad_files_end_in_one_line(name, content, files, capsys):
+    if content is None:
+        (files / name).unlink()
+    else:
+        (files / name).write_bytes(content)
+    assert command(files) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"priot: {files / name}: ") and error.count("\n") == 1
+
+
+# ---- the line that describes a network ----
+
+
+@pytest.mark.parametrize("text", [spec for spec, _, _ in NETWORKS.values()] + ["relu"])
+def test_network_lines_round_trip(text):
+    layers = parse_network(text)
+    assert parse_network(format_network(layers)) == layers
+
+
+def test_network_line_defaults():
+    conv, pool = parse_network(" conv 8 3 ,maxpool 2 ")
+    assert (conv.n_out, conv.kernel, conv.stride, conv.padding) == (8, 3, 1, 0)
+    assert (pool.kernel, pool.stride) == (2, 2)
+    assert format_network([conv, pool]) == "conv 8 3, maxpool 2"
+
+
+@pytest.mark.parametrize("text, message", [
+    ("", "layer 0 (): expected one of conv"),
+    ("conv 8", "layer 0 (conv 8): expected conv N_OUT KERNEL [stride N] [pad N]"),
+    ("relu, conv a 3", "layer 1 (conv a 3): n_out: found a, expected a number"),
+    ("conv 8 -3", "kernel: found -3, expected a number"),
+    ("conv 8 3 pad", "expected conv N_OUT"),
+    ("conv 8 3 stride 1 stride 2", "option stride is unknown or given twice"),
+    ("maxpool 2 pad 1", "option pad is unknown or given twice"),
+])
+def test_bad_network_lines(text, message):
+    with pytest.raises(PriotError) as error:
+        parse_network(text)
+    assert message in str(error.value) and str(error.value).startswith("network: ")
