@@ -13,8 +13,11 @@ from array import array
 
 _GUARD = 16
 _PATTERN = 0xA5
+# device/priot/fields.py
 _CONV2D = 1
 _LINEAR = 2
+_N_OUT = 3
+_N_ROW = 25
 
 # number of outputs (always the first operands), place of scratch or -1, kind of layer, training
 KERNELS = {
@@ -50,22 +53,10 @@ class Guarded:
     def __init__(self, typecode, data):
         self.border = bytes([_PATTERN] * _GUARD)
         self.n = len(data)
-        if typecode == "B":
-            self.memory = bytearray(self.n + 2 * _GUARD)
-            edge = _GUARD
-        else:
-            word = struct.calcsize(typecode)
-            self.memory = array(typecode, bytes(self.n + 2 * _GUARD))
-            edge = _GUARD // word
-        count = len(self.memory)
-        self.bytes = memoryview(self.memory)[edge:count - edge]
-        self.memory[:edge] = self._of(typecode, self.border)
-        self.memory[edge:count - edge] = self._of(typecode, data)
-        self.memory[count - edge:] = self._of(typecode, self.border)
-
-    @staticmethod
-    def _of(typecode, data):
-        return bytearray(data) if typecode == "B" else array(typecode, data)
+        every = self.border + data + self.border
+        self.memory = bytearray(every) if typecode == "B" else array(typecode, every)
+        edge = _GUARD // struct.calcsize(typecode)
+        self.bytes = memoryview(self.memory)[edge:len(self.memory) - edge]
 
     def whole(self):
         every = bytes(self.memory)
@@ -75,12 +66,12 @@ class Guarded:
         return bytes(self.memory)[_GUARD:_GUARD + self.n]
 
 
-def _operands(f, header, n_outputs):
+def _operands(f, n_operands, n_outputs):
     """Operands as buffers: outputs guarded and writable, inputs read-only, scratch as None."""
     operands = []
-    for i in range(header[0]):
-        typecode, alias, length = struct.unpack("<cBI", f.read(6))
-        typecode = typecode.decode()
+    for i in range(n_operands):
+        typecode, alias, length = struct.unpack("<BBI", f.read(6))
+        typecode = chr(typecode)
         data = f.read(length)
         if alias != 255:
             operands.append(operands[alias])
@@ -102,26 +93,28 @@ def _scratch(kernels, name, operands):
     return Guarded("i", bytes([_PATTERN] * (4 * words)))
 
 
+def _plan(kernels, kind, w, d):
+    """Let the backend choose, where the call has the weights of the whole layer."""
+    if len(w) == d[_N_OUT] * d[_N_ROW]:
+        kernels.plan(kind, w, d)
+
+
 def run_case(kernels, f, header, previous, planned):
-    """One case: its result, its outputs' bytes, and what was damaged; see cases.py."""
-    n_operands, name_length, label, flags = header
+    """One case: its result, its outputs' bytes, how many buffers were overrun, its scratch."""
+    n_operands, name_length, label, continues = header
     name = f.read(name_length).decode()
     n_outputs, place, kind, training = KERNELS[name]
-    operands = _operands(f, header, n_outputs)
-    scratch = None
+    operands = _operands(f, n_operands, n_outputs)
+    if planned and kind:
+        w = operands[W_OF_PLAN[name]]
+        _plan(kernels, kind, w.bytes if isinstance(w, Guarded) else w, operands[-1])
     if place >= 0:
-        scratch = previous if flags & 1 else _scratch(kernels, name, operands)
-        operands[place] = scratch
+        operands[place] = previous if continues else _scratch(kernels, name, operands)
     views = tuple([o.bytes if isinstance(o, Guarded) else o for o in operands])
-    if planned and name in W_OF_PLAN:
-        kernels.plan(kind, views[W_OF_PLAN[name]], views[-1])
-        if place >= 0 and not flags & 1:
-            scratch = operands[place] = _scratch(kernels, name, operands)
-            views = views[:place] + (scratch.bytes,) + views[place + 1:]
     function = getattr(kernels, name)
     result = function(views, label) if name == "cross_entropy" else function(views)
-    guarded = [o for o in operands if isinstance(o, Guarded)]
-    damaged = len([o for o in guarded if not o.whole()])
+    damaged = len([o for o in operands if isinstance(o, Guarded) and not o.whole()])
+    scratch = operands[place] if place >= 0 else None
     return result, [o.content() for o in operands[:n_outputs]], damaged, scratch
 
 

@@ -1,0 +1,131 @@
+"""Kernel cases: random shapes, extremes and every shift, with answers from the numpy oracle.
+
+A case is one call of one kernel. `write_cases` puts all of them in one file for runner.py:
+
+    u32 cases; per case: u8 operands, u8 length of the name, i32 label, u8 continues, the name;
+    per operand: typecode ("-" for scratch), u8 alias (255: none), u32 bytes, the bytes.
+
+The answers' file: per case i32 result, u8 overrun buffers, u8 outputs; per output u32 bytes, bytes.
+A case that `continues` gets the scratch that its predecessor left.
+"""
+
+import struct
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from host_tools import oracle
+
+from kernels.runner import KERNELS
+
+SCRATCH = ("-", b"")
+
+
+@dataclass
+class Case:
+    """One call: operands as (typecode, bytes) or the index of the operand that is the same buffer.
+
+    `result` and `outputs` are what the call answers; `heavy` ones are not for plain Python.
+    """
+
+    kernel: str
+    what: str
+    operands: list[tuple[str, bytes] | int]
+    label: int = 0
+    continues: bool = False
+    heavy: bool = False
+    result: int = 0
+    outputs: list[bytes] = field(default_factory=list)
+
+
+def solve(case: Case, scratch: array | None = None) -> array | None:
+    """Fill in the oracle's answer; returns the scratch as the oracle left it."""
+    n_outputs, place, _kind, _training = KERNELS[case.kernel]
+    buffers: list = []
+    for operand in case.operands:
+        if isinstance(operand, int):
+            buffers.append(buffers[operand])
+        elif operand == SCRATCH:
+            if not case.continues or scratch is None:
+                scratch = array("i", [0] * 200_000)
+            buffers.append(scratch)
+        elif operand[0] == "B":
+            buffers.append(bytearray(operand[1]))
+        else:
+            buffers.append(array(operand[0], operand[1]))
+    function = getattr(oracle, case.kernel)
+    extra = (case.label,) if case.kernel == "cross_entropy" else ()
+    case.result = int(function(tuple(buffers), *extra))
+    case.outputs = [bytes(b) for b in buffers[:n_outputs]]
+    return scratch
+
+
+def solved(cases: Iterator[Case]) -> list[Case]:
+    """All cases with the oracle's answers."""
+    done = []
+    scratch = None
+    for case in cases:
+        scratch = solve(case, scratch)
+        done.append(case)
+    return done
+
+
+def write_cases(path: Path, cases: list[Case]) -> None:
+    """The file that runner.py reads."""
+    with path.open("wb") as f:
+        f.write(struct.pack("<I", len(cases)))
+        for case in cases:
+            name = case.kernel.encode()
+            f.write(struct.pack("<BBiB", len(case.operands), len(name), case.label,
+                                case.continues) + name)
+            for operand in case.operands:
+                typecode, data = ("B", b"") if isinstance(operand, int) else operand
+                alias = operand if isinstance(operand, int) else 255
+                f.write(struct.pack("<BBI", ord(typecode), alias, len(data)) + data)
+
+
+@dataclass
+class Answer:
+    """What a backend answered to one case."""
+
+    result: int
+    overrun: int
+    outputs: list[bytes]
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """The answers that were written before the end of the file, or of the backend."""
+    data = path.read_bytes() if path.exists() else b""
+    answers, at = [], 0
+    while at + 6 <= len(data):
+        result, overrun, n_outputs = struct.unpack_from("<iBB", data, at)
+        at += 6
+        outputs = []
+        for _ in range(n_outputs):
+            if at + 4 > len(data):
+                return answers
+            length, = struct.unpack_from("<I", data, at)
+            outputs.append(data[at + 4:at + 4 + length])
+            at += 4 + length
+        answers.append(Answer(result, overrun, outputs))
+    return answers
+
+
+def difference(case: Case, answer: Answer) -> str | None:
+    """None, or what is wrong: the kernel, the case and the first byte that differs."""
+    where = f"{case.kernel} ({case.what})"
+    if answer.overrun:
+        return f"{where}: wrote beyond {answer.overrun} of its buffers"
+    if answer.result != case.result:
+        return f"{where}: returned {answer.result}, expected {case.result}"
+    for i, (found, expected) in enumerate(zip(answer.outputs, case.outputs, strict=True)):
+        if found != expected:
+            differs = np.flatnonzero(np.frombuffer(found, np.uint8)
+                                     != np.frombuffer(expected, np.uint8))
+            at = int(differs[0])
+            return (f"{where}: output {i} byte {at} is {found[at]}, expected {expected[at]}; "
+                    f"{len(differs)} of {len(expected)} differ")
+    return None

@@ -1,0 +1,226 @@
+"""The whole set of kernel cases from one seed: every kernel, shape, shift, rule and rounding."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from host_tools import fields as f
+
+from kernels import layers, learning
+from kernels.cases import SCRATCH, Case, solved
+from kernels.layers import (
+    buffer,
+    changed,
+    conv2d_descriptor,
+    in_rows,
+    linear_descriptor,
+    n_inputs,
+    n_outputs,
+    pool_descriptor,
+    random_activations,
+    random_argmax,
+    random_errors,
+    random_linear,
+    random_shape,
+    random_weights,
+    rubbish,
+    words,
+)
+from kernels.worked import worked_cases
+
+SEED = 20250316
+SHAPES = 60  # random shapes of each kind of layer
+NETWORK_A = (
+    conv2d_descriptor(1, (28, 28), 8, pool=2, RELU=1, X_RELU=1, FORWARD_SHIFT=8),
+    conv2d_descriptor(8, (13, 13), 16, pool=2, RELU=1, X_RELU=1, FORWARD_SHIFT=7),
+)
+
+
+def _image_layer(rng, what, d) -> Iterator[Case]:
+    """Every kernel of one conv2d stage."""
+    x = random_activations(rng, n_inputs(d), bool(d[f.X_RELU]))
+    w = random_weights(rng, int(d[f.N_OUT] * d[f.N_ROW]))
+    g, argmax = random_errors(rng, n_outputs(d)), random_argmax(rng, d)
+    yield layers.conv2d_forward(what, d, x, w)
+    yield layers.conv2d_forward(what + " measured", changed(d, MEASURE=1), x, w)
+    yield layers.conv2d_backward_input(what, d, g, argmax, x, w)
+    yield layers.conv2d_backward_input(what + " measured", changed(d, MEASURE=1), g, argmax, x, w)
+    for rows_d, part in in_rows(d, 2):
+        yield layers.conv2d_forward(f"{what} row {rows_d[f.ROW]}", rows_d, x, w[part])
+    for label, update_d, kept in _rules(rng, d):
+        yield learning.conv2d_update(f"{what} {label}", rng, update_d, g, argmax, x, w, kept)
+
+
+def _linear_layer(rng, what, d) -> Iterator[Case]:
+    """Every kernel of one linear stage, also a few rows at a time."""
+    x = random_activations(rng, n_inputs(d), bool(d[f.X_RELU]))
+    w = random_weights(rng, int(d[f.N_OUT] * d[f.N_ROW]))
+    g = random_errors(rng, n_outputs(d))
+    measured = changed(d, MEASURE=1)
+    yield layers.linear_forward(what, d, x, w)
+    yield layers.linear_forward(what + " measured", measured, x, w)
+    yield layers.linear_backward_input(what, d, g, x, w)
+    yield layers.linear_backward_input(what + " measured", measured, g, x, w)
+    for rows_d, part in in_rows(d, 3):
+        at = f"{what} row {rows_d[f.ROW]}"
+        yield layers.linear_forward(at, rows_d, x, w[part])
+    for rows_d, part in in_rows(d, 3):
+        at = f"{what} row {rows_d[f.ROW]}"
+        yield layers.linear_backward_input(at, rows_d, g, x, w[part], bool(rows_d[f.ROW]))
+    for label, update_d, kept in _rules(rng, d):
+        yield learning.linear_update(f"{what} {label}", rng, update_d, g, x, w, kept)
+
+
+def _rules(rng, d) -> Iterator[tuple[str, np.ndarray, bool]]:
+    """A layer's descriptor under three random choices of rule, rounding and selection."""
+    for _ in range(3):
+        rule = int(rng.integers(f.PRUNE, f.WEIGHTS + 1))
+        rounding, selection = int(rng.integers(2)), int(rng.integers(3))
+        kept, measured = bool(rng.integers(2)), int(rng.random() < 0.15)
+        label = f"rule {rule} rounding {rounding} selection {selection} kept {kept}"
+        yield label, changed(d, RULE=rule, ROUNDING=rounding, SELECTION=selection,
+                             TAU=rng.integers(1, 128), THRESHOLD=rng.integers(0, 256),
+                             MEASURE=measured,
+                             UPDATE_SHIFT=rng.integers(1, 20)), kept
+
+
+def _shifts(rng) -> Iterator[Case]:
+    """Every shift 0..30 forward, backward and in the update, on sums of every size."""
+    for shift in range(31):
+        d = linear_descriptor(40, 6, FORWARD_SHIFT=shift, BACKWARD_SHIFT=shift,
+                              UPDATE_SHIFT=shift)
+        x, g = random_activations(rng, 40, False), rng.integers(-127, 128, 6).astype(np.int8)
+        w = random_weights(rng, 240)
+        at = f"shift {shift}"
+        yield layers.linear_forward(at, d, x, w)
+        yield layers.linear_backward_input(at, d, g, x, w)
+        for rule in (f.PRUNE, f.GAIN, f.WEIGHTS):
+            for rounding in (f.RHU, f.PSR):
+                rule_d = changed(d, RULE=rule, ROUNDING=rounding)
+                label = f"{at} rule {rule} rounding {rounding}"
+                yield learning.linear_update(label, rng, rule_d, g, x, w)
+        d = conv2d_descriptor(2, (6, 6), 2, pool=2, FORWARD_SHIFT=shift, BACKWARD_SHIFT=shift)
+        x, g = random_activations(rng, 72, False), random_errors(rng, 8)
+        w = random_weights(rng, 36)
+        yield layers.conv2d_forward(at, d, x, w)
+        yield layers.conv2d_backward_input(at, d, g, random_argmax(rng, d), x, w)
+
+
+def _pools(rng) -> Iterator[Case]:
+    """Pooling stages: every window 1..5 and 15, overlapping and with gaps."""
+    for pool in (1, 2, 3, 4, 5, 15):
+        for pool_stride in sorted({1, 2, pool, pool + 1}):
+            size = (int(rng.integers(pool, pool + 9)), int(rng.integers(pool, pool + 9)))
+            d = pool_descriptor(int(rng.integers(1, 4)), size, pool, min(pool_stride, 15),
+                                RELU=rng.integers(2), X_RELU=rng.integers(2))
+            yield from _pool(rng, f"pool {pool} stride {pool_stride}", d)
+
+
+def _pool(rng, what, d) -> Iterator[Case]:
+    x, g = random_activations(rng, n_inputs(d), False), random_errors(rng, n_outputs(d))
+    y, dx = rubbish(n_outputs(d)), rubbish(n_inputs(d))
+    argmax = buffer(random_argmax(rng, d))
+    if d[f.POOL] > 1:
+        yield Case("max_pool_forward", what, [y, rubbish(len(argmax[1])), buffer(x), words(d)])
+        yield Case("max_pool_backward", what, [dx, buffer(g), argmax, buffer(x), words(d)])
+    yield Case("avg_pool_forward", what, [y, buffer(x), words(d)])
+    yield Case("avg_pool_backward", what, [dx, buffer(g), buffer(x), words(d)])
+
+
+def _losses(rng) -> Iterator[Case]:
+    for n in (1, 2, 10, 256):
+        for t in range(-8, 9):
+            z = rng.integers(-127, 128, n).astype(np.int8)
+            d = np.zeros(f.N_FIELDS, np.int32)
+            d[f.N_CLASSES], d[f.LOSS_SHIFT] = n, t
+            yield Case("cross_entropy", f"{n} classes, shift {t}",
+                       [rubbish(n), buffer(z), SCRATCH, words(d)], label=int(rng.integers(n)))
+    for below in range(255):  # every entry of the table but the last, which is 0
+        d = np.zeros(f.N_FIELDS, np.int32)
+        d[f.N_CLASSES] = 100
+        z = np.full(100, 127 - below, np.int8)
+        z[7] = 127
+        yield Case("cross_entropy", f"{below} below the top",
+                   [rubbish(100), buffer(z), SCRATCH, words(d)], label=7)
+
+
+def _effective(rng) -> Iterator[Case]:
+    for rule in range(4):
+        for selection in range(3):
+            d = linear_descriptor(int(rng.integers(1, 40)), 7, RULE=rule, SELECTION=selection,
+                                  TAU=rng.integers(1, 128), THRESHOLD=rng.integers(0, 256))
+            w = random_weights(rng, int(7 * d[f.N_ROW]))
+            for rows_d, _part in (*in_rows(d, 7), *in_rows(d, 2)):
+                what = f"rule {rule} selection {selection} row {rows_d[f.ROW]}"
+                yield learning.effective_weights(what, rng, rows_d, w)
+
+
+def _orders(rng) -> Iterator[Case]:
+    """Top-k, counts, largest magnitudes, first scores and sample orders."""
+    for n in (1, 2, 5, 100, 1000):
+        scores = learning.random_scores(rng, n)
+        for keep in sorted({1, (n + 1) // 2, n}):
+            d = np.zeros(f.N_FIELDS, np.int32)
+            d[f.KEEP_COUNT], d[f.THRESHOLD] = keep, rng.integers(0, 256)
+            yield Case("kth_largest", f"{keep} of {n}", [buffer(scores), SCRATCH, words(d)])
+            yield Case("count_below", f"{n}", [buffer(scores), words(d)])
+        yield Case("max_abs", f"{n}", [buffer(rng.integers(-60, 60, n).astype(np.int8))])
+        for seed in (0, 1, 0xFFFFFFFF, int(rng.integers(2**32))):
+            state = ("I", np.array([seed], np.uint32).tobytes())
+            order = ("H", np.arange(n, dtype=np.uint16).tobytes())
+            yield Case("init_scores", f"{n} from {seed}", [rubbish(n), state])
+            if n == 1 and seed == 0:
+                continue  # no draw: whether the state becomes 1 now or with the first is free
+            yield Case("shuffle", f"{n} from {seed}", [order, state])
+
+
+def _large(rng) -> Iterator[Case]:
+    """Network A's convolutions, and the largest sums that fit int32."""
+    for i, d in enumerate(NETWORK_A):
+        for case in _image_layer(rng, f"network a conv {i + 1}", d):
+            case.heavy = True
+            yield case
+    yield from _largest_sums(rng)
+    order = ("H", np.arange(65536, dtype=np.uint16).tobytes())
+    state = ("I", np.array([7], np.uint32).tobytes())
+    yield Case("shuffle", "65536", [order, state], heavy=True)
+
+
+def _largest_sums(rng) -> Iterator[Case]:
+    n = 131072
+    for sign in (-1, 1):
+        x, w = np.full(n, 127, np.int8), np.full(n, 128 + 127 * sign, np.uint8)
+        for shift in (0, 1, 24, 30):
+            d = linear_descriptor(n, 1, FORWARD_SHIFT=shift)
+            yield layers.linear_forward(f"{n} products, shift {shift}", d, x, w)
+        d = conv2d_descriptor(582, (15, 15), 1, kernel=15, FORWARD_SHIFT=24)
+        yield layers.conv2d_forward("582 channels of 15x15", d, x[:130950], w[:130950])
+        d = linear_descriptor(1, n, BACKWARD_SHIFT=24)
+        yield layers.linear_backward_input(f"{n} errors", d, x, x[:1], w)
+        d = conv2d_descriptor(1, (32, 32), 1, kernel=1, RULE=f.PRUNE, UPDATE_SHIFT=30)
+        yield learning.conv2d_update("1024 positions at the limit", rng, d, x[:1024], x[:0],
+                                     x[:1024], w[:1])
+        d = conv2d_descriptor(1, (8, 8), 128, kernel=15, padding=14, BACKWARD_SHIFT=20)
+        case = layers.conv2d_backward_input("every tap of 128 filters of 15x15", d,
+                                            x[:n_outputs(d)], x[:0], x[:64], w[:128 * 225])
+        case.heavy = True
+        yield case
+
+
+def all_cases() -> list[Case]:
+    """Every case, solved by the oracle; the hand-worked ones bring their own answers."""
+    rng = np.random.default_rng(SEED)
+    cases = solved(_generated(rng))
+    return worked_cases() + cases
+
+
+def _generated(rng) -> Iterator[Case]:
+    for i in range(SHAPES):
+        yield from _image_layer(rng, f"shape {i}", random_shape(rng))
+        yield from _linear_layer(rng, f"shape {i}", random_linear(rng))
+    yield from _shifts(rng)
+    yield from _pools(rng)
+    yield from _losses(rng)
+    yield from _effective(rng)
+    yield from _orders(rng)
+    yield from _large(rng)
