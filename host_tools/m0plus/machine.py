@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from host_tools.m0plus.build import core_library
 
@@ -72,6 +73,7 @@ class Machine:
                 self._rights[at : at + len(data)] = _READ | _EXECUTE
                 end = max(end, at + len(data))
             table = program.get_section_by_name(".symtab")
+            assert isinstance(table, SymbolTableSection)
             self.symbols = {
                 symbol.name: (symbol["st_value"] & ~1, symbol["st_size"])
                 for symbol in table.iter_symbols()
