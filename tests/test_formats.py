@@ -132,6 +132,15 @@ def test_adapter_bytes():
         "<4sHHII", b"PRIA", 1, 64, 72, zlib.crc32(body)) + body
 
 
+def test_a_bitmap_ends_on_a_word():
+    bitmap = np.arange(32) == 3
+    layer = AdapterLayer(0, np.zeros(1, np.int8), fields.BITMAP, bitmap=bitmap)
+    good = Adapter(0, "scores", "priot-s", [layer]).to_bytes()
+    bad = seal(good[:60] + struct.pack("<I", 6) + good[64:66] + good[68:])
+    with pytest.raises(FileError, match="bytes: found 6, expected 4 for 1 values"):
+        Adapter.from_bytes(bad)
+
+
 def test_mask_bytes():
     mask = np.array([1, 0, 0, 0, 0, 0, 0, 1, 1], bool)
     data = Adapter(0, "mask", "priot", [AdapterLayer(0, mask)]).to_bytes()
@@ -302,6 +311,7 @@ def test_an_adapter_fits_only_its_backbone():
 
 @pytest.mark.parametrize("network, shape, text", [
     ("conv 1 5, flatten, linear 2", (1, 4, 4), r"layer 0 \(conv2d\): kernel: found 5"),
+    ("conv 0 3, flatten, linear 2", (1, 4, 4), "n_out: found 0, expected 1..65535"),
     ("conv 2 3 pad 3, flatten, linear 2", (1, 4, 4), "padding: found 3, expected 0..2"),
     ("conv 2 16, flatten, linear 2", (1, 20, 20), "kernel: found 16, expected 1..15"),
     ("conv 2 1 stride 16, flatten, linear 2", (1, 20, 20), "stride: found 16, expected 1..15"),

@@ -276,9 +276,11 @@ def test_gain_rule():
 
 
 def test_weights_rule_changes_w_itself():
-    w = offset(127, -127, 10, 10)
+    w = offset(127, -127, 10, -125)
     linear_update(bytearray(), w, w, int8(-4, 4), int8(8, 4), RULE=f.WEIGHTS, UPDATE_SHIFT=3)
-    assert w == offset(127, -125, 6, 8)
+    assert w == offset(127, -125, 6, -127)
+    linear_update(bytearray(), w, w, int8(0, 4), int8(8, 4), RULE=f.WEIGHTS, UPDATE_SHIFT=3)
+    assert w == offset(127, -125, 2, -127)  # never -128
 
 
 def test_measured_update_touches_nothing():
@@ -350,10 +352,13 @@ def test_xorshift32():
 
 
 def test_init_scores():
-    """270369 = 0x00042021: bytes 4 + 32 + 33 = 69; ((69 - 510) * 111 + 256) >> 9 = -96 (floor)."""
-    scores, state = bytearray(1), array("I", [0])
+    """270369 = 0x00042021: bytes 4 + 32 + 33 = 69; ((69 - 510) * 111 + 256) >> 9 = -96 (floor).
+
+    67634689 = 0x04080601: bytes 19; (-491 * 111 + 256) >> 9 = -105.9 = -106.
+    """
+    scores, state = bytearray(2), array("I", [0])
     oracle.init_scores((scores, state))
-    assert scores == offset(-96) and state[0] == 270369
+    assert scores == offset(-96, -106) and state[0] == 67634689
     many = bytearray(20000)
     oracle.init_scores((many, array("I", [1])))
     values = np.frombuffer(many, np.uint8).astype(int) - 128
@@ -375,6 +380,12 @@ def test_random_bitmap_has_exactly_n():
     state = array("I", [4])
     for n in (0, 1, 50, 99, 100):
         assert random_bitmap(100, n, state).sum() == n
+
+
+def test_random_bitmap_draws_below():
+    """A draw of exactly a half does not take one of two edges: draw < left / edges."""
+    half = next(x for x in range(1, 1 << 20) if oracle.xorshift32(x) >> 17 == 1 << 14)
+    assert random_bitmap(2, 1, array("I", [half])).tolist() == [False, True]
 
 
 def test_largest_tau():
@@ -411,6 +422,13 @@ def test_gmin_skips_the_backward_pass():
     assert (o.steps, o.skipped) == (1, 1) and o.states[0].w == before
     assert o.step(np.array([127, 0], np.uint8), 1) == 127
     assert (o.steps, o.skipped) == (2, 1) and o.states[0].w != before
+
+
+def test_gmin_is_two():
+    """Logits 66 apart: 127 * 530 / 33297 = 2.02 trains; 80 apart: 127 * 221 / 32988 = 0.9."""
+    o = Oracle(one_layer_model(), "weights")
+    assert o.step(np.array([80, 0], np.uint8), 0) == 1 and o.skipped == 1
+    assert o.step(np.array([66, 0], np.uint8), 0) == 2 and o.skipped == 1
 
 
 def test_steps_and_their_halving():
