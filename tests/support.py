@@ -68,20 +68,25 @@ def random_dataset(model: Model, n: int, seed: int) -> Dataset:
                    model.classes)
 
 
-def micropython(script: Path | str, *arguments: str, backend: str = "viper",
-                heap_bytes: int = HEAP_BYTES, check: bool = True,
-                cwd: Path | None = None) -> subprocess.CompletedProcess:
-    """Run a script (a path, or code) on the unix port with the device package importable."""
+def micropython_command(script: Path | str, *arguments: str, backend: str = "viper",
+                        heap_bytes: int = HEAP_BYTES) -> tuple[list[str], dict[str, str]]:
+    """Command and environment that run a script (a path, or code) with the device package."""
     folders = [compile_package("x64")]
     if backend == "native":
         folders.append(native_module("x64").parent)
     environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, folders)))
     what = [str(script)] if isinstance(script, Path) else ["-c", script]
-    result = subprocess.run(
-        [str(tool("micropython")), "-X", f"heapsize={heap_bytes}", *what, *arguments],
-        env=environment, capture_output=True, text=True, timeout=300, cwd=cwd)
-    if check and result.returncode:
-        raise AssertionError(f"micropython: {result.stdout[-2000:]}{result.stderr[-2000:]}")
+    command = [str(tool("micropython")), "-X", f"heapsize={heap_bytes}", *what, *arguments]
+    return command, environment
+
+
+def micropython(script: Path | str, *arguments: str, backend: str = "viper",
+                heap_bytes: int = HEAP_BYTES) -> subprocess.CompletedProcess:
+    """Run a script on the unix port to its end; a failure is an AssertionError."""
+    command, environment = micropython_command(script, *arguments, backend=backend,
+                                               heap_bytes=heap_bytes)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     return result
 
 

@@ -3,6 +3,8 @@
 from . import fields as F
 from .network import by_rows
 
+_EMPTY = bytearray(0)  # kernels want a buffer they may write to, even where it has no bytes
+
 
 class LayerState:
     """Buffers and kernel calls of one trained layer. Sizes are known before anything is taken."""
@@ -15,7 +17,7 @@ class LayerState:
         self.tau = tau
         self.n_edges = stage.n_edges()
         self.n_params = self.n_edges if selection == F.ALL else n_selected
-        self.scores = self.select = b""
+        self.scores = self.select = _EMPTY
         self.keep = 0  # percent kept by top-k, 0: fixed threshold
 
     # ---- memory ------------------------------------------------------------------------------
@@ -89,7 +91,7 @@ class LayerState:
     def update_call(self, g):
         """(kernel, operands) that trains this layer from the gradient of its output."""
         stage, k = self.stage, self.net.kernels
-        weff = stage.weff if stage.rows is None else b""
+        weff = stage.weff if stage.rows is None else _EMPTY
         if stage.kind == F.CONV2D:
             return k.conv2d_update, (self.scores, weff, g, stage.argmax, stage.x, stage.w,
                                      self.select, self.net.scratch, stage.d)

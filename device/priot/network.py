@@ -158,7 +158,7 @@ class Network:
         training = 0
         words = max(own_words, self.n_classes, len(self.scratch) >> self._scratch_shift)
         for stage in self.stages:
-            stage.plan = self.kernels.plan(stage.kind, stage.weff, stage.d)
+            stage.plan = self.kernels.plan(stage.kind, stage.w, stage.d)
             training = 2 if stage is first else 1 if training else 0
             words = max(words, self.kernels.scratch_words(stage.kind, training, stage.d))
         if len(self.scratch) >> self._scratch_shift < words:

@@ -46,7 +46,8 @@ def run(job):
 
     Keys: action ("train" or "evaluate"), model, test, scores (adapter to start from or apply),
     backend; to train also train, method, options (keywords of Trainer), epochs, validate (test
-    after every epoch), save, mask (files to write).
+    after every epoch), save, mask (files to write), stop_on_stdin (end as by Ctrl-C when something
+    comes in there, or it is closed).
     """
     try:
         _ACTIONS[job["action"]](job)
@@ -117,7 +118,8 @@ def _train(job):
 
     history = trainer.fit(
         job["train"], epochs=max(0, epochs), validate=job["test"] if job.get("validate") else None,
-        checkpoint=job.get("save"), progress=progress, verbose=False)
+        checkpoint=job.get("save"), progress=progress, verbose=False,
+        stop=_stdin_watch() if job.get("stop_on_stdin") else None)
     if job.get("save") and not history:
         trainer.save(job["save"])
     if job.get("mask"):
@@ -126,6 +128,22 @@ def _train(job):
         _test(net, job, "after", heap)
     finished = trainer.epoch >= job.get("epochs", 1)
     emit("done", finished=finished, epochs=trainer.epoch, **heap.values())
+
+
+def _stdin_watch():
+    """A function that tells, without waiting, whether standard input has something to read."""
+    import select
+    import sys
+
+    poll = select.poll()
+    poll.register(sys.stdin, select.POLLIN)
+
+    def ready():
+        for _ in poll.ipoll(0):
+            return True
+        return False
+
+    return ready
 
 
 _ACTIONS = {"train": _train, "evaluate": _evaluate}

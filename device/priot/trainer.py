@@ -230,9 +230,10 @@ class Trainer:
         """One training step on the image in net.x; True if it was predicted right."""
         net = self.net
         net.forward()
-        self.seen += 1
         right = self._count(label)
-        if net.kernels.cross_entropy(self._loss_operands, label) < self.gmin:
+        largest = net.kernels.cross_entropy(self._loss_operands, label)
+        if largest < self.gmin:
+            self.seen += 1
             self.skipped += 1
             return right
         self._backward()
@@ -256,17 +257,20 @@ class Trainer:
         return False
 
     def _backward(self):
-        """Run the backward calls; Ctrl-C in between waits until the sample is learned whole.
+        """Count the sample and run the backward calls; Ctrl-C waits until it is learned whole.
 
         MicroPython raises it at jumps only, so a kernel that returned is never run again, and the
         calls that are loops in Python may be.
         """
         calls = self._backward_calls
         n = len(calls)
-        i = 0
+        i = -1
         interrupted = False
         while i < n:
             try:
+                if i < 0:
+                    self.seen += 1
+                    i = 0
                 while i < n:
                     kernel, operands = calls[i]
                     kernel(operands)
@@ -279,37 +283,47 @@ class Trainer:
     # ---- epochs ------------------------------------------------------------------------------
 
     def fit(self, source, epochs=1, validate=None, checkpoint=None, shuffle=True, progress=None,
-            verbose=True):
+            verbose=True, stop=None):
         """Train. Returns a list with one dictionary an epoch, also when Ctrl-C ended it.
 
         source: path of a dataset file, a Dataset, or an iterable of (buffer, label) pairs.
         validate: dataset to test on after every epoch. checkpoint: file to save to after every
         epoch and at Ctrl-C. progress: called with each epoch's dictionary. verbose: print it.
+        stop: asked before every sample; training ends as by Ctrl-C where it returns True.
         """
         history = []
         opened = []
         try:
             source = self._open(source, opened)
             validate = self._open(validate, opened)
-            for _ in range(epochs):
-                done = self._one_epoch(source, shuffle, history)
-                if done and validate is not None:
-                    history[-1]["validate_permille"] = self.evaluate(validate).permille
-                if checkpoint and (done or history[-1]["samples"]):
-                    self.save(checkpoint)
+            self._recorded = True
+            try:
+                for _ in range(epochs):
+                    self._one_epoch(source, shuffle, stop)
+                    record = self._record(history)
+                    if validate is not None:
+                        record["validate_permille"] = self.evaluate(validate).permille
+                    self._report(record, checkpoint, progress, verbose)
+            except KeyboardInterrupt:
+                if not self._recorded:
+                    self._record(history)
+                if history:
+                    self._report(history[-1], checkpoint, progress, verbose)
                 if verbose:
-                    print(epoch_text(history[-1]))
-                if progress:
-                    progress(history[-1])
-                if not done:
-                    if verbose:
-                        print("stopped by Ctrl-C after sample %d of epoch %d; all that was "
-                              "learned is kept" % (history[-1]["samples"], self.epoch + 1))
-                    break
+                    print("stopped by Ctrl-C; all that was learned in %d epochs and %d samples "
+                          "is kept" % (self.epoch, 0 if self._complete else self.seen))
         finally:
             for dataset in opened:
                 dataset.close()
         return history
+
+    def _report(self, record, checkpoint, progress, verbose):
+        if checkpoint:
+            self.save(checkpoint)
+        if verbose:
+            print(epoch_text(record))
+        if progress:
+            progress(record)
 
     def _open(self, source, opened):
         if isinstance(source, str):
@@ -319,34 +333,39 @@ class Trainer:
             check_dataset(source, self.net)
         return source
 
-    def _one_epoch(self, source, shuffle, history):
-        """Train on every sample once; False if Ctrl-C came. Appends the epoch's dictionary."""
+    def _one_epoch(self, source, shuffle, stop):
+        """Train on every sample once."""
         self.clear_counters()
         self.set_epoch(self.epoch)
         gc.collect()
-        start = ticks_us() if ticks_us else 0
-        done = True
-        try:
-            if isinstance(source, Dataset):
-                self._learn_dataset(source, shuffle)
-            else:
-                for image, label in source:
-                    self.learn(image, label)
-        except KeyboardInterrupt:
-            done = False
-        elapsed = ticks_diff(ticks_us(), start) if ticks_us else 0
-        history.append(self._epoch_record(elapsed))
-        if done:
-            self.set_epoch(self.epoch + 1)
-        return done
+        self._recorded = self._complete = False
+        self._start_us = ticks_us() if ticks_us else 0
+        if isinstance(source, Dataset):
+            self._learn_dataset(source, shuffle, stop)
+        else:
+            for image, label in source:
+                if stop is not None and stop():
+                    raise KeyboardInterrupt
+                self.learn(image, label)
+        self._complete = True
+        self.set_epoch(self.epoch + 1)
 
-    def _learn_dataset(self, dataset, shuffle):
+    def _record(self, history):
+        """Append the dictionary of the epoch at hand, whole or broken off."""
+        record = self._epoch_record(ticks_diff(ticks_us(), self._start_us) if ticks_us else 0)
+        history.append(record)
+        self._recorded = True
+        return record
+
+    def _learn_dataset(self, dataset, shuffle, stop):
         n = len(dataset)
         record = self.net.record
         order = identity_order(n) if shuffle else None
         if shuffle:
             self.net.kernels.shuffle((order, self.state))
         for i in range(n):
+            if stop is not None and stop():
+                raise KeyboardInterrupt
             self.step(dataset.read(order[i] if shuffle else i, record))
 
     def _epoch_record(self, elapsed_us):
@@ -354,7 +373,7 @@ class Trainer:
         params = sum([layer.n_params for layer in self.layers])
         pruned = sum([layer.n_pruned() for layer in self.layers])
         return {
-            "epoch": self.epoch + 1, "samples": self.seen, "correct": self.correct,
+            "epoch": self.epoch + (0 if self._complete else 1), "samples": self.seen, "correct": self.correct,
             "skipped": self.skipped, "saturated": self.saturated,
             "train_permille": permille(self.correct, n),
             "skipped_permille": permille(self.skipped, n),

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ class UnixTarget:
         paths = [compile_package("x64")]
         if job.get("backend") in (None, "native"):
             paths.append(native_module("x64").parent)
-        code = f"import priot.remote as r\nr.run({job!r})"
+        code = f"import priot.remote as r\nr.run({dict(job, stop_on_stdin=True)!r})"
         command = [str(tool("micropython")), "-X", f"heapsize={self.heap_bytes}", "-c", code]
         environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, paths)))
         with tempfile.TemporaryFile("w+") as errors:
@@ -45,31 +46,37 @@ class UnixTarget:
 
 
 @contextmanager
-def _child(command: list[str], environment: dict[str, str], errors: Any) -> Iterator:
-    """The process, killed if the caller gives up. Ctrl-C reaches it too: it stops by itself."""
+def _child(command: list[str], environment: dict[str, str],
+           errors: Any) -> Iterator[subprocess.Popen]:
+    """The process, in a session of its own, killed if the caller gives up.
+
+    The first Ctrl-C closes its standard input, at which training ends after the sample at hand
+    (a signal would hit MicroPython's standard unix port in the middle of a kernel). The second
+    one kills it.
+    """
     child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors,
-                             text=True, stdin=subprocess.DEVNULL)
-    before = signal.getsignal(signal.SIGINT)
-    in_main = _set_sigint(signal.SIG_IGN)
+                             text=True, stdin=subprocess.PIPE, start_new_session=True)
+    assert child.stdin is not None and child.stdout is not None
+
+    def stop(signal_number: int, frame: Any) -> None:
+        if child.stdin.closed:
+            child.kill()
+        child.stdin.close()
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main:
+        before = signal.signal(signal.SIGINT, stop)
     try:
         yield child
         child.wait()
     finally:
+        if in_main:
+            signal.signal(signal.SIGINT, before)
         if child.poll() is None:
             child.kill()
             child.wait()
-        assert child.stdout is not None
+        child.stdin.close()
         child.stdout.close()
-        if in_main:
-            signal.signal(signal.SIGINT, before)
-
-
-def _set_sigint(handler: Any) -> bool:
-    try:
-        signal.signal(signal.SIGINT, handler)
-    except ValueError:  # not the main thread: Ctrl-C does not come here
-        return False
-    return True
 
 
 def absolute(path: Path | str | None) -> str | None:

@@ -1,6 +1,6 @@
 # build/bin/micropython: MicroPython on this machine; its own >= 1.23 where it has one, else built.
 NEEDS="sources mpy_cross"
-INPUTS="$(command -v micropython || true)"
+INPUTS="$(command -v micropython || true) host_tools/setup/unix_variant"
 OUTPUTS="build/bin/micropython"
 
 build() {
@@ -10,10 +10,11 @@ build() {
     fi
     require pkg-config=pkg-config
     export_micropython_version
+    rm -rf build/unix   # changed options do not make the makefile compile again
     # Without TLS, the database and foreign functions: they need libraries and are not used here.
-    make -C build/micropython/ports/unix -j"$JOBS" BUILD="$BUILD/unix" VARIANT=standard \
-        FROZEN_MANIFEST= MICROPY_PY_SSL=0 MICROPY_SSL_MBEDTLS=0 MICROPY_PY_BTREE=0 \
-        MICROPY_PY_FFI=0 CFLAGS_EXTRA=-Wno-error
+    make -C build/micropython/ports/unix -j"$JOBS" BUILD="$BUILD/unix" \
+        VARIANT_DIR="$PWD/host_tools/setup/unix_variant" FROZEN_MANIFEST= \
+        MICROPY_PY_SSL=0 MICROPY_SSL_MBEDTLS=0 MICROPY_PY_BTREE=0 MICROPY_PY_FFI=0 CFLAGS_EXTRA=-Wno-error
     ln -sf ../unix/micropython build/bin/micropython
 }
 

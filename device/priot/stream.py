@@ -1,0 +1,52 @@
+"""Labelled images that stay on the host and come over the serial line, one when it is wanted."""
+
+import struct
+import sys
+from binascii import a2b_base64, crc32
+
+from .dataset import Dataset
+from .remote import emit
+
+_requests = [0]  # number of the last request: tells its answer from one that came late
+
+
+class HostDataset(Dataset):
+    """A dataset file of the host, which must be listening: host_tools/board/session.py.
+
+    `source` is a dictionary: name, samples, shape [channels, height, width] and classes. The host
+    has checked the file.
+    """
+
+    def __init__(self, source):
+        self.path = source["name"]
+        self.shape = tuple(source["shape"])
+        self.n_classes = source["classes"]
+        self._n = source["samples"]
+        self.record_bytes = self.shape[0] * self.shape[1] * self.shape[2] + 1
+
+    def read(self, index, record):
+        """Fill `record` (image bytes, then the label) with sample `index`; returns the label."""
+        _requests[0] = number = (_requests[0] + 1) & 0x3FFFFFFF
+        emit("sample", name=self.path, index=index, number=number)
+        answer = _answer(number)
+        if len(answer) != self.record_bytes + 8:
+            raise OSError(5, "%s: sample %d did not arrive whole" % (self.path, index))
+        record[:] = answer[4:-4]
+        return record[self.record_bytes - 1]
+
+    def close(self):
+        pass
+
+
+def _answer(number):
+    """The line that answers a request: its number, the record, CRC32 of both."""
+    while True:
+        try:
+            answer = memoryview(a2b_base64(sys.stdin.readline()))
+        except ValueError:  # the rest of a line that Ctrl-C cut
+            continue
+        if len(answer) >= 8 and struct.unpack_from("<I", answer)[0] == number:
+            break
+    if struct.unpack_from("<I", answer, len(answer) - 4)[0] != crc32(answer[:-4]):
+        return b""
+    return answer

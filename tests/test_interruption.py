@@ -1,0 +1,100 @@
+"""Ctrl-C, a full disk, a power loss: nothing learned is lost, no file is left half-written."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support import micropython, micropython_command, random_dataset, random_model
+
+from host_tools.formats import Adapter
+from host_tools.paths import ROOT
+
+SCRIPTS = Path(__file__).parent / "device"
+SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("files")
+    model = random_model(SPEC, (1, 12, 12), seed=4)
+    paths = {"model": folder / "model.priot", "data": folder / "data.prd"}
+    model.write(paths["model"])
+    random_dataset(model, 40, seed=3).write(paths["data"])
+    return paths
+
+
+def test_power_lost_at_every_write_of_a_save(files):
+    """littlefs in RAM: after each power loss the file is the old one or the new one, whole."""
+    result = micropython(SCRIPTS / "power_loss.py", str(files["model"]), str(SCRIPTS))
+    old, new, other = map(int, result.stdout.splitlines()[-1].split())
+    assert other == 0
+    assert old > 3 and new >= 1
+
+
+def test_full_disk(files):
+    result = micropython(SCRIPTS / "full_disk.py", str(files["model"]), str(SCRIPTS),
+                         str(files["data"]))
+    lines = result.stdout.splitlines()
+    complaint = "28 /disk/a.scores: no space left; the previous file is untouched"
+    assert lines[:2] == [complaint, complaint]
+    assert lines[2] == "untouched ['a.scores', 'junk']"
+    assert lines[3:] == ["seen 40", "saved"]
+
+
+@pytest.mark.parametrize("method, options", [
+    ("priot", {}), ("priot", {"keep": 70, "layout": "small"}), ("weights", {}), ("niti", {}),
+])
+@pytest.mark.parametrize("backend", ["native", "viper"])
+def test_ctrl_c_leaves_whole_samples(files, backend, method, options, tmp_path):
+    """After Ctrl-C at any moment the scores are those of a whole number of samples."""
+    saved, again = tmp_path / "saved.scores", tmp_path / "again.scores"
+    arguments = [str(files["model"]), str(files["data"])]
+    rest = [backend, method, json.dumps({"seed": 3, **options})]
+    delay = random.Random(f"{backend} {method} {options}")
+    for _ in range(4):
+        saved.unlink(missing_ok=True)
+        command, environment = micropython_command(
+            SCRIPTS / "interrupt.py", *arguments, str(saved), *rest, "-1", backend=backend)
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as child:
+            while not saved.exists() and child.poll() is None:
+                time.sleep(0.005)
+            time.sleep(delay.random() * 0.1)
+            child.send_signal(signal.SIGINT)
+            out, errors = child.communicate(timeout=60)
+        assert child.returncode == 0, errors
+        samples = json.loads(out.splitlines()[-1])
+        assert samples > 0
+        micropython(SCRIPTS / "interrupt.py", *arguments, str(again), *rest, str(samples),
+                    backend=backend)
+        assert learned(saved) == learned(again), f"after {samples} samples"
+
+
+def test_ctrl_c_at_the_command_line(files, tmp_path):
+    """`priot train` ends with what was learned, saved; `--resume` goes on from it."""
+    saved = tmp_path / "saved.scores"
+    command = [sys.executable, "-m", "host_tools.cli", "train", str(files["model"]),
+               str(files["data"]), "--epochs", "60000", "--save", str(saved)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          cwd=ROOT) as child:
+        while not saved.exists() and child.poll() is None:
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        out, errors = child.communicate(timeout=60)
+    assert child.returncode == 130, errors
+    assert "stopped early; what was learned is saved" in out
+    epochs = Adapter.read(saved).epochs
+    assert 1 <= epochs < 60000
+    again = tmp_path / "again.scores"
+    subprocess.run([*command[:5], str(files["data"]), "--epochs", str(epochs + 2), "--resume",
+                    str(saved), "--save", str(again)], cwd=ROOT, check=True, capture_output=True)
+    assert Adapter.read(again).epochs == epochs + 2
+
+
+def learned(path: Path) -> list[bytes]:
+    return [layer.values.tobytes() for layer in Adapter.read(path).layers]
