@@ -44,10 +44,10 @@ class _Heap:
 def run(job):
     """Run a job; failures become one "error" event. Returns True if it succeeded.
 
-    Keys: action ("train" or "evaluate"), model, test, scores (adapter to start from or apply),
+    Keys: action ("train", "evaluate" or "bench"), model, test, scores (adapter to start from or apply),
     backend; to train also train, method, options (keywords of Trainer), epochs, validate (test
-    after every epoch), save, mask (files to write), stop_on_stdin (end as by Ctrl-C when something
-    comes in there, or it is closed).
+    after every epoch), steps (of a bench), save, mask (files to write), stop_on_stdin (end as by Ctrl-C when something
+    comes in there, or it is closed). Datasets are paths, or dictionaries as in stream.py.
     """
     try:
         _ACTIONS[job["action"]](job)
@@ -92,7 +92,7 @@ def _evaluate(job):
 def _test(net, job, event, heap):
     from .evaluation import Evaluation
 
-    result = Evaluation.of(net, job["test"])
+    result = Evaluation.of(net, _source(job["test"]))
     heap.look()
     emit(event, total=result.total, correct=result.correct,
          confusion=[list(row) for row in result.confusion])
@@ -117,7 +117,8 @@ def _train(job):
         emit("epoch", **record)
 
     history = trainer.fit(
-        job["train"], epochs=max(0, epochs), validate=job["test"] if job.get("validate") else None,
+        _source(job["train"]), epochs=max(0, epochs),
+        validate=_source(job["test"]) if job.get("validate") else None,
         checkpoint=job.get("save"), progress=progress, verbose=False,
         stop=_stdin_watch() if job.get("stop_on_stdin") else None)
     if job.get("save") and not history:
@@ -128,6 +129,15 @@ def _train(job):
         _test(net, job, "after", heap)
     finished = trainer.epoch >= job.get("epochs", 1)
     emit("done", finished=finished, epochs=trainer.epoch, **heap.values())
+
+
+def _source(value):
+    """A dataset of a job: its path, or the description of one whose samples the host sends."""
+    if not isinstance(value, dict):
+        return value
+    from .stream import HostDataset
+
+    return HostDataset(value)
 
 
 def _stdin_watch():
@@ -146,4 +156,18 @@ def _stdin_watch():
     return ready
 
 
-_ACTIONS = {"train": _train, "evaluate": _evaluate}
+def _bench(job):
+    from . import bench
+
+    gc.collect()
+    at_rest = gc.mem_free()
+    net, heap = _start(job)
+    trainer = Trainer(net, job.get("method", "priot"), **job.get("options", {}))
+    emit("bench", backend=net.backend, network=repr(net), layout=trainer.layout,
+         stages=[repr(stage) for stage in net.stages], free_heap_at_rest_bytes=at_rest,
+         kernels=[net.kernels.plan_name(stage.plan) for stage in net.stages],
+         heap_bytes=heap.size, **bench.measure(trainer, job["train"], job["steps"]))
+    emit("done")
+
+
+_ACTIONS = {"train": _train, "evaluate": _evaluate, "bench": _bench}

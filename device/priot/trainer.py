@@ -189,7 +189,7 @@ class Trainer:
             stage = stages[i]
             g = self._gradients[i & 1][:stage.size_out()]
             if i == len(stages) - 1:
-                self._loss_operands = (g, net.logits, net.scratch, net.loss)
+                self.loss_operands = (g, net.logits, net.scratch, net.loss)
             if stage is not self.first:
                 dx = self._gradients[(i - 1) & 1][:stages[i - 1].size_out()]
                 calls.append(backward_call(net, stage, dx, g))
@@ -198,12 +198,12 @@ class Trainer:
                 calls.append(layer.update_call(g))
                 if layer.keep:
                     calls.append(layer.threshold_call())
-        self._backward_calls = calls
+        self.backward_calls = calls
         if self.method.dynamic:
             from .dynamic import install_backward, install_forward
 
             install_forward(net)
-            self._backward_calls = install_backward(self, calls)
+            self.backward_calls = install_backward(self, calls)
 
     def set_epoch(self, epoch):
         """Set the epoch and with it the step size of every layer."""
@@ -231,7 +231,7 @@ class Trainer:
         net = self.net
         net.forward()
         right = self._count(label)
-        largest = net.kernels.cross_entropy(self._loss_operands, label)
+        largest = net.kernels.cross_entropy(self.loss_operands, label)
         if largest < self.gmin:
             self.seen += 1
             self.skipped += 1
@@ -262,7 +262,7 @@ class Trainer:
         MicroPython raises it at jumps only, so a kernel that returned is never run again, and the
         calls that are loops in Python may be.
         """
-        calls = self._backward_calls
+        calls = self.backward_calls
         n = len(calls)
         i = -1
         interrupted = False

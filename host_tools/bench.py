@@ -1,0 +1,116 @@
+"""`priot bench`: time per training step and per inference, kernel by kernel, for each backend."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from host_tools.errors import PriotError
+from host_tools.formats import Model
+from host_tools.paths import BACKBONES, BUILD
+from host_tools.reports import add_json_option, write_json
+from host_tools.targets import Target
+from host_tools.targets.choose import add_target_options, choose_target
+from host_tools.targets.unix import absolute
+from host_tools.train import add_training_options, check_dataset, options_from
+
+# A board takes seconds for a step of a slow backend.
+STEPS = {"native": 24, "viper": 2, "plain": 1}
+
+
+def bench(model: Path, dataset: Path, target: Target, backend: str, steps: int,
+          method: str = "priot", options: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Measure one backend on a target; cycles where the target knows its clock.
+
+    The figures are means over steps that ran their backward pass. Raises PriotError.
+    """
+    check_dataset(dataset, Model.read(model))
+    job = {"action": "bench", "model": absolute(model), "train": absolute(dataset),
+           "backend": backend, "method": method, "options": options or {}, "steps": steps}
+    events = {event["event"]: event for event in target.run(job)}
+    if "done" not in events:
+        raise PriotError(target.name, "the run ended before it was finished")
+    return _report(events["bench"], target, method)
+
+
+def _report(event: dict[str, Any], target: Target, method: str) -> dict[str, Any]:
+    hz = event["clock_hz"]
+
+    def cycles(us: int) -> int | None:
+        return us * hz // 1_000_000 if hz else None
+
+    layers: list[dict[str, Any]] = [
+        {"stage": text, "kernel": kernel, "cycles": {}, "us": {}}
+        for text, kernel in zip(event["stages"], event["kernels"], strict=True)]
+    for stage, what, us in event["calls"]:
+        layers[stage]["us"][what] = us
+        layers[stage]["cycles"][what] = cycles(us)
+    return {
+        "target": target.name, "backend": event["backend"], "method": method,
+        "clock_hz": hz, "steps": event["steps"],
+        "cycles_per_step": cycles(event["us_step"]), "us_per_step": event["us_step"],
+        "cycles_forward": cycles(event["us_forward"]), "us_forward": event["us_forward"],
+        "cycles_skipped_step": cycles(event["us_skipped_step"]),
+        "cycles_read": cycles(event["us_read"]), "cycles_loss": cycles(event["us_loss"]),
+        "layers": layers, "layout": event["layout"], "heap_bytes": event["heap_bytes"],
+        "free_heap_at_rest_bytes": event["free_heap_at_rest_bytes"],
+        "peak_heap_bytes": event["peak_heap_bytes"], "free_heap_bytes": event["free_heap_bytes"],
+    }
+
+
+def text(report: dict[str, Any]) -> str:
+    """A table of one report."""
+    lines = [f"{report['backend']} on {report['target']}, method {report['method']}: "
+             f"{report['us_per_step'] / 1000:.2f} ms a step, "
+             f"{report['us_forward'] / 1000:.2f} ms an inference, "
+             f"{report['peak_heap_bytes']} bytes of heap in use"]
+    if report["clock_hz"]:
+        lines.append(f"  {report['cycles_per_step']:,} cycles a step, "
+                     f"{report['cycles_forward']:,} an inference, "
+                     f"at {report['clock_hz'] / 1e6:.0f} MHz")
+    for layer in report["layers"]:
+        parts = ", ".join(f"{what} {us} us" for what, us in layer["us"].items())
+        lines.append(f"  {layer['stage']} [{layer['kernel']}]: {parts}")
+    return "\n".join(lines)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `priot bench`."""
+    parser = subparsers.add_parser("bench", help="measure time and memory per training step",
+                                   description=__doc__)
+    parser.add_argument("model", type=Path, nargs="?", default=BACKBONES / "mnist-a-0.priot",
+                        help="model file (default: network A)")
+    parser.add_argument("dataset", type=Path, nargs="?", help="samples (default: rotated digits)")
+    parser.add_argument("--backends", default="native,viper,plain")
+    parser.add_argument("--steps", type=int, help="steps to average (default: by backend)")
+    add_training_options(parser)
+    add_target_options(parser)
+    add_json_option(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run `priot bench`."""
+    dataset = args.dataset or digits_like_mnist(BUILD / "bench.prd")
+    backends = [args.backend] if args.backend else args.backends.split(",")
+    reports = []
+    with choose_target(args) as target:
+        for backend in backends:
+            if backend not in STEPS:
+                raise PriotError("backends", f"{backend} is none of {', '.join(STEPS)}")
+            reports.append(bench(args.model, dataset, target, backend,
+                                 args.steps or STEPS[backend], args.method, options_from(args)))
+            print(text(reports[-1]), flush=True)
+    first = reports[0]
+    write_json(args.json, {**first, "backends": reports})
+    return 0
+
+
+def digits_like_mnist(path: Path) -> Path:
+    """Rotated digits that everyone has, enlarged to the 28 x 28 pixels of network A."""
+    from host_tools import cli
+
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if cli.main(["dataset", "digits", "--resize", "28x28", "--rotate", "30", "--subset", "64",
+                     "-o", str(path)]):
+            raise PriotError(str(path), "could not be made")
+    return path
