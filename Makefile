@@ -17,7 +17,7 @@ export PYTHON MPY_DIR PRIOT_MICROPYTHON_GIT PRIOT_MICROPYTHON_TAG PICO_UF2
 
 SETUP := host_tools/setup/setup.sh
 BASE := python unix native_x64
-PICO := native_armv6m firmware emulator
+BOARDS := native_armv6m firmware emulator qemu
 VENV := .venv/bin
 
 help:  ## Print this list.
@@ -33,7 +33,7 @@ test: setup-all  ## Run every test (TESTS=... for a part).
 	@$(VENV)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
 
 setup-all:  ## Everything that the tests need: also the Pico's firmware, emulator and QEMU.
-	@$(SETUP) $(BASE) $(PICO) qemu
+	@$(SETUP) $(BASE) $(BOARDS)
 
 native:  ## Build the native module for this machine (x64) and the Pico (armv6m).
 	@$(SETUP) native_x64 native_armv6m
@@ -45,13 +45,14 @@ qemu:  ## Build MicroPython for QEMU with the Pico's instruction set.
 	@$(SETUP) qemu
 
 pico: setup-pico  ## Start an emulated Pico and print the port that mpremote takes.
-	@$(VENV)/python -m host_tools.emulator
-
-bench: setup-pico  ## Time training and inference on the emulated Pico.
-	@$(VENV)/priot bench --target emulator --json build/bench.json
+	@$(VENV)/priot pico
 
 setup-pico:
-	@$(SETUP) $(BASE) $(PICO)
+	@$(SETUP) python firmware emulator
+
+bench:  ## Time training and inference on the emulated Pico.
+	@$(SETUP) $(BASE) native_armv6m firmware emulator
+	@$(VENV)/priot bench --target emulator --json build/bench.json
 
 lint:  ## Check style and types.
 	@$(SETUP) python

@@ -11,7 +11,7 @@ fail() {
 # The line of a log that says most: the first error of a compiler, pip or apt, else the last line.
 telling_line() {
     local line
-    line=$(grep -m 1 -iE '(^|[ :])([a-z]*error|fatal|E): ' "$1") ||
+    line=$(grep -m 1 -iE '(^|[^a-z])([a-z]*error|fatal|E): ' "$1") ||
         line=$(grep -v '^[[:space:]]*$' "$1" | tail -n 1) || line='failed without a message'
     echo "$line"
 }
@@ -88,4 +88,10 @@ export_micropython_version() {
     done
     export MICROPY_GIT_TAG=${version%.} MICROPY_GIT_HASH=${version%.}
     export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1744675200}   # the same sources, the same bytes
+}
+
+# MicroPython's builds want a micropython-lib; the manifests of this project use nothing of it.
+empty_micropython_lib() {
+    mkdir -p "$BUILD/micropython-lib"
+    echo "Stands for micropython-lib, of which nothing is used." >"$BUILD/micropython-lib/README.md"
 }

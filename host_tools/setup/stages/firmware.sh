@@ -1,6 +1,6 @@
 # build/firmware/RPI_PICO.uf2: the Pico's firmware; PICO_UF2 where the user has one, else built.
 NEEDS="sources mpy_cross"
-INPUTS="$PICO_UF2 $([ -z "$PICO_UF2" ] || sha256sum "$PICO_UF2" 2>/dev/null) $(cat "$HERE"/bin2uf2.py)"
+INPUTS="$PICO_UF2 $([ -z "$PICO_UF2" ] || sha256sum "$PICO_UF2" 2>/dev/null)"
 OUTPUTS="build/firmware/RPI_PICO.uf2"
 
 build() {
@@ -12,17 +12,15 @@ build() {
     fi
     require cmake=cmake ninja=ninja-build python3=python3 g++=g++
     require_arm_gcc c++
-    local options=()
     if [ -e build/micropython/.git ]; then
         make -C build/micropython/ports/rp2 BOARD=RPI_PICO submodules
-    elif [ ! -e build/micropython/lib/pico-sdk/pico_sdk_init.cmake ]; then
-        add_libraries
+        configure_and_make
+    else
+        [ -e build/micropython/lib/pico-sdk/pico_sdk_init.cmake ] || add_libraries
+        empty_micropython_lib
+        configure_and_make -DMICROPY_LIB_DIR="$BUILD/micropython-lib" \
+            -DMICROPY_FROZEN_MANIFEST="$HERE/manifest_rp2.py"
     fi
-    if [ -d "$BUILD/micropython-lib" ]; then
-        options=(-DMICROPY_LIB_DIR="$BUILD/micropython-lib" -DPICO_NO_PICOTOOL=1
-            -DMICROPY_FROZEN_MANIFEST="$HERE/manifest_rp2.py")
-    fi
-    configure_and_make "${options[@]}"
     [ -f build/rp2/firmware.uf2 ] ||
         python3 "$HERE/bin2uf2.py" build/rp2/firmware.bin build/rp2/firmware.uf2
     cp build/rp2/firmware.uf2 build/firmware/RPI_PICO.uf2
@@ -32,8 +30,8 @@ configure_and_make() {
     local port=$BUILD/micropython/ports/rp2
     export_micropython_version
     rm -rf build/rp2
-    cmake -S "$port" -B build/rp2 -G Ninja -DPICO_BUILD_DOCS=0 -DMICROPY_BOARD=RPI_PICO \
-        -DMICROPY_BOARD_DIR="$port/boards/RPI_PICO" "$@"
+    cmake -S "$port" -B build/rp2 -G Ninja -DPICO_BUILD_DOCS=0 -DPICO_NO_PICOTOOL=1 \
+        -DMICROPY_BOARD=RPI_PICO -DMICROPY_BOARD_DIR="$port/boards/RPI_PICO" "$@"
     ninja -C build/rp2 -j "$JOBS"
 }
 
@@ -49,7 +47,4 @@ add_libraries() {
     rm -rf "$lib"/{pico-sdk,tinyusb}
     ln -s "$packages/usr/src/tinyusb" "$lib/tinyusb"
     ln -s "$packages/usr/src/pico-sdk" "$lib/pico-sdk"
-    # The build wants a micropython-lib; its manifest here freezes nothing from it.
-    mkdir -p "$BUILD/micropython-lib"
-    echo "Stands for micropython-lib, of which nothing is used." >"$BUILD/micropython-lib/README.md"
 }

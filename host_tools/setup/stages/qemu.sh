@@ -1,13 +1,15 @@
 # build/qemu/firmware.elf: MicroPython for QEMU with Cortex-M0+ code, and QEMU itself.
 NEEDS="sources mpy_cross"
 BOARD=$ROOT/host_tools/emulator/boards/MPS2_M0PLUS
-INPUTS="$(cat "$BOARD"/*)"
+INPUTS="$(find "$BOARD" -type f | sort | xargs cat)"
 OUTPUTS="build/qemu/firmware.elf"
 
 build() {
     require qemu-system-arm=qemu-system-arm python3=python3
     require_arm_gcc
     export_micropython_version
+    rm -rf build/qemu   # changed options do not make the makefile compile again
+    empty_micropython_lib
     make -C build/micropython/ports/qemu -j"$JOBS" BOARD=MPS2_M0PLUS BOARD_DIR="$BOARD" \
-        BUILD="$BUILD/qemu" FROZEN_MANIFEST= MICROPY_VFS_LFS1=1
+        BUILD="$BUILD/qemu" FROZEN_MANIFEST="$BOARD/manifest.py" MPY_LIB_DIR="$BUILD/micropython-lib"
 }

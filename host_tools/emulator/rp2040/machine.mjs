@@ -1,0 +1,122 @@
+// A Raspberry Pi Pico from rp2040js, with flash that keeps, both cores and a USB serial port.
+import { pathToFileURL } from 'url';
+import path from 'path';
+import { FlashInterface, FlashPads } from './flash.mjs';
+import { Cores } from './cores.mjs';
+import { makeUsbSerial } from './usb_serial.mjs';
+
+const SSI = 0x18000, IO_QSPI = 0x40018, WATCHDOG = 0x40058;
+const FLASH_START = 0x10000000;
+const RESET_BY_WATCHDOG = 2;
+
+export async function loadLibrary(folder) {
+  const load = (name) => import(pathToFileURL(path.join(folder, 'dist/esm', name)).href);
+  const { Simulator, USBCDC } = await load('index.js');
+  const { CortexM0Core } = await load('cortex-m0-core.js');
+  return { Simulator, CortexM0Core, UsbSerial: makeUsbSerial(USBCDC) };
+}
+
+export class Machine {
+  // library: of loadLibrary; bootrom: Uint32Array; flash: Flash; onSerial(Uint8Array).
+  constructor(library, bootrom, flash, onSerial) {
+    const simulator = new library.Simulator();
+    this.mcu = simulator.rp2040;
+    this.clock = simulator.clock;
+    this.flash = flash;
+    this.instructions = 0;
+    this.cycles = [0, 0];        // spent by each core on instructions, so without sleep
+    this.resetWanted = false;
+    this.mcu.logger = this.#logger();
+    this.mcu.loadBootrom(bootrom);   // this also clears rp2040js' own flash
+    this.#attachFlash();
+    this.cores = new Cores(this.mcu, library.CortexM0Core);
+    this.cores.core[0].PC = FLASH_START;
+    this.watchdog = this.mcu.peripherals[WATCHDOG];
+    this.watchdog.onWatchdogTrigger = () => { this.resetWanted = true; };
+    this.serial = new library.UsbSerial(this.mcu.usbCtrl, onSerial);
+  }
+
+  #attachFlash() {
+    const { mcu, clock, flash } = this;
+    mcu.flash = flash.bytes;
+    mcu.flash16 = new Uint16Array(flash.bytes.buffer);
+    mcu.flashView = new DataView(flash.bytes.buffer);
+    const flashInterface = new FlashInterface(flash, (nanos) => clock.tick(nanos));
+    mcu.peripherals[SSI] = flashInterface;
+    mcu.peripherals[IO_QSPI] = new FlashPads(flashInterface);
+  }
+
+  // rp2040js tells of SEV by its log only. Errors (a word read from an odd address) would be a
+  // hard fault on the chip; here they end the emulator.
+  #logger() {
+    return {
+      debug() {},
+      info: (component, message) => { if (message === 'SEV') this.cores.sendEvent(); },
+      warn() {},
+      error(component, message) { throw new Error(`${component}: ${message}`); },
+    };
+  }
+
+  // What outlives a reset by the watchdog: why, and the scratch registers.
+  inherit(before) {
+    this.watchdog.reason = RESET_BY_WATCHDOG;
+    this.watchdog.scratchData.set(before.watchdog.scratchData);
+    this.instructions = before.instructions;
+    this.cycles = before.cycles;
+  }
+
+  get isIdle() {
+    const [core0, core1] = this.cores.core;
+    return core0.waiting && (core1.waiting || !this.cores.core1Runs);
+  }
+
+  // Execute up to `limit` instructions, fewer when nothing is to be done.
+  run(limit) {
+    const end = this.instructions + limit;
+    while (this.instructions < end && !this.resetWanted && !this.isIdle) {
+      const [core0, core1] = this.cores.core;
+      if (!this.cores.core1Runs || core1.waiting) this.#runOne(0, end);
+      else if (core0.waiting) this.#runOne(1, end);
+      else this.#runBoth(end);
+    }
+  }
+
+  // One core, until the other one has something to do.
+  #runOne(i, end) {
+    const { cores, clock } = this, core = cores.core[i], other = cores.core[1 - i];
+    const nanosPerCycle = 1e9 / this.mcu.clkSys;
+    let { instructions } = this, spent = 0;
+    cores.select(i);
+    while (!core.waiting && instructions < end && !this.resetWanted) {
+      const cycles = core.executeInstruction();
+      clock.tick(cycles * nanosPerCycle);
+      spent += cycles;
+      instructions++;
+      if (i === 0 ? cores.core1Runs && !other.waiting : !cores.core1Runs || !other.waiting) break;
+    }
+    cores.select(0);
+    this.instructions = instructions;
+    this.cycles[i] += spent;
+  }
+
+  // Both, each by turns: always the one that is behind.
+  #runBoth(end) {
+    const { cores, clock } = this, [core0, core1] = cores.core;
+    const nanosPerCycle = 1e9 / this.mcu.clkSys;
+    let lead = 0;                // of core 1, in cycles
+    while (!core0.waiting && !core1.waiting && cores.core1Runs && this.instructions < end &&
+           !this.resetWanted) {
+      const i = lead <= 0 ? 1 : 0;
+      cores.select(i);
+      const cycles = cores.core[i].executeInstruction();
+      this.cycles[i] += cycles;
+      this.instructions++;
+      if (i === 1) lead += cycles;
+      else {
+        lead -= cycles;
+        clock.tick(cycles * nanosPerCycle);
+      }
+    }
+    cores.select(0);
+  }
+}
