@@ -168,10 +168,7 @@ def _read_cifar_python(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_arrays(path: Path, _test: bool) -> Images:
-    """Arrays `x` and `y` of an .npz file; as many classes as the largest label asks for.
-
-    x: uint8 [n][h][w], [n][h][w][c] (c 1 or 3) or [n][c][h][w]. y: integers [n]. Raises FileError.
-    """
+    """Arrays `x` and `y` of an .npz file, see from_arrays. Raises FileError."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("x", "y") if name in file}
@@ -181,18 +178,25 @@ def read_arrays(path: Path, _test: bool) -> Images:
     for name in ("x", "y"):
         if name not in arrays:
             raise FileError(path, f"has no array {name}")
-    x, y = arrays["x"], arrays["y"]
+    return from_arrays(path, arrays["x"], arrays["y"])
+
+
+def from_arrays(where: object, x: np.ndarray, y: np.ndarray) -> Images:
+    """Images from arrays; as many classes as the largest label asks for.
+
+    x: uint8 [n][h][w], [n][h][w][c] (c 1 or 3) or [n][c][h][w]. y: integers [n]. Raises FileError.
+    """
     if x.dtype != np.uint8 or x.ndim not in (3, 4):
-        raise FileError(path, mismatch("x", f"{x.dtype} of {x.ndim} axes",
-                                       "uint8 [n][h][w], [n][h][w][c] or [n][c][h][w]"))
+        raise FileError(where, mismatch("x", f"{x.dtype} of {x.ndim} axes",
+                                        "uint8 [n][h][w], [n][h][w][c] or [n][c][h][w]"))
     if y.dtype.kind not in "iu" or y.ndim != 1:
-        raise FileError(path, mismatch("y", f"{y.dtype} of {y.ndim} axes", "integers [n]"))
+        raise FileError(where, mismatch("y", f"{y.dtype} of {y.ndim} axes", "integers [n]"))
     if x.ndim == 3:
         x = x[:, None]
     elif x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
         x = x.transpose(0, 3, 1, 2)
     classes = max(2, min(256, int(y.max(initial=0)) + 1))
-    return checked(path, x, y, classes)
+    return checked(where, x, y, classes)
 
 
 def read_folders(path: Path, _test: bool) -> Images:

@@ -1,30 +1,90 @@
-"""The options `--target`, `--heap` and `--backend`, and the target they name."""
+"""The options that say where the device package runs, and the target or board they name."""
 
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from host_tools.errors import PriotError
 from host_tools.targets import PICO_HEAP_BYTES, Target
 from host_tools.targets.unix import UnixTarget
 
+if TYPE_CHECKING:
+    from host_tools.board import Board
+
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where the device package runs."""
-    parser.add_argument("--target", default="unix",
-                        help="where to run: unix (default), MicroPython's unix port")
+    parser.add_argument("--target", metavar="unix|emulator|qemu|PORT",
+                        help="where to run: unix (default), MicroPython on this machine; "
+                        "emulator, an emulated Pico; qemu, the Pico's code without its speed; "
+                        "or the serial port of a board, as /dev/ttyACM0")
+    parser.add_argument("--port", help="serial port of a board: the same as --target PORT")
+    parser.add_argument("--stream", action="store_true",
+                        help="keep the datasets here and send a board every sample when it is "
+                        "wanted (done anyway where they do not fit into its flash)")
     parser.add_argument("--heap", type=int, default=PICO_HEAP_BYTES, metavar="BYTES",
                         help="heap of the unix port (default: that of a Pico)")
     parser.add_argument("--backend", choices=("native", "viper", "plain"),
                         help="kernels (default: the fastest that is there)")
 
 
+def add_board_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that needs a board and its flash."""
+    parser.add_argument("--port", help="serial port of the board, as /dev/ttyACM0 "
+                        "(default: the only one plugged in)")
+    parser.add_argument("--target", choices=("emulator",),
+                        help="emulator: the emulated Pico of 'make pico', started if it is off")
+
+
 @contextmanager
 def choose_target(args: argparse.Namespace) -> Iterator[Target]:
     """The target that the options name. Raises PriotError."""
-    if args.target == "unix":
+    name = _one_of(args) or "unix"
+    if name == "unix":
         if args.heap < 65536:
             raise PriotError("heap", f"found {args.heap}, expected at least 65536 bytes")
         yield UnixTarget(args.heap)
+    elif name == "qemu":
+        from host_tools.targets.qemu import QemuTarget
+
+        yield QemuTarget(args.stream)
+    elif name == "emulator" or _is_port(name):
+        with _board(name, args.stream) as board:
+            yield board
     else:
-        raise PriotError("target", f"{args.target} is none of unix")
+        raise PriotError("target", f"{name} is none of unix, emulator, qemu, nor a port as "
+                         "/dev/ttyACM0")
+
+
+@contextmanager
+def choose_board(args: argparse.Namespace) -> Iterator["Board"]:
+    """The board that the options of add_board_options name. Raises PriotError."""
+    with _board(_one_of(args)) as board:
+        yield board
+
+
+def _one_of(args: argparse.Namespace) -> str | None:
+    if args.port and args.target:
+        raise PriotError("--port", "says the same as --target: give one of them")
+    return args.port or args.target
+
+
+def _is_port(name: str) -> bool:
+    return "/" in name or name.upper().startswith("COM")
+
+
+@contextmanager
+def _board(name: str | None, stream: bool = False) -> Iterator["Board"]:
+    # Imported here: a run on the unix port needs neither mpremote nor an emulator.
+    from host_tools.board import Board
+
+    if name != "emulator":
+        with Board(name, show_progress=True, stream=stream) as board:
+            yield board
+        return
+    from host_tools.targets.emulator import emulated_port
+
+    with emulated_port() as port, Board(port, show_progress=True, stream=stream) as board:
+        board.name = name
+        yield board

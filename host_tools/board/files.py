@@ -1,0 +1,156 @@
+"""Files on a board: copied piece by piece under a temporary name, checked, then renamed."""
+
+import ast
+import hashlib
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from host_tools.board.connection import Connection
+from host_tools.board.errors import BoardError
+
+PIECE = 3072  # bytes in a line of base64, as in on_board.py
+PART = ".part"  # what follows the name of a file that is not complete
+_RECORDS = ".more"  # what follows the name of a dataset's new samples
+_FOLDER_BIT = 0x4000
+_HELPER = Path(__file__).with_name("on_board.py")
+
+Progress = Callable[[int], object]  # is told how many more bytes are done
+
+
+@dataclass
+class Entry:
+    """A file or folder on the board."""
+
+    name: str
+    is_folder: bool
+    size: int
+
+
+class Files:
+    """The file system of a connected board. Paths on it are absolute.
+
+    Every method may raise BoardError: flash full, no such file, the board went away.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.execute(_HELPER.read_text())
+
+    def digests(self, paths: Iterable[str]) -> dict[str, str]:
+        """SHA-256 (hex) of each file that is there."""
+        names = list(paths)
+        if not names:
+            return {}
+        lines = self._connection.execute(f"digests({names!r})").splitlines()
+        return {name: line.split()[1] for name, line in zip(names, lines, strict=True)
+                if not line.startswith("-")}
+
+    def has(self, data: bytes, path: str) -> bool:
+        """Whether a file with exactly these bytes is there."""
+        return self.digests([path]).get(path) == hashlib.sha256(data).hexdigest()
+
+    def listing(self, folder: str = "/") -> list[Entry]:
+        """What is in a folder; nothing where there is no such folder."""
+        lines = self._connection.execute(f"listing({folder!r})").splitlines()
+        found = [ast.literal_eval(line) for line in lines]
+        return [Entry(name, bool(kind & _FOLDER_BIT), size) for name, kind, size in found]
+
+    def free_bytes(self) -> int:
+        """Free bytes of flash."""
+        return int(self._connection.execute("print(free_bytes())"))
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder, and those above it."""
+        self._connection.execute(f"make_folder({path!r})")
+
+    def remove(self, path: str) -> None:
+        """Remove a file, or a folder with what is in it, if it is there."""
+        self._connection.execute(f"remove({path!r})")
+
+    def put(self, data: bytes, path: str, progress: Progress = lambda n: None) -> None:
+        """Copy bytes to a file, going on where an interrupted copy of the same bytes ended.
+
+        The file appears under its name complete and checked, or not at all; one that was there
+        stays as it is until then.
+        """
+        part = path + PART
+        done = self._resume_at(data, part)
+        self._check_space(path, len(data) - done, part if not done else None)
+        progress(done)
+        self._connection.doing = f"copying {path}"
+        mode = "ab" if done else "wb"
+        self._connection.start(f"put({part!r}, {mode!r}, {len(data) - done})")
+        for start in range(done, len(data), PIECE):
+            piece = data[start : start + PIECE]
+            self._connection.send(b2a_base64(piece))
+            answer = self._connection.receive()
+            if answer != b"+":
+                self._connection.finish(answer)  # raises what the board complains about
+                raise BoardError(path, f"found {answer!r} from the board, expected '+'; "
+                                 "repeat the command")
+            progress(len(piece))
+        self._connection.finish()
+        self._verify(data, part)
+        self._connection.execute(f"rename({part!r}, {path!r})")
+
+    def _resume_at(self, data: bytes, part: str) -> int:
+        """Bytes of `data` that a partial copy holds already; 0 where it is of something else."""
+        size = self._size(part)
+        if not 0 < size <= len(data):
+            return 0
+        found = self._connection.execute(f"print(digest({part!r}, {size}))").strip()
+        return size if found == hashlib.sha256(data[:size]).hexdigest() else 0
+
+    def _check_space(self, path: str, n: int, replaced: str | None) -> None:
+        """Refuse what cannot fit, before anything is written."""
+        free = self.free_bytes()
+        if replaced is not None:
+            free += max(0, self._size(replaced))
+        if n > free:
+            raise BoardError(path, f"needs {n} bytes, the board's flash has {free} free; "
+                             "remove files with 'mpremote rm :NAME'")
+
+    def _verify(self, data: bytes, part: str) -> None:
+        found = self._connection.execute(f"print(digest({part!r}, {len(data)}))").strip()
+        if found != hashlib.sha256(data).hexdigest():
+            self.remove(part)
+            raise BoardError(part, "arrived damaged and was removed; repeat the command")
+
+    def append(self, records: bytes, path: str, progress: Progress = lambda n: None) -> None:
+        """Add records to a dataset file, which stays as it was until it is complete."""
+        self._check_space(path, self._size(path) + 2 * len(records), None)
+        self.put(records, path + _RECORDS, progress)
+        self._connection.doing = f"adding samples to {path}"
+        self._connection.execute(f"append({path!r}, {path + _RECORDS!r})")
+
+    def start_of(self, path: str, n: int) -> bytes | None:
+        """The first n bytes of a file, None if it is not there."""
+        if self._size(path) < 0:
+            return None
+        code = f"with open({path!r}, 'rb') as f: print(str(hexlify(f.read({n})), 'ascii'))"
+        return bytes.fromhex(self._connection.execute(code))
+
+    def _size(self, path: str) -> int:
+        return int(self._connection.execute(f"print(size({path!r}))"))
+
+    def get(self, path: str, progress: Progress = lambda n: None) -> bytes:
+        """The bytes of a file, checked."""
+        self._connection.doing = f"reading {path}"
+        expected = self.digests([path]).get(path)
+        if expected is None:
+            raise BoardError(path, "no such file on the board; 'priot pull --list' shows what is")
+        data = b""
+        for line in self._connection.lines(f"get({path!r})"):
+            piece = a2b_base64(line)
+            data += piece
+            progress(len(piece))
+        if hashlib.sha256(data).hexdigest() != expected:
+            raise BoardError(path, "arrived damaged; repeat the command")
+        return data
+
+
+def board_path(source: Path | str) -> str:
+    """The name that a file of the host gets on the board: /NAME."""
+    return "/" + PurePosixPath(Path(source).name).name

@@ -1,0 +1,139 @@
+"""One job on a board: its files go there, its events come back, samples are sent when wanted."""
+
+import contextlib
+import signal
+import struct
+import zlib
+from binascii import b2a_base64
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from host_tools.board.connection import Connection
+from host_tools.board.errors import BoardError
+from host_tools.board.files import Files, board_path
+from host_tools.board.install import copy_all, install
+from host_tools.formats import Dataset
+from host_tools.formats.container import write_file
+from host_tools.targets import Event, checked, parse_line
+
+_DATASETS = ("train", "test")
+_INPUTS = ("model", "scores", *_DATASETS)
+_OUTPUTS = ("save", "mask")
+_RESERVE = 65536  # bytes of flash that datasets leave for what the job writes
+_FILE_BLOCKS = 8192  # of flash that a file takes beside its bytes, at most
+
+
+@dataclass
+class _Plan:
+    """A job in the board's words: its paths are the board's."""
+
+    job: dict[str, Any]
+    copies: dict[str, bytes] = field(default_factory=dict)
+    streamed: dict[str, Dataset] = field(default_factory=dict)
+    outputs: dict[str, Path] = field(default_factory=dict)
+
+
+def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
+            show_progress: bool = False) -> Iterator[Event]:
+    """Run a job of device/priot/remote.py whose paths are the host's; yields its events.
+
+    The package and the files that are missing are copied first; a dataset that does not fit into
+    the flash, or every one with `stream`, stays here and its samples are sent as they are wanted.
+    What the job saved is written to the host's paths at the end. One Ctrl-C stops the training on
+    the board, which keeps and reports what it learned; another gives up. Raises PriotError.
+    """
+    files = Files(connection)
+    install(files, show_progress)
+    plan = _make_plan(job, files, stream)
+    copy_all(files, plan.copies, show_progress)
+    connection.soft_reset()
+    connection.doing = "running the job"
+    yield from _events(connection, plan)
+    _fetch(Files(connection), plan)
+
+
+def _make_plan(job: dict[str, Any], files: Files, stream: bool) -> _Plan:
+    plan = _Plan(dict(job))
+    sources: dict[str, Path] = {}
+    for key in (*_INPUTS, *_OUTPUTS):
+        if job.get(key):
+            source = Path(job[key])
+            path = plan.job[key] = board_path(source)
+            if sources.setdefault(path, source) != source:
+                raise BoardError(source, f"{sources[path]} has the same name, and one of them "
+                                 "would replace the other on the board: rename it")
+    for key in ("model", "scores"):
+        if job.get(key):
+            plan.copies[plan.job[key]] = Path(job[key]).read_bytes()
+    for key in _DATASETS:
+        if job.get(key):
+            _place_dataset(plan, key, Path(job[key]), files, stream)
+    plan.outputs = {plan.job[key]: Path(job[key]) for key in _OUTPUTS if job.get(key)}
+    return plan
+
+
+def _place_dataset(plan: _Plan, key: str, source: Path, files: Files, stream: bool) -> None:
+    """Decide whether a dataset is copied or streamed."""
+    path = plan.job[key]
+    data = source.read_bytes()
+    free = files.free_bytes() - _RESERVE - sum(
+        len(other) + _FILE_BLOCKS for other in plan.copies.values())
+    if not stream and (len(data) + _FILE_BLOCKS <= free or files.has(data, path)):
+        plan.copies[path] = data
+        return
+    dataset = plan.streamed[path] = Dataset.from_bytes(data, source)
+    plan.job[key] = {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
+                     "classes": dataset.classes}
+
+
+def _events(connection: Connection, plan: _Plan) -> Iterator[Event]:
+    interrupts = 0
+    with _counted_ctrl_c() as presses:
+        for line in connection.lines(f"import priot.remote as r\nr.run({plan.job!r})"):
+            if len(presses) > interrupts:
+                interrupts = len(presses)
+                connection.interrupt()
+            event = parse_line(line)
+            if event is None:
+                continue
+            if event["event"] == "sample":
+                connection.send(_answer(plan.streamed[event["name"]], event))
+            else:
+                yield checked(event, connection.port)
+
+
+def _answer(dataset: Dataset, request: Event) -> bytes:
+    """The line that device/priot/stream.py waits for: number, record, CRC32 of both."""
+    index = request["index"]
+    payload = struct.pack("<I", request["number"]) + dataset.images[index].tobytes() + bytes(
+        [dataset.labels[index]])
+    return b2a_base64(payload + struct.pack("<I", zlib.crc32(payload)))
+
+
+@contextlib.contextmanager
+def _counted_ctrl_c() -> Iterator[list[int]]:
+    """A list that grows by the first Ctrl-C; the second raises KeyboardInterrupt."""
+    presses: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, _frame: Any) -> None:
+        presses.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    try:
+        signal.signal(signal.SIGINT, note)
+        is_main = True
+    except ValueError:  # not the main thread: Ctrl-C does not come here
+        is_main = False
+    try:
+        yield presses
+    finally:
+        if is_main:
+            signal.signal(signal.SIGINT, before)
+
+
+def _fetch(files: Files, plan: _Plan) -> None:
+    for path, target in plan.outputs.items():
+        write_file(target, files.get(path))
