@@ -44,10 +44,11 @@ class _Heap:
 def run(job):
     """Run a job; failures become one "error" event. Returns True if it succeeded.
 
-    Keys: action ("train", "evaluate" or "bench"), model, test, scores (adapter to start from or apply),
-    backend; to train also train, method, options (keywords of Trainer), epochs, validate (test
-    after every epoch), steps (of a bench), save, mask (files to write), stop_on_stdin (end as by Ctrl-C when something
-    comes in there, or it is closed). Datasets are paths, or dictionaries as in stream.py.
+    Keys: action ("train", "evaluate" or "bench"), model, test, scores (adapter to start from or
+    apply), backend; to train also train, method, options (keywords of Trainer), epochs, validate
+    (test after every epoch), steps (of a bench), save, mask (files to write), stop_on_stdin (end
+    as by Ctrl-C when something comes in there, or it is closed). Datasets are paths, or
+    dictionaries as in stream.py.
     """
     try:
         _ACTIONS[job["action"]](job)
