@@ -252,6 +252,12 @@ def count_below(operands) -> int:
     return int((view(scores, np.uint8) < d[f.THRESHOLD]).sum())
 
 
+def classify(operands) -> int:
+    """Index of the largest logit, the first of equals, + 256 * those at +-127."""
+    z = int8_values(operands[0])
+    return int(z.argmax()) + 256 * int((np.abs(z) == 127).sum())
+
+
 def max_abs(operands) -> int:
     """Largest absolute value of an int8 buffer, 0..128."""
     return largest(int8_values(operands[0]))

@@ -9,6 +9,7 @@
 #ifndef PRIOT_KERNELS_H
 #define PRIOT_KERNELS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 // fields of a layer descriptor: the numbers of device/priot/fields.py (a test compares them)
@@ -98,6 +99,9 @@ int32_t avg_pool_backward(int8_t *dx, const int8_t *g, const int8_t *x, const in
 // loss.c
 int32_t cross_entropy(int8_t *g, const int8_t *z, int32_t *scratch, const int32_t *d,
     int32_t label);
+
+// Index of the largest of n <= 256 logits, the first of equals, + 256 * those at +-127.
+int32_t classify(const int8_t *z, size_t n);
 
 // update.c: n_scores is the length of scores; weff is NULL where the caller passed an empty one
 int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,

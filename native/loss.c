@@ -65,3 +65,16 @@ int32_t cross_entropy(int8_t *g, const int8_t *z, int32_t *scratch, const int32_
     }
     return largest;
 }
+
+int32_t classify(const int8_t *z, size_t n) {
+    int32_t top = -129, saturated = 0;
+    int32_t winner = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (z[i] > top) {
+            top = z[i];
+            winner = i;
+        }
+        saturated += z[i] == 127 || z[i] == -127;
+    }
+    return winner | saturated << 8;
+}

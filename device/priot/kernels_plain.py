@@ -257,6 +257,22 @@ def cross_entropy(operands, label):
     return largest
 
 
+def classify(operands):
+    """Index of the largest of at most 256 logits, the first of equals, + 256 * those at +-127."""
+    z = operands[0]
+    top = -129
+    winner = 0
+    saturated = 0
+    for i in range(len(z)):
+        v = _signed(z[i])
+        if v > top:
+            top = v
+            winner = i
+        if v == 127 or v == -127:
+            saturated += 1
+    return winner | saturated << 8
+
+
 def conv2d_backward_input(operands):
     """dx = clamp(RHU(w^T g, bs)), one input channel at a time in an int32 plane of scratch."""
     dx, g, argmax, x, w, scratch, d = operands

@@ -359,6 +359,22 @@ def cross_entropy(operands, label: int) -> int:
 
 
 @micropython.viper
+def classify(operands) -> int:
+    z = ptr8(operands[0])
+    top = -129
+    winner = 0
+    saturated = 0
+    for i in range(int(len(operands[0]))):
+        v = (int(z[i]) ^ 128) - 128
+        if v > top:
+            top = v
+            winner = i
+        if v == 127 or v == -127:
+            saturated += 1
+    return winner | saturated << 8
+
+
+@micropython.viper
 def conv2d_backward_input(operands) -> int:
     dx = ptr8(operands[0])
     g = ptr8(operands[1])

@@ -147,6 +147,7 @@ class Network:
             stage.y = x = carve.take(stage.size_out())
             stage.argmax = carve.take(stage.argmax_bytes())
         self.logits = x
+        self.top = (x,)  # operands of classify
 
     # ---- preparing kernel calls --------------------------------------------------------------
 
@@ -217,15 +218,7 @@ class Network:
 
     def top_class(self):
         """Index of the largest logit, the first of equals."""
-        z = self.logits
-        best = -129
-        winner = 0
-        for i in range(len(z)):
-            v = (z[i] ^ 128) - 128
-            if v > best:
-                best = v
-                winner = i
-        return winner
+        return self.kernels.classify(self.top) & 255
 
     def weight_stages(self):
         """The stages that have weights, first to last."""

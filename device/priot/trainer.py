@@ -230,31 +230,17 @@ class Trainer:
         """One training step on the image in net.x; True if it was predicted right."""
         net = self.net
         net.forward()
-        right = self._count(label)
+        top = net.kernels.classify(net.top)
+        right = top & 255 == label
         largest = net.kernels.cross_entropy(self.loss_operands, label)
+        self.correct += right
+        self.saturated += top >> 8
         if largest < self.gmin:
             self.seen += 1
             self.skipped += 1
             return right
         self._backward()
         return right
-
-    def _count(self, label):
-        """Count hits and saturated logits; True if the label has the (first) largest logit."""
-        z = self.net.logits
-        best = -129
-        winner = 0
-        for i in range(len(z)):
-            v = (z[i] ^ 128) - 128
-            if v > best:
-                best = v
-                winner = i
-            if v == 127 or v == -127:
-                self.saturated += 1
-        if winner == label:
-            self.correct += 1
-            return True
-        return False
 
     def _backward(self):
         """Count the sample and run the backward calls; Ctrl-C waits until it is learned whole.

@@ -28,6 +28,7 @@ KERNELS = {
     "avg_pool_forward": (1, -1, 0, 0),
     "avg_pool_backward": (1, -1, 0, 0),
     "cross_entropy": (1, 2, 0, 0),
+    "classify": (0, -1, 0, 0),
     "conv2d_backward_input": (1, 5, _CONV2D, 1),
     "linear_backward_input": (1, 4, _LINEAR, 1),
     "conv2d_update": (2, 7, _CONV2D, 1),

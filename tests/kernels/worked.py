@@ -263,6 +263,10 @@ def _orders() -> list[Case]:
         _scalar("kth_largest", "of one, the lowest", [offset(-128), SCRATCH], 0, KEEP_COUNT=1),
         _scalar("count_below", "equal is not below", [scores], 1, THRESHOLD=133),
         _scalar("count_below", "none", [scores], 0, THRESHOLD=0),
+        _case("classify", "first of equals, saturated", [signed(3, 127, -127, 127, -126)],
+              result=1 + 3 * 256),
+        _case("classify", "all lowest", [signed(-127, -127)], result=2 * 256),
+        _case("classify", "none saturated", [signed(-5, -4, 126)], result=2),
         _case("max_abs", "of -128", [signed(127, -128, 0)], result=128),
         _case("max_abs", "of one zero", [signed(0)], result=0),
         # bytes 33, 32, 4, 0: (69 - 510) * 111 = -48951, over 512 and rounded: -96
