@@ -1,0 +1,135 @@
+// 3x3 convolution forward: chooses the walk of each filter and runs the assembly.
+//
+// Scratch: packed inputs (conv3x3_pack.c), the packed weights of one filter, a byte per output
+// for its winner, and for one input channel the list of blocks that are not zero.
+
+#include "bytes.h"
+#include "conv3x3.h"
+#include "fast.h"
+#include "layout.h"
+#include "rounding.h"
+#include "scratch.h"
+
+enum {
+    CENTRE = 64, // inputs of 0..127 are stored less this much
+    LANE_WEIGHTS = 511, // sum(|w|) of the taps in a lane: 511 * 64 < 32768
+    LANE_WEIGHTS_SIGNED = 258, // the same for inputs of -127..127: 258 * 127 < 32768
+};
+
+typedef struct {
+    const int32_t *d;
+    conv3x3_geometry geometry;
+    int32_t outputs; // of a filter
+    int32_t centre;
+    int32_t limit; // of the sum of |w| in a lane
+    uint32_t *inputs;
+    uint32_t *weights;
+    uint32_t *winners;
+    uint32_t *list;
+    uint32_t *list_end;
+} layer_t;
+
+int32_t conv3x3_forward_words(const int32_t *d) {
+    conv3x3_geometry v = conv3x3_geometry_of(d);
+    int32_t list = d[N_IN] == 1 ? 2 * v.rows * v.columns : 0;
+    return conv3x3_inputs_words(&v, d) + 6 * (d[N_IN] + 1) + words_of(d[H_OUT] * d[W_OUT]) + list;
+}
+
+static void prepare(layer_t *v, const int8_t *x, int32_t *scratch, const int32_t *d) {
+    int32_t is_signed = d[X_RELU] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
+    v->d = d;
+    v->geometry = conv3x3_geometry_of(d);
+    v->outputs = d[H_OUT] * d[W_OUT];
+    v->centre = is_signed ? 0 : CENTRE;
+    v->limit = is_signed ? LANE_WEIGHTS_SIGNED : LANE_WEIGHTS;
+    v->inputs = (uint32_t *)scratch;
+    v->weights = v->inputs + conv3x3_inputs_words(&v->geometry, d);
+    v->winners = v->weights + 6 * (d[N_IN] + 1);
+    v->list = v->winners + words_of(v->outputs);
+    uint32_t zero = 0 - ((uint32_t)v->centre << 16) - (uint32_t)v->centre;
+    conv3x3_pack_inputs(v->inputs, x, zero, &v->geometry, d);
+    v->winners[words_of(v->outputs) - 1] = 0; // behind the last winner
+    if (d[N_IN] == 1) {
+        v->list_end = conv3x3_list_blocks(v->list, v->inputs, zero, &v->geometry, d);
+    }
+}
+
+static void all_blocks(const layer_t *v, int8_t *y, int32_t rounding, const int32_t lanes[2]) {
+    const int32_t *d = v->d;
+    struct conv3x3_job job;
+    job.shift = d[FORWARD_SHIFT];
+    job.low = d[RELU] != 0 ? 0 : -127;
+    job.pool = d[POOL] == 2;
+    job.to_winner = job.pool ? (int32_t)((int8_t *)v->winners - y) : d[W_OUT];
+    job.y = y;
+    job.y_skip = job.pool ? 0 : d[W_OUT];
+    job.weights = v->weights;
+    job.weights_end = v->weights + 6 * v->geometry.channels;
+    job.rounding = rounding;
+    job.inputs = v->inputs;
+    job.rows = v->geometry.rows;
+    job.columns = v->geometry.columns;
+    job.step = 4 * v->geometry.width - 16;
+    job.back = 4 * v->geometry.row_words - 8;
+    job.next_row = 4 * v->geometry.row_words - 8 * v->geometry.columns;
+    job.walk = lanes[1] <= v->limit ? WALK_PAIRS
+        : lanes[0] <= v->limit ? WALK_SINGLES : WALK_EXACT;
+    conv3x3_blocks(&job);
+}
+
+// One input channel: the blocks that are not listed see zeros, so their output is 0, winner 0.
+static void listed_blocks(const layer_t *v, int8_t *y, int32_t rounding) {
+    const int32_t *d = v->d;
+    struct conv3x3_one_job job;
+    clear_bytes(y, v->outputs);
+    clear_bytes((int8_t *)v->winners, v->outputs);
+    if (v->list == v->list_end) {
+        return;
+    }
+    job.shift = d[FORWARD_SHIFT];
+    job.low = d[RELU] != 0 ? 0 : -127;
+    job.pool = d[POOL] == 2;
+    job.to_winner = job.pool ? (int32_t)((int8_t *)v->winners - y) : d[W_OUT];
+    job.y = y;
+    job.weights = v->weights;
+    job.rounding = rounding;
+    job.step = 8 * v->geometry.width - 16;
+    job.list = v->list;
+    job.list_end = v->list_end;
+    conv3x3_one_blocks(&job);
+}
+
+// argmax of one filter, two bits an output, from a byte an output.
+static void pack_winners(uint8_t *argmax, const uint32_t *winners, int32_t n_bytes) {
+    for (; n_bytes != 0; n_bytes--) {
+        uint32_t four = *winners++;
+        four |= four >> 6;
+        *argmax++ = (uint8_t)(four | four >> 12);
+    }
+}
+
+int32_t fast_conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
+    int32_t *scratch, const int32_t *d) {
+    layer_t v;
+    prepare(&v, x, scratch, d);
+    int32_t argmax_bytes = channel_argmax_bytes(d);
+    y += d[ROW] * v.outputs;
+    argmax += d[ROW] * argmax_bytes;
+    for (int32_t row = d[ROWS]; row != 0; row--) {
+        int32_t lanes[2];
+        int32_t sum = conv3x3_pack_filter(v.weights, w, d[N_IN], lanes);
+        int32_t rounding = v.centre * sum + (1 << d[FORWARD_SHIFT] >> 1);
+        if (d[N_IN] == 1 && lanes[0] <= v.limit) {
+            listed_blocks(&v, y, rounding);
+        } else {
+            all_blocks(&v, y, rounding, lanes);
+        }
+        if (d[POOL] == 2) {
+            pack_winners(argmax, v.winners, argmax_bytes);
+        }
+        argmax += argmax_bytes;
+        y += v.outputs;
+        w += d[N_ROW];
+    }
+    return 0;
+}

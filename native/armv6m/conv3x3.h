@@ -1,0 +1,74 @@
+// What the files of the 3x3 convolution hand to each other; the assembly knows the offsets of
+// the fields of the two jobs.
+
+#ifndef PRIOT_CONV3X3_H
+#define PRIOT_CONV3X3_H
+
+#include <stdint.h>
+
+// Blocks of 2x2 outputs. For each row of blocks the packed inputs are, for each pair of
+// channels, four rows of `width` words: phase 1 of both channels, phase 2 of both (conv3x3_blocks.S).
+typedef struct {
+    int32_t channels; // even: a channel with weights 0 makes up the last pair
+    int32_t rows; // of blocks
+    int32_t columns; // of blocks
+    int32_t width; // words in a row of packed inputs
+    int32_t row_words; // of packed inputs for a row of blocks
+} conv3x3_geometry;
+
+enum { WALK_PAIRS, WALK_SINGLES, WALK_EXACT };
+
+struct conv3x3_job {
+    int32_t shift;
+    int32_t low; // outputs are clamped to low..127
+    int32_t to_winner; // pooled: winner's byte - output's byte; else the width of the output
+    int8_t *y;
+    const uint32_t *weights; // six words per channel
+    int32_t rounding; // what the accumulators start from
+    int32_t back; // bytes from behind a block's last input to the next block
+    uintptr_t walk; // WALK_*; conv3x3_blocks overwrites it
+    int32_t left; // for conv3x3_blocks
+    int32_t columns; // blocks in a row
+    int32_t next_row; // bytes from behind a row's last block to the next row
+    int32_t y_skip; // bytes of output between two rows of blocks
+    int32_t rows; // of blocks; conv3x3_blocks counts it down
+    int32_t step; // bytes from behind four columns to the next row of inputs
+    const uint32_t *weights_end;
+    const uint32_t *inputs;
+    int32_t pool; // 1: maximum of a block, 0: all four outputs
+};
+
+// One input channel: only the blocks in `list`, pairs of (address of inputs, index of output).
+struct conv3x3_one_job {
+    int32_t shift;
+    int32_t low;
+    int32_t rounding;
+    int32_t to_winner;
+    const uint32_t *list_end;
+    const uint32_t *list; // not empty
+    const uint32_t *weights; // packed as the first of a pair
+    int32_t step;
+    int8_t *y;
+    int32_t pool;
+};
+
+// conv3x3_blocks.S, conv3x3_one.S
+void conv3x3_blocks(struct conv3x3_job *job);
+void conv3x3_one_blocks(const struct conv3x3_one_job *job);
+
+// conv3x3_words.S
+void conv3x3_pack_rows(uint32_t *upper, uint32_t *lower, const int8_t *a_end,
+    const int8_t *b_end, int32_t minus_n, uint32_t zero);
+int32_t conv3x3_pack_weights(uint32_t *to, const uint8_t *w, int32_t channels,
+    int32_t lanes[2]);
+
+// conv3x3_pack.c
+conv3x3_geometry conv3x3_geometry_of(const int32_t *d);
+int32_t conv3x3_inputs_words(const conv3x3_geometry *v, const int32_t *d);
+void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
+    const conv3x3_geometry *v, const int32_t *d);
+int32_t conv3x3_pack_filter(uint32_t *to, const uint8_t *w, int32_t n_in, int32_t lanes[2]);
+uint32_t *conv3x3_list_blocks(uint32_t *list, const uint32_t *inputs, uint32_t zero,
+    const conv3x3_geometry *v, const int32_t *d);
+
+#endif

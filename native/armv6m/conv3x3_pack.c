@@ -1,0 +1,109 @@
+// Packs an image and a filter for conv3x3_blocks.S, and lists the blocks of an image that are not zero.
+
+#include "conv3x3.h"
+#include "kernels.h"
+#include "rounding.h"
+#include "scratch.h"
+
+conv3x3_geometry conv3x3_geometry_of(const int32_t *d) {
+    conv3x3_geometry v;
+    int32_t pooled = d[POOL] == 2;
+    v.channels = (d[N_IN] + 1) & ~1;
+    v.rows = pooled ? d[H_OUT] : d[H_OUT] >> 1;
+    v.columns = pooled ? d[W_OUT] : d[W_OUT] >> 1;
+    v.width = 2 * v.columns + 2;
+    v.row_words = 2 * v.channels * v.width;
+    return v;
+}
+
+// The packed inputs, then a row that takes what no block reads, then a row of zeros.
+int32_t conv3x3_inputs_words(const conv3x3_geometry *v, const int32_t *d) {
+    return v->rows * v->row_words + v->width + words_of(d[W_IN]);
+}
+
+static uint32_t *fill(uint32_t *to, uint32_t value, int32_t n) {
+    for (uint32_t *end = to + n; to != end;) {
+        *to++ = value;
+    }
+    return to;
+}
+
+void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
+    const conv3x3_geometry *v, const int32_t *d) {
+    int32_t left = d[PADDING], n = smaller(d[W_IN], v->width - left);
+    int32_t right = v->width - left - n;
+    uint32_t *nobody = inputs + v->rows * v->row_words;
+    int8_t *zeros = (int8_t *)fill(nobody, 0, v->width);
+    fill((uint32_t *)zeros, 0, words_of(d[W_IN]));
+    for (int32_t c = 0; c < d[N_IN]; c++) {
+        uint32_t *upper = inputs + (2 * (c & ~1) + (c & 1)) * v->width;
+        uint32_t *lower = upper + 2 * v->width - v->row_words; // of the row of blocks above
+        const int8_t *a = x + n - left * d[W_IN]; // behind the columns of image row -PADDING
+        int32_t y = -left;
+        for (int32_t row = 0; row <= v->rows; row++) {
+            // the last rows have no block below them, the first none above
+            uint32_t *to_upper = row < v->rows ? upper : nobody;
+            uint32_t *to_lower = row > 0 ? lower : nobody;
+            const int8_t *b = a + d[W_IN];
+            if (left + right != 0) {
+                fill(fill(to_upper, zero, left) + n, zero, right);
+                fill(fill(to_lower, zero, left) + n, zero, right);
+            }
+            conv3x3_pack_rows(to_upper + left, to_lower + left,
+                (uint32_t)y < (uint32_t)d[H_IN] ? a : zeros + n,
+                (uint32_t)(y + 1) < (uint32_t)d[H_IN] ? b : zeros + n, -n, zero);
+            a = b + d[W_IN];
+            y += 2;
+            upper += v->row_words;
+            lower += v->row_words;
+        }
+        x += d[H_IN] * d[W_IN];
+    }
+}
+
+// The weights of a filter; lanes[0], lanes[1]: the largest sum of |w| in a lane of one channel
+// and of a pair. Returns the sum of w.
+int32_t conv3x3_pack_filter(uint32_t *to, const uint8_t *w, int32_t n_in, int32_t lanes[2]) {
+    int32_t pairs = n_in & ~1, sum = 0;
+    lanes[0] = lanes[1] = 0;
+    if (pairs != 0) {
+        sum = conv3x3_pack_weights(to, w, pairs, lanes);
+    }
+    if (n_in & 1) {
+        uint8_t last[18]; // the last channel and one of zeros
+        for (int32_t i = 0; i < 18; i++) {
+            last[i] = i < 9 ? w[9 * pairs + i] : 128;
+        }
+        sum += conv3x3_pack_weights(to + 6 * pairs, last, 2, lanes);
+    }
+    return sum;
+}
+
+// Blocks with an input that is not zero: the address of their packed inputs and the index of
+// their (first) output. `zero` is the word of zeros. Returns the end of the list.
+uint32_t *conv3x3_list_blocks(uint32_t *list, const uint32_t *inputs, uint32_t zero,
+    const conv3x3_geometry *v, const int32_t *d) {
+    uint32_t step = d[POOL] == 2 ? 1 : 2, skip = d[POOL] == 2 ? 0 : (uint32_t)d[W_OUT];
+    uint32_t output = 0;
+    for (int32_t row = v->rows; row != 0; row--) {
+        const uint32_t *upper = inputs, *lower = inputs + 2 * v->width;
+        uint32_t before = 0; // whether the columns of the block that were seen last are not 0
+        for (int32_t column = -1; column < v->columns; column++) {
+            uint32_t seen = (upper[0] ^ zero) | (upper[1] ^ zero) | (lower[0] ^ zero)
+                | (lower[1] ^ zero);
+            if (column >= 0) {
+                if ((before | seen) != 0) {
+                    *list++ = (uint32_t)(uintptr_t)(upper - 2);
+                    *list++ = output;
+                }
+                output += step;
+            }
+            before = seen;
+            upper += 2;
+            lower += 2;
+        }
+        inputs += v->row_words;
+        output += skip;
+    }
+    return list;
+}

@@ -1,0 +1,132 @@
+// Packs inputs and weights into the words that conv3x3_blocks.S multiplies, which also says why.
+
+#include "asm.h"
+
+// void conv3x3_pack_rows(uint32_t *upper, uint32_t *lower, const int8_t *a_end,
+//     const int8_t *b_end, int32_t minus_n, uint32_t zero): n > 0 columns of the rows
+// that end at a_end and b_end; `zero` is the word of two zeros, -64 each. 17 cycles per column.
+//
+//   r0  upper: b + (a << 16)    r4  value of a        r6  index of the column, -n .. -1
+//   r1  lower: a + (b << 16)    r5  value of b        r7  temporary
+//   r2  a_end, r3  b_end                              r8  zero
+FUNCTION conv3x3_pack_rows
+    push {r4, r5, r6, r7, lr}
+    mov r4, r8
+    push {r4}
+    ldr r6, [sp, #24]
+    ldr r7, [sp, #28]
+    mov r8, r7
+1:  ldrsb r4, [r2, r6]
+    ldrsb r5, [r3, r6]
+    lsls r7, r4, #16
+    adds r7, r7, r5
+    add r7, r8
+    stmia r0!, {r7}
+    lsls r5, r5, #16
+    adds r5, r5, r4
+    add r5, r8
+    stmia r1!, {r5}
+    adds r6, #1
+    bne 1b
+    pop {r4}
+    mov r8, r4
+    pop {r4, r5, r6, r7, pc}
+
+// value = |value|. Clobbers r7.
+.macro ABSOLUTE value
+    asrs r7, \value, #31
+    eors \value, r7
+    subs \value, \value, r7
+.endm
+
+// Kernel column k of a channel: words for both phases, at upper and at upper + 24; adds |w| to
+// r8 (rows 0, 1) and r9 (rows 1, 2), w to r6. 32 cycles.
+.macro PACK_COLUMN k, upper
+    ldrb r2, [r1, #\k]
+    ldrb r3, [r1, #(3 + \k)]
+    ldrb r4, [r1, #(6 + \k)]
+    subs r2, #128
+    subs r3, #128
+    subs r4, #128
+    adds r6, r6, r2
+    adds r6, r6, r3
+    adds r6, r6, r4
+    lsls r7, r3, #16
+    adds r5, r7, r2
+    str r5, [r0, #\upper]
+    adds r5, r7, r4
+    str r5, [r0, #(\upper + 24)]
+    ABSOLUTE r2
+    ABSOLUTE r3
+    ABSOLUTE r4
+    adds r2, r2, r3
+    add r8, r2
+    adds r4, r4, r3
+    add r9, r4
+.endm
+
+// \largest = max(\largest, r2)
+.macro KEEP_LARGER largest
+    cmp r2, \largest
+    ble .Lnot_larger_\@
+    mov \largest, r2
+.Lnot_larger_\@:
+.endm
+
+// int32_t conv3x3_pack_weights(uint32_t *to, const uint8_t *w, int32_t channels,
+//     int32_t lanes[2]): the weights of an even number of channels, twelve words per pair:
+// phase 1 of the first, of the second, phase 2 of the first, of the second. lanes[0] and
+// lanes[1] become the largest sum of |w| that a lane of one channel and of one pair adds up,
+// where that is larger than what they hold. Returns the sum of w. 250 cycles per pair.
+//
+//   r0  to                      r8   sum of |w|, rows 0 and 1     r10  lanes[0]
+//   r1  w                       r9   sum of |w|, rows 1 and 2     r11  lanes[1]
+//   r6  sum of w                r12  channels left                [sp] lanes
+//   r2 .. r5, r7  temporaries
+FUNCTION conv3x3_pack_weights
+    SAVE_REGISTERS
+    push {r3}
+    mov r12, r2
+    ldmia r3!, {r4, r5}
+    mov r10, r4
+    mov r11, r5
+    movs r6, #0
+next_pair:
+    movs r2, #0
+    mov r8, r2
+    mov r9, r2
+    PACK_COLUMN 0, 0
+    PACK_COLUMN 1, 4
+    PACK_COLUMN 2, 8
+    mov r2, r8
+    mov r3, r9
+    push {r2, r3}
+    KEEP_LARGER r10
+    mov r2, r9
+    KEEP_LARGER r10
+    adds r1, #9
+    PACK_COLUMN 0, 12
+    PACK_COLUMN 1, 16
+    PACK_COLUMN 2, 20
+    adds r1, #9
+    adds r0, #48
+    mov r2, r8
+    KEEP_LARGER r11
+    pop {r3, r4}
+    subs r2, r2, r3
+    KEEP_LARGER r10
+    mov r2, r9
+    KEEP_LARGER r11
+    subs r2, r2, r4
+    KEEP_LARGER r10
+    mov r2, r12
+    subs r2, #2
+    mov r12, r2
+    beq 1f
+    b next_pair
+1:  pop {r3}
+    mov r4, r10
+    mov r5, r11
+    stmia r3!, {r4, r5}
+    mov r0, r6
+    RESTORE_AND_RETURN

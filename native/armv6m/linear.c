@@ -1,0 +1,99 @@
+// Linear layers: packs x and lists errors for linear_rows.S and linear_columns.S.
+
+#include "linear.h"
+#include "bytes.h"
+#include "fast.h"
+#include "layout.h"
+#include "rounding.h"
+
+enum { LANE_ERRORS = 258 }; // sum(|e|) of a list of rows: 258 * 127 < 32768
+
+static int32_t is_aligned(const uint8_t *w) {
+    return ((uintptr_t)w & 3) == 0;
+}
+
+// Words x2 + (x0 << 16), x3 + (x1 << 16) for every four inputs. Returns the sum of x.
+static int32_t pack_inputs(uint32_t *to, const int8_t *x, int32_t n) {
+    uint32_t sum = 0;
+    for (const uint8_t *from = (const uint8_t *)x, *end = from + n; from != end; from += 4) {
+        uint32_t even = from[2] | (uint32_t)from[0] << 16;
+        uint32_t odd = from[3] | (uint32_t)from[1] << 16;
+        *to++ = even;
+        *to++ = odd;
+        even += odd;
+        sum += (even & 0xffff) + (even >> 16);
+    }
+    return (int32_t)sum;
+}
+
+int32_t fast_linear_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_t *scratch,
+    const int32_t *d) {
+    if (!is_aligned(w) || (d[X_RELU] == 0 && any_negative(x, d[N_IN]))) {
+        return linear_forward(y, x, w, scratch, d);
+    }
+    struct linear_rows_job job;
+    int32_t sum = pack_inputs((uint32_t *)scratch, x, d[N_IN]);
+    job.shift = d[FORWARD_SHIFT];
+    job.low = d[RELU] != 0 ? 0 : -127;
+    job.rounding = (1 << job.shift >> 1) - 128 * sum;
+    job.y = y + d[ROW];
+    job.rows = d[ROWS];
+    job.x = (uint32_t *)scratch;
+    job.x_end = job.x + (d[N_IN] >> 1);
+    job.w = w;
+    job.n_in = d[N_IN];
+    linear_rows(&job);
+    return 0;
+}
+
+// dx from sums of n inputs (the loader bounds a sum by 2^31 - 2^30).
+static void put_gradient(int8_t *dx, const int8_t *x, const int32_t *sums, const int32_t *d) {
+    int32_t shift = d[BACKWARD_SHIFT], half = 1 << shift >> 1, cut = d[X_RELU];
+    for (const int8_t *end = x + d[N_IN]; x != end;) {
+        int32_t v = *sums++;
+        if (*x++ <= 0 && cut != 0) {
+            v = 0;
+        } else {
+            v = clamp((v + half) >> shift, -127, 127);
+        }
+        *dx++ = v;
+    }
+}
+
+int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
+    const uint8_t *w, int32_t *scratch, const int32_t *d) {
+    if (!is_aligned(w)) {
+        return linear_backward_input(dx, g, x, w, scratch, d);
+    }
+    int32_t *list = scratch + d[N_IN], *end = list;
+    int32_t size = 0, sum = 0;
+    if (d[ROW] == 0) {
+        clear_bytes((int8_t *)scratch, 4 * d[N_IN]);
+    }
+    g += d[ROW];
+    int32_t row = 0;
+    for (int32_t left = d[ROWS]; left >= 0; left--) {
+        int32_t error = left != 0 ? *g++ : 0;
+        int32_t magnitude = absolute(error);
+        if (end != list && (left == 0 || size + magnitude > LANE_ERRORS)) {
+            linear_columns(scratch, w, list, end, d[N_IN], (uint32_t)sum * (uint32_t)-0x800080);
+            end = list;
+            size = sum = 0;
+        }
+        if (error != 0) {
+            *end++ = error;
+            *end++ = row;
+            size += magnitude;
+            sum += error;
+        }
+        row += d[N_IN];
+    }
+    if (d[ROW] + d[ROWS] == d[N_OUT]) {
+        put_gradient(dx, x, scratch, d);
+    }
+    return 0;
+}
+
+int32_t linear_fast_words(int32_t training, const int32_t *d) {
+    return training != 0 ? d[N_IN] + 2 * LANE_ERRORS : d[N_IN] >> 1;
+}

@@ -1,0 +1,24 @@
+// What linear.c hands to linear_rows.S, which knows the offsets of the fields.
+
+#ifndef PRIOT_ARMV6M_LINEAR_H
+#define PRIOT_ARMV6M_LINEAR_H
+
+#include <stdint.h>
+
+struct linear_rows_job {
+    int32_t shift;
+    int32_t low; // outputs are clamped to low..127
+    int32_t rounding; // added to a row's sum before the shift
+    int8_t *y;
+    int32_t rows; // linear_rows counts it down
+    const uint32_t *x; // two words for four inputs
+    const uint32_t *x_end;
+    const uint8_t *w; // aligned to 4
+    int32_t n_in; // a multiple of 4
+};
+
+void linear_rows(struct linear_rows_job *job);
+void linear_columns(int32_t *sums, const uint8_t *w, const int32_t *list,
+    const int32_t *list_end, int32_t n_in, uint32_t start);
+
+#endif
