@@ -1,7 +1,6 @@
-// Checks between MicroPython objects and kernels: operands, buffers, the layer descriptor.
+// Fetches the operands of a kernel call and checks all that the kernel would use without looking.
 //
-// Everything that a kernel would use without looking is checked here, on every call: exact
-// lengths, access, alignment, and that d describes one consistent geometry, so that no operand
+// Exact lengths, access, alignment, and that d describes one consistent geometry: no operand
 // makes a kernel leave its buffers. Errors are ValueError, TypeError where an operand is no
 // buffer or is read-only; the text names the operand by its place in the tuple, from 0.
 
@@ -10,37 +9,41 @@
 
 #include "py/dynruntime.h"
 
-// Elements of the largest tensor; products are compared with it before they are used. A
-// position in a plane times 256 fits int32 (list_errors).
-enum { MAX_ELEMENTS = 1 << 23 };
+enum { MAX_OPERANDS = 9 };
 
-// The operands of a kernel call, exactly n of them in a tuple or list.
-const mp_obj_t *operands_of(mp_obj_t tuple, size_t n);
+typedef struct {
+    void *buf;
+    size_t n; // bytes
+} operand_t;
 
-// Operand i as memory of exactly n_bytes, of at least n_words aligned words (writable, for
-// scratch), or of any length, which goes into *n_bytes.
-void *readable(const mp_obj_t *operands, int i, size_t n_bytes);
-void *writable(const mp_obj_t *operands, int i, size_t n_bytes);
-void *words_at_least(const mp_obj_t *operands, int i, size_t n_words);
-void *any_length(const mp_obj_t *operands, int i, size_t *n_bytes, mp_uint_t access);
+// kind of layer for fetch: conv2d or linear, of which only N_OUT, N_ROW and the rows matter
+enum { ANY_WEIGHTS = 16 };
 
-void check_length(int i, size_t n_bytes, size_t expected);
-void check_alignment(int i, const void *buf, size_t size);
+// Fetches the operands of a tuple or list, one per letter of `form`, the last of which is 'd':
+// the descriptor, which is returned. Capitals are written to.
+//   x X  image or features of the input       y Y  of the output
+//   A a  argmax                               r R  ROWS rows of weights
+//   w    weights of the whole layer           W    written to where RULE is WEIGHTS
+//   s S  scores, of any length where SELECTION leaves some edges without
+//   E    effective weights of the whole layer, or empty: then buf is NULL
+//   b    select
+//   0 1 2  scratch as scratch_words asks for with training = 0, 1 or 2
+// Geometry and lengths are those of a layer of that kind; `shift` is the field with the shift
+// that the kernel uses.
+const int32_t *fetch(operand_t *operands, mp_obj_t tuple, const char *form, int32_t kind,
+    int32_t shift);
+
+// The n objects of a tuple or list.
+const mp_obj_t *objects_of(mp_obj_t tuple, size_t n);
+
+// Object i of them as a buffer: of any length; exactly n bytes long; at least so many words.
+operand_t buffer_of(const mp_obj_t *objects, int i, mp_uint_t access);
+void *exactly(const mp_obj_t *objects, int i, size_t n_bytes, mp_uint_t access);
+void *at_least(const mp_obj_t *objects, int i, size_t n_words);
+
+// Object i of them as a descriptor for a layer of that kind; 0: its fields are not checked.
+const int32_t *descriptor(const mp_obj_t *objects, int i, int32_t kind);
+
 void check(bool good, const char *text);
-
-// Operand i as a layer descriptor, of whose fields only those below are checked.
-const int32_t *descriptor(const mp_obj_t *operands, int i);
-void check_conv2d(const int32_t *d);
-void check_pool(const int32_t *d);
-void check_linear(const int32_t *d);
-void check_edges(const int32_t *d); // N_OUT and N_ROW alone
-void check_rows(const int32_t *d);
-void check_shift(int32_t shift);
-
-// lengths in bytes, for a checked descriptor
-size_t input_bytes(const int32_t *d);
-size_t output_bytes(const int32_t *d);
-size_t argmax_bytes(const int32_t *d);
-size_t select_bytes(const int32_t *d);
 
 #endif

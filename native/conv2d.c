@@ -1,15 +1,15 @@
 // Convolution forward with pooling, requantisation and ReLU; any kernel, stride and padding.
 //
-// Positions are outermost and filters innermost, so that copying a patch (patch.h) is paid once
+// Positions are outermost and filters innermost, so that copying a patch (loops.h) is paid once
 // for all filters. Four positions go together: a 2x2 pooling window, four outputs where there is
 // no pooling, or four of a larger window. Windows that overlap (POOL_STRIDE < POOL) compute the
 // positions they share again.
 
 #include "kernels.h"
-#include "patch.h"
+#include "loops.h"
 #include "scratch.h"
 
-// one call, unpacked; "row" below is a filter counted from d[ROW]
+// one call, unpacked; a row is a filter, counted from d[ROW]
 typedef struct {
     const int32_t *d;
     const int8_t *x; // with zero borders
@@ -17,12 +17,12 @@ typedef struct {
     int8_t *y; // of the first row
     uint8_t *argmax;
     int32_t *acc; // four per row
-    int32_t *best; // largest accumulator so far, and where it stood: two per row, POOL > 2
+    int32_t *best; // two per row: largest accumulator of a window, and where it stood
     patch_t *patches;
+    uint8_t *tail; // the last rows of w, after which dot_rows may read on
     window_t window; // as many channels as fit in PATCH_LENGTH
     int32_t rows;
     int32_t outputs; // per channel
-    int32_t argmax_bytes; // per channel
     int32_t largest; // MEASURE
 } conv2d_t;
 
@@ -38,19 +38,32 @@ static int32_t channels_per_patch(const int32_t *d) {
 }
 
 static int32_t patches_words(const int32_t *d) {
-    return words_of(4 * smaller(d[N_ROW], PATCH_LENGTH) * (int32_t)sizeof(patch_t));
+    int32_t n = patch_elements(smaller(d[N_ROW], PATCH_LENGTH));
+    return words_of(4 * n * (int32_t)sizeof(patch_t));
 }
 
-static int32_t forward_words(const int32_t *d) {
-    return 6 * d[N_OUT] + patches_words(d) + words_of(padded_bytes(d));
+// Rows at the end of w beyond which dot_rows would read out of w.
+static int32_t tail_rows(int32_t rows, const int32_t *d) {
+    int32_t n = 0;
+    for (int32_t bytes = PATCH_STEP - 1; bytes > 0 && n < rows; bytes -= d[N_ROW]) {
+        n++;
+    }
+    return n;
+}
+
+static int32_t tail_words(const int32_t *d) {
+    return words_of(tail_rows(d[N_OUT], d) * d[N_ROW] + PATCH_STEP - 1);
 }
 
 int32_t conv2d_scratch_words(int32_t training, const int32_t *d) {
-    int32_t words = forward_words(d);
+    int32_t padded = words_of(padded_bytes(d));
+    int32_t words = 6 * d[N_OUT] + patches_words(d) + tail_words(d) + padded; // forward
     if (training != 0) {
-        int32_t outputs = d[H_OUT] * d[W_OUT];
-        words = larger(words, outputs + sums_words(d)); // backward_input
-        words = larger(words, outputs + d[N_ROW] + words_of(padded_bytes(d))); // update
+        int32_t outputs = d[H_OUT] * d[W_OUT] + 1;
+        words = larger(words, outputs + d[N_ROW] + padded); // update
+    }
+    if (training == 1) {
+        words = larger(words, d[H_OUT] * d[W_OUT] + 1 + sums_words(d)); // backward_input
     }
     return words;
 }
@@ -78,72 +91,93 @@ const int8_t *padded_image(int8_t *copy, const int8_t *x, const int32_t *d) {
     return copy - padded_bytes(d);
 }
 
-// acc of every row at the four positions x + offsets[0..3]
-static void accumulate(const conv2d_t *v, const int32_t *offsets) {
+static void copy_tail(conv2d_t *v) {
     const int32_t *d = v->d;
-    int32_t taps = d[KERNEL] * d[KERNEL];
-    window_t window = v->window;
-    const int8_t *x = v->x;
-    const uint8_t *w = v->w;
-    int32_t bias[4];
-    for (int32_t i = 0; i < 4 * v->rows; i++) {
-        v->acc[i] = 0;
-    }
-    for (int32_t left = d[N_IN]; left > 0; left -= window.channels) {
-        if (window.channels > left) {
-            window.channels = left;
-        }
-        int32_t n = window.channels * taps;
-        copy_patches(v->patches, n, bias, x, offsets, &window);
-        dot_rows(v->acc, bias, w, d[N_ROW], v->rows, v->patches, n);
-        x += window.channels * window.plane;
-        w += n;
+    int32_t n_tail = tail_rows(v->rows, d) * d[N_ROW];
+    const uint8_t *from = v->w + v->rows * d[N_ROW] - n_tail;
+    for (int32_t i = 0; i < n_tail; i++) {
+        v->tail[i] = from[i];
     }
 }
 
-// y[output] and argmax of one row from its accumulator, or only the measurement of it
-static inline void put(conv2d_t *v, int32_t row, int32_t output, int32_t acc, int32_t winner) {
+// acc of every row at the positions x + offsets[0..3]; unused ones repeat the first
+static void accumulate(conv2d_t *v, int32_t *offsets, int32_t n_offsets) {
     const int32_t *d = v->d;
-    int32_t low = d[RELU] != 0 ? 0 : -127;
-    if (d[MEASURE] != 0) {
-        v->largest = larger(v->largest, low != 0 ? absolute(acc) : acc);
-        return;
+    window_t window = v->window;
+    int32_t bias[4];
+    int32_t n_tail = tail_rows(v->rows, d), n_row = d[N_ROW];
+    int32_t k = 0; // first tap of the channels at hand
+    for (; n_offsets < 4; n_offsets++) {
+        offsets[n_offsets] = offsets[0];
     }
-    v->y[row * v->outputs + output] = clamp(round_half_up(acc, d[FORWARD_SHIFT]), low, 127);
-    if (d[POOL] > 1) {
-        int32_t bit = output * d[ARGMAX_BITS];
-        uint8_t *byte = v->argmax + row * v->argmax_bytes + (bit >> 3);
-        bit &= 7;
-        *byte = (bit == 0 ? 0 : *byte) | winner << bit; // the first of a byte clears the rest
+    const int8_t *x = v->x;
+    for (int32_t left = d[N_IN]; left > 0; left -= window.channels) {
+        window.channels = smaller(left, window.channels);
+        int32_t n = window.channels * window.kernel * window.kernel;
+        copy_patches(v->patches, bias, x, offsets, &window);
+        const int32_t *start = bias;
+        int32_t start_step = 0;
+        if (k != 0) {
+            for (int32_t i = 0; i < 4 * v->rows; i++) {
+                v->acc[i] += bias[i & 3];
+            }
+            start = v->acc;
+            start_step = 4;
+        }
+        int32_t head = v->rows - n_tail;
+        dot_rows(v->acc, start, start_step, v->w + k, n_row, head, v->patches, n);
+        if (PRIOT_VECTORS) {
+            dot_rows(v->acc + 4 * head, start + start_step * head, start_step, v->tail + k,
+                n_row, n_tail, v->patches, n);
+        }
+        x += window.channels * window.plane;
+        k += n;
     }
 }
 
 // Without pooling: `n` outputs, 1..4, the last of them `last`.
-static void put_outputs(conv2d_t *v, int32_t *offsets, int32_t n, int32_t last) {
-    for (int32_t j = n; j < 4; j++) {
-        offsets[j] = offsets[0];
-    }
-    accumulate(v, offsets);
-    for (int32_t row = 0; row < v->rows; row++) {
-        for (int32_t j = 0; j < n; j++) {
-            put(v, row, last + 1 - n + j, v->acc[4 * row + j], 0);
+static void put_single(conv2d_t *v, int32_t *offsets, int32_t n, int32_t last) {
+    const int32_t *d = v->d;
+    accumulate(v, offsets, n);
+    for (int32_t j = 0; j < n; j++) {
+        if (d[MEASURE] != 0) {
+            v->largest = larger(v->largest, measured(v->acc + j, 4, v->rows, d));
+        } else {
+            put_outputs(v->y + last + 1 - n + j, v->outputs, v->acc + j, 4, v->rows, d);
         }
     }
 }
 
-// Compares `n` positions of a window, 1..4, of which the first is its `start`-th.
-static void compare_positions(conv2d_t *v, int32_t *offsets, int32_t n, int32_t start) {
-    for (int32_t j = n; j < 4; j++) {
-        offsets[j] = offsets[0];
+// Output and argmax of every row, or the measurement of them, from `best`.
+static void put_best(conv2d_t *v, int32_t output) {
+    const int32_t *d = v->d, *best = v->best;
+    if (d[MEASURE] != 0) {
+        v->largest = larger(v->largest, measured(best, 2, v->rows, d));
+        return;
     }
-    accumulate(v, offsets);
+    put_outputs(v->y + output, v->outputs, best, 2, v->rows, d);
+    int32_t bit = output * d[ARGMAX_BITS];
+    int32_t step = channel_argmax_bytes(d);
+    uint8_t *argmax = v->argmax + (bit >> 3);
+    bit &= 7;
+    int32_t kept = (1 << bit) - 1; // the first of a byte clears the rest
+    for (int32_t row = v->rows; row != 0; row--) {
+        *argmax = (*argmax & kept) | best[1] << bit;
+        argmax += step;
+        best += 2;
+    }
+}
+
+// Compares `n` positions of a window, 1..4, of which the first is its `start`-th.
+static void compare(conv2d_t *v, int32_t *offsets, int32_t n, int32_t start) {
+    accumulate(v, offsets, n);
+    if (start == 0) {
+        take_four(v->best, v->acc, v->rows); // repeats of the first never win
+        return;
+    }
     const int32_t *acc = v->acc;
     int32_t *best = v->best;
-    for (int32_t row = 0; row < v->rows; row++) {
-        if (start == 0) {
-            best[0] = acc[0];
-            best[1] = 0;
-        }
+    for (int32_t row = v->rows; row != 0; row--) {
         for (int32_t j = 0; j < n; j++) {
             if (acc[j] > best[0]) {
                 best[0] = acc[j];
@@ -161,12 +195,10 @@ static void put_window(conv2d_t *v, int32_t first, int32_t output) {
     int32_t offsets[4];
     int32_t n = 0, start = 0;
     for (int32_t wy = 0; wy < d[POOL]; wy++) {
-        int32_t position = first;
         for (int32_t wx = 0; wx < d[POOL]; wx++) {
-            offsets[n++] = position;
-            position += d[STRIDE];
+            offsets[n++] = first + wx * d[STRIDE];
             if (n == 4) {
-                compare_positions(v, offsets, n, start);
+                compare(v, offsets, n, start);
                 start += n;
                 n = 0;
             }
@@ -174,11 +206,9 @@ static void put_window(conv2d_t *v, int32_t first, int32_t output) {
         first += d[STRIDE] * v->window.width;
     }
     if (n != 0) {
-        compare_positions(v, offsets, n, start);
+        compare(v, offsets, n, start);
     }
-    for (int32_t row = 0; row < v->rows; row++) {
-        put(v, row, output, v->best[2 * row], v->best[2 * row + 1]);
-    }
+    put_best(v, output);
 }
 
 static void put_all(conv2d_t *v) {
@@ -194,7 +224,7 @@ static void put_all(conv2d_t *v) {
             } else {
                 offsets[n++] = position;
                 if (n == 4 || output + 1 == v->outputs) {
-                    put_outputs(v, offsets, n, output);
+                    put_single(v, offsets, n, output);
                     n = 0;
                 }
             }
@@ -212,18 +242,20 @@ int32_t conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_
     v.w = w;
     v.rows = d[ROWS];
     v.outputs = d[H_OUT] * d[W_OUT];
-    v.argmax_bytes = channel_argmax_bytes(d);
     v.y = y + d[ROW] * v.outputs;
-    v.argmax = argmax + d[ROW] * v.argmax_bytes;
+    v.argmax = argmax + d[ROW] * channel_argmax_bytes(d);
     v.window.channels = channels_per_patch(d);
     v.window.plane = padded_plane(d);
     v.window.width = padded_width(d);
     v.window.kernel = d[KERNEL];
+    v.largest = 0;
     v.acc = scratch;
     v.best = v.acc + 4 * v.rows;
-    v.patches = (patch_t *)(v.best + 2 * v.rows);
-    v.x = padded_image((int8_t *)(v.best + 2 * v.rows + patches_words(d)), x, d);
-    v.largest = 0;
+    int32_t *patches = v.best + 2 * v.rows, *tail = patches + patches_words(d);
+    v.patches = (patch_t *)patches;
+    v.tail = (uint8_t *)tail;
+    v.x = padded_image((int8_t *)(tail + tail_words(d)), x, d);
+    copy_tail(&v);
     put_all(&v);
     return v.largest;
 }

@@ -4,6 +4,7 @@
 // are 0: the work is KERNEL * KERNEL products per live error and input channel.
 
 #include "kernels.h"
+#include "loops.h"
 #include "scratch.h"
 
 int32_t list_errors(int32_t *list, const int8_t *g, const uint8_t *argmax, const int32_t *d) {
@@ -34,65 +35,24 @@ int32_t list_errors(int32_t *list, const int8_t *g, const uint8_t *argmax, const
         }
         first += step * width;
     }
+    *to = 0;
     return (int32_t)(to - list);
 }
 
-// sums += error * filter, over `channels` planes; w is at the first of them
-static void scatter(int32_t *sums, const uint8_t *w, int32_t error, int32_t channels,
+// dx of the channels at hand from their padded sums; returns the largest sum for MEASURE
+static int32_t put_channels(int8_t *dx, const int8_t *x, const int32_t *sums, int32_t channels,
     const int32_t *d) {
-    int32_t kernel = d[KERNEL];
-    int32_t next_row = padded_width(d);
-    int32_t next_channel = padded_plane(d) - kernel * next_row;
-    for (int32_t c = channels; c != 0; c--) {
-        for (int32_t ky = kernel; ky != 0; ky--) {
-            for (int32_t kx = 0; kx < kernel; kx++) {
-                sums[kx] += (w[kx] - 128) * error;
-            }
-            w += kernel;
-            sums += next_row;
-        }
-        sums += next_channel;
-    }
-}
-
-// The same for 3x3: 9 cycles per product on a Cortex-M0+.
-static void scatter3(int32_t *sums, const uint8_t *w, int32_t error, int32_t channels,
-    const int32_t *d) {
-    int32_t next_row = padded_width(d);
-    int32_t next_channel = padded_plane(d) - 3 * next_row;
-    int32_t offset = 128 * error;
-    for (int32_t c = channels; c != 0; c--) {
-        for (int32_t ky = 3; ky != 0; ky--) {
-            sums[0] += w[0] * error - offset;
-            sums[1] += w[1] * error - offset;
-            sums[2] += w[2] * error - offset;
-            w += 3;
-            sums += next_row;
-        }
-        sums += next_channel;
-    }
-}
-
-// dx of one channel from its padded sums; returns the largest absolute sum for MEASURE
-static int32_t put_channel(int8_t *dx, const int8_t *x, const int32_t *sums, const int32_t *d) {
-    int32_t x_relu = d[X_RELU], measure = d[MEASURE], shift = d[BACKWARD_SHIFT];
+    int32_t border = d[PADDING], width = padded_width(d), w_in = d[W_IN];
     int32_t largest = 0;
-    sums += d[PADDING] * padded_width(d) + d[PADDING];
-    for (int32_t y = d[H_IN]; y != 0; y--) {
-        for (int32_t i = d[W_IN]; i != 0; i--) {
-            int32_t v = *sums++;
-            if (x_relu != 0 && *x <= 0) {
-                v = 0;
-            }
-            x++;
-            if (measure != 0) {
-                largest = larger(largest, absolute(v));
-            } else {
-                *dx = clamp(round_half_up(v, shift), -127, 127);
-            }
-            dx++;
+    for (int32_t c = channels; c != 0; c--) {
+        const int32_t *row = sums + border * width + border;
+        for (int32_t y = d[H_IN]; y != 0; y--) {
+            largest = larger(largest, put_gradients(dx, x, row, w_in, d));
+            dx += w_in;
+            x += w_in;
+            row += width;
         }
-        sums += 2 * d[PADDING];
+        sums += padded_plane(d);
     }
     return largest;
 }
@@ -101,34 +61,23 @@ int32_t conv2d_backward_input(int8_t *dx, const int8_t *g, const uint8_t *argmax
     const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d) {
     int32_t outputs = d[H_OUT] * d[W_OUT];
     int32_t taps = d[KERNEL] * d[KERNEL];
-    int32_t plane = padded_plane(d);
-    int32_t channels = channels_at_once(d);
-    int32_t *list = scratch, *sums = scratch + outputs;
-    int32_t largest = 0;
-    for (int32_t c = 0; c < d[N_IN]; c += channels) {
-        if (channels > d[N_IN] - c) {
-            channels = d[N_IN] - c;
-        }
-        for (int32_t i = 0; i < channels * plane; i++) {
+    int32_t *sums = scratch, largest = 0;
+    window_t window = { channels_at_once(d), padded_plane(d), padded_width(d), d[KERNEL] };
+    int32_t *list = sums + window.channels * window.plane;
+    for (int32_t c = 0; c < d[N_IN]; c += window.channels) {
+        window.channels = smaller(window.channels, d[N_IN] - c);
+        for (int32_t i = 0; i < window.channels * window.plane; i++) {
             sums[i] = 0;
         }
         for (int32_t f = 0; f < d[N_OUT]; f++) {
-            int32_t n = list_errors(list, g + f * outputs, argmax + f * channel_argmax_bytes(d), d);
-            const uint8_t *wf = w + f * d[N_ROW] + c * taps;
-            for (int32_t i = 0; i < n; i++) {
-                int32_t *at = sums + (list[i] >> 8);
-                if (d[KERNEL] == 3) {
-                    scatter3(at, wf, (int8_t)list[i], channels, d);
-                } else {
-                    scatter(at, wf, (int8_t)list[i], channels, d);
-                }
+            list_errors(list, g + f * outputs, argmax + f * channel_argmax_bytes(d), d);
+            const uint8_t *filter = w + f * d[N_ROW] + c * taps;
+            for (const int32_t *item = list; *item != 0; item++) {
+                scatter(sums + (*item >> 8), filter, (int8_t)*item, &window);
             }
         }
-        for (int32_t i = 0; i < channels; i++) {
-            largest = larger(largest, put_channel(dx, x, sums + i * plane, d));
-            dx += d[H_IN] * d[W_IN];
-            x += d[H_IN] * d[W_IN];
-        }
+        int32_t done = c * d[H_IN] * d[W_IN];
+        largest = larger(largest, put_channels(dx + done, x + done, sums, window.channels, d));
     }
     return largest;
 }

@@ -36,10 +36,6 @@ int32_t scratch_words(int32_t kind, int32_t training, const int32_t *d) {
     } else if (kind == LINEAR) {
         words = linear_scratch_words(training, d);
     }
-    if (training != 0) {
-        words = larger(words, d[N_OUT] * d[H_OUT] * d[W_OUT]); // cross_entropy on this output
-        words = larger(words, HISTOGRAM_WORDS);
-    }
     #ifdef PRIOT_FAST
     words = larger(words, fast_scratch_words(kind, training, d));
     #endif

@@ -1,143 +1,126 @@
 // Pooling stages on int8: maximum and average, forward and backward.
 
+#include <stddef.h>
+
 #include "kernels.h"
 #include "scratch.h"
 
-int32_t max_pool_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const int32_t *d) {
-    int32_t pool = d[POOL], bits = d[ARGMAX_BITS], w_in = d[W_IN];
+// One window: its largest value and where it stands, or its sum.
+typedef struct {
+    int32_t best;
+    int32_t winner;
+    int32_t sum;
+} window_t;
+
+static window_t look(const int8_t *x, int32_t pool, int32_t width) {
+    window_t window = { -129, 0, 0 };
+    int32_t at = 0;
+    for (int32_t wy = pool; wy != 0; wy--) {
+        for (int32_t wx = 0; wx < pool; wx++) {
+            int32_t v = x[wx];
+            window.sum += v;
+            if (v > window.best) {
+                window.best = v;
+                window.winner = at;
+            }
+            at++;
+        }
+        x += width;
+    }
+    return window;
+}
+
+// Maximum where argmax is there, average where it is NULL.
+static int32_t forward(int8_t *y, uint8_t *argmax, const int8_t *x, const int32_t *d) {
     int32_t low = d[RELU] != 0 ? 0 : -128;
     for (int32_t c = d[N_IN]; c != 0; c--) {
         int32_t bit = 0;
         for (int32_t py = 0; py < d[H_OUT]; py++) {
-            const int8_t *window = x + py * d[POOL_STRIDE] * w_in;
+            const int8_t *at = x + py * d[POOL_STRIDE] * d[W_IN];
             for (int32_t px = d[W_OUT]; px != 0; px--) {
-                int32_t best = -129, winner = 0, at = 0;
-                for (int32_t wy = 0; wy < pool; wy++) {
-                    for (int32_t wx = 0; wx < pool; wx++) {
-                        int32_t v = window[wy * w_in + wx];
-                        if (v > best) {
-                            best = v;
-                            winner = at;
-                        }
-                        at++;
-                    }
+                window_t window = look(at, d[POOL], d[W_IN]);
+                at += d[POOL_STRIDE];
+                if (argmax == NULL) {
+                    // at most 225 * 128 * 291: fits
+                    window.best = round_half_up(window.sum * d[MULTIPLIER], 16);
+                } else if (d[POOL] > 1) {
+                    uint8_t *byte = argmax + (bit >> 3);
+                    int32_t kept = (1 << (bit & 7)) - 1; // the first of a byte clears the rest
+                    *byte = (*byte & kept) | window.winner << (bit & 7);
+                    bit += d[ARGMAX_BITS];
                 }
-                *y++ = larger(best, low);
-                uint8_t *byte = argmax + (bit >> 3);
-                int32_t shift = bit & 7;
-                *byte = (shift == 0 ? 0 : *byte) | winner << shift;
-                bit += bits;
-                window += d[POOL_STRIDE];
+                *y++ = larger(window.best, low);
             }
         }
-        argmax += channel_argmax_bytes(d);
-        x += d[H_IN] * w_in;
+        if (argmax != NULL) {
+            argmax += channel_argmax_bytes(d);
+        }
+        x += d[H_IN] * d[W_IN];
     }
     return 0;
 }
 
-// The windows that cover one row or column of the input, followed as `at` grows.
-typedef struct {
-    int32_t first;
-    int32_t count; // windows of the output
-    int32_t pool;
-    int32_t stride;
-} cover_t;
-
-static inline void follow(cover_t *cover, int32_t at) {
-    while (cover->first < cover->count && cover->first * cover->stride + cover->pool <= at) {
-        cover->first++;
+// First window of those along one side, `stride` apart, that reaches `at` or beyond.
+static int32_t first_over(int32_t at, int32_t first, const int32_t *d) {
+    while (first * d[POOL_STRIDE] + d[POOL] <= at) {
+        first++;
     }
+    return first;
 }
 
-// Sum of the gradients of all windows over (iy, ix) that (iy, ix) won; argmax is NULL where
-// all positions of a window win.
+// Sum of the gradients of all windows over (iy, ix), or of those that it won.
 static int32_t gather(const int8_t *g, const uint8_t *argmax, int32_t iy, int32_t ix,
-    const cover_t *rows, const cover_t *columns, int32_t bits) {
-    int32_t sum = 0;
-    for (int32_t py = rows->first; py < rows->count; py++) {
-        int32_t wy = iy - py * rows->stride;
-        if (wy < 0) {
-            break;
-        }
-        for (int32_t px = columns->first; px < columns->count; px++) {
-            int32_t wx = ix - px * columns->stride;
-            if (wx < 0) {
-                break;
+    int32_t first_y, int32_t first_x, const int32_t *d) {
+    int32_t stride = d[POOL_STRIDE], bits = d[ARGMAX_BITS], sum = 0;
+    for (int32_t py = first_y; py < d[H_OUT] && py * stride <= iy; py++) {
+        for (int32_t px = first_x; px < d[W_OUT] && px * stride <= ix; px++) {
+            int32_t output = py * d[W_OUT] + px;
+            int32_t place = (iy - py * stride) * d[POOL] + ix - px * stride;
+            int32_t bit = output * bits;
+            if (argmax == NULL
+                || (argmax[bit >> 3] >> (bit & 7) & ((1 << bits) - 1)) == place) {
+                sum += g[output];
             }
-            int32_t output = py * columns->count + px;
-            if (argmax != 0) {
-                int32_t bit = output * bits;
-                int32_t winner = argmax[bit >> 3] >> (bit & 7) & ((1 << bits) - 1);
-                if (winner != wy * rows->pool + wx) {
-                    continue;
-                }
-            }
-            sum += g[output];
         }
     }
     return sum;
 }
 
-static void pool_backward(int8_t *dx, const int8_t *g, const uint8_t *argmax, const int8_t *x,
+static int32_t backward(int8_t *dx, const int8_t *g, const uint8_t *argmax, const int8_t *x,
     const int32_t *d) {
-    cover_t rows, columns;
-    rows.count = d[H_OUT];
-    columns.count = d[W_OUT];
-    rows.pool = columns.pool = d[POOL];
-    rows.stride = columns.stride = d[POOL_STRIDE];
+    int32_t cut = d[X_RELU] != 0 ? 0 : -129;
     for (int32_t c = d[N_IN]; c != 0; c--) {
-        rows.first = 0;
+        int32_t first_y = 0;
         for (int32_t iy = 0; iy < d[H_IN]; iy++) {
-            follow(&rows, iy);
-            columns.first = 0;
+            int32_t first_x = 0;
+            first_y = first_over(iy, first_y, d);
             for (int32_t ix = 0; ix < d[W_IN]; ix++) {
-                follow(&columns, ix);
-                int32_t v = 0;
-                if (d[X_RELU] == 0 || *x > 0) {
-                    v = gather(g, argmax, iy, ix, &rows, &columns, d[ARGMAX_BITS]);
-                }
-                x++;
+                first_x = first_over(ix, first_x, d);
+                int32_t v = *x++ <= cut ? 0 : gather(g, argmax, iy, ix, first_y, first_x, d);
                 *dx++ = clamp(v, -127, 127);
             }
         }
         g += d[H_OUT] * d[W_OUT];
-        if (argmax != 0) {
+        if (argmax != NULL) {
             argmax += channel_argmax_bytes(d);
         }
     }
+    return 0;
+}
+
+int32_t max_pool_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const int32_t *d) {
+    return forward(y, argmax, x, d);
 }
 
 int32_t max_pool_backward(int8_t *dx, const int8_t *g, const uint8_t *argmax, const int8_t *x,
     const int32_t *d) {
-    pool_backward(dx, g, argmax, x, d);
-    return 0;
+    return backward(dx, g, argmax, x, d);
 }
 
 int32_t avg_pool_forward(int8_t *y, const int8_t *x, const int32_t *d) {
-    int32_t pool = d[POOL], w_in = d[W_IN];
-    int32_t low = d[RELU] != 0 ? 0 : -128;
-    for (int32_t c = d[N_IN]; c != 0; c--) {
-        for (int32_t py = 0; py < d[H_OUT]; py++) {
-            const int8_t *window = x + py * d[POOL_STRIDE] * w_in;
-            for (int32_t px = d[W_OUT]; px != 0; px--) {
-                int32_t sum = 0;
-                for (int32_t wy = 0; wy < pool; wy++) {
-                    for (int32_t wx = 0; wx < pool; wx++) {
-                        sum += window[wy * w_in + wx];
-                    }
-                }
-                // at most 225 * 128 * 291: fits
-                *y++ = larger(round_half_up(sum * d[MULTIPLIER], 16), low);
-                window += d[POOL_STRIDE];
-            }
-        }
-        x += d[H_IN] * w_in;
-    }
-    return 0;
+    return forward(y, NULL, x, d);
 }
 
 int32_t avg_pool_backward(int8_t *dx, const int8_t *g, const int8_t *x, const int32_t *d) {
-    pool_backward(dx, g, 0, x, d);
-    return 0;
+    return backward(dx, g, NULL, x, d);
 }

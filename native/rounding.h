@@ -1,9 +1,9 @@
-// Rounding and clamping shared by all kernels; definitions in device/DESIGN.md ("Kernels").
+// Rounding and clamping shared by all kernels; see device/DESIGN.md, Kernels.
 
 #ifndef PRIOT_ROUNDING_H
 #define PRIOT_ROUNDING_H
 
-#include <stdint.h>
+#include "kernels.h"
 
 // Signed >> is arithmetic with gcc and clang; C99 leaves it to the compiler.
 static inline int32_t round_half_up(int32_t x, int32_t shift) {

@@ -51,12 +51,23 @@ static inline int32_t sums_words(const int32_t *d) {
 }
 
 // The errors of one filter that are not 0, as words (position << 8) | (error & 255) where
-// position is that of the kernel's top left corner in the padded plane. Returns their number;
-// list has room for H_OUT * W_OUT of them. g and argmax are those of the filter.
+// position is that of the kernel's top left corner in the padded plane; a 0 ends the list.
+// Returns their number; list has room for H_OUT * W_OUT + 1 words. g and argmax are those of
+// the filter.
 int32_t list_errors(int32_t *list, const int8_t *g, const uint8_t *argmax, const int32_t *d);
 
 static inline int32_t channel_argmax_bytes(const int32_t *d) {
     return (d[H_OUT] * d[W_OUT] * d[ARGMAX_BITS] + 7) >> 3;
+}
+
+// What MEASURE finds in n accumulators `step` apart: the largest, a ReLU cuts negative ones.
+static inline int32_t measured(const int32_t *acc, int32_t step, int32_t n, const int32_t *d) {
+    int32_t largest = 0;
+    for (; n != 0; n--) {
+        largest = larger(largest, d[RELU] != 0 ? *acc : absolute(*acc));
+        acc += step;
+    }
+    return largest;
 }
 
 int32_t conv2d_scratch_words(int32_t training, const int32_t *d);

@@ -1,6 +1,7 @@
 // Learning: dW of a layer row by row, the update rules, and effective weights.
 
 #include "kernels.h"
+#include "loops.h"
 #include "scratch.h"
 
 // what the rows of one layer share
@@ -13,17 +14,16 @@ typedef struct {
     const uint32_t *select;
 } layer_t;
 
-static inline int32_t effective(int32_t w, int32_t score, int32_t rule, int32_t threshold) {
-    if (rule == PRUNE) {
-        return score >= threshold ? w : 128;
+static int32_t effective(int32_t w, int32_t score, const int32_t *d) {
+    if (d[RULE] == PRUNE) {
+        return score >= d[THRESHOLD] ? w : 128;
     }
     return clamp(((w - 128) * (score - 64) + 32) >> 6, -127, 127) + 128; // 64 + S = score - 64
 }
 
-static inline int32_t is_selected(int32_t w, int32_t edge, const layer_t *layer,
-    int32_t selection) {
+static int32_t is_selected(int32_t w, int32_t edge, const layer_t *layer) {
     const int32_t *d = layer->d;
-    if (selection == LARGEST) {
+    if (d[SELECTION] == LARGEST) {
         return absolute(w - 128) >= d[TAU];
     }
     const uint8_t *bitmap = (const uint8_t *)(layer->select + d[N_OUT]);
@@ -41,53 +41,54 @@ static uint8_t *row_scores(const layer_t *layer, int32_t row) {
     return layer->scores + (first < n ? first : n);
 }
 
-// Applies the update rule to the scored edges of a row, dW = dw[i] * factor; returns max |dW|
-// for MEASURE. Inlined so that update_row's usual case has rule, rounding and selection built in.
-static inline int32_t update_edges(const layer_t *layer, int32_t row, const int32_t *dw,
-    int32_t factor, int32_t rule, int32_t rounding, int32_t selection, int32_t measure) {
+// The update rule for one edge whose dW is not 0.
+static void update_edge(const layer_t *layer, int32_t edge, uint8_t *score, int32_t dw) {
     const int32_t *d = layer->d;
-    int32_t shift = d[UPDATE_SHIFT], threshold = d[THRESHOLD];
+    int32_t shift = d[UPDATE_SHIFT], w = layer->w[edge];
+    int32_t step = d[RULE] == WEIGHTS ? dw : dw * (w - 128);
+    step = d[ROUNDING] == PSR ? round_pseudo_stochastic(step, shift) : round_half_up(step, shift);
+    if (d[RULE] == WEIGHTS) {
+        layer->w[edge] = clamp(w - step, 1, 255);
+    } else if (step != 0) {
+        int32_t v = clamp(*score - step, 0, 255);
+        *score = v;
+        if (layer->weff != 0) {
+            layer->weff[edge] = effective(w, v, d);
+        }
+    }
+}
+
+// Applies the update rule to the scored edges of a row, dW = dw[i] * factor; returns max |dW|
+// for MEASURE.
+static int32_t update_row(const layer_t *layer, int32_t row, const int32_t *dw, int32_t factor) {
+    const int32_t *d = layer->d;
+    int32_t rule = d[RULE], selection = d[SELECTION];
     int32_t edge = row * d[N_ROW], end = edge + d[N_ROW];
     int32_t largest = 0;
     uint8_t *score = row_scores(layer, row);
+    if (rule == PRUNE && d[ROUNDING] == RHU && selection == ALL && d[MEASURE] == 0
+        && d[UPDATE_SHIFT] != 0 && layer->weff != 0) {
+        prune_t prune = { factor, d[UPDATE_SHIFT], d[THRESHOLD] };
+        prune_edges(score, layer->weff + edge, layer->w + edge, dw, d[N_ROW], &prune);
+        return 0;
+    }
     for (; edge < end; edge++) {
         int32_t step = *dw++ * factor;
         int32_t w = layer->w[edge];
-        if (selection != ALL) {
-            if (!is_selected(w, edge, layer, selection)) {
-                continue;
-            }
-            if (rule != WEIGHTS && score == layer->scores_end) {
-                break;
-            }
+        if (selection != ALL && !is_selected(w, edge, layer)) {
+            continue;
         }
-        if (measure) {
+        if (rule != WEIGHTS && selection != ALL && score == layer->scores_end) {
+            break;
+        }
+        if (d[MEASURE] != 0) {
             largest = larger(largest, absolute(step));
         } else if (step != 0) {
-            step *= rule == WEIGHTS ? 1 : w - 128;
-            step = rounding == PSR ? round_pseudo_stochastic(step, shift)
-                : round_half_up(step, shift);
-            if (rule == WEIGHTS) {
-                layer->w[edge] = clamp(w - step, 1, 255);
-            } else if (step != 0) {
-                int32_t v = clamp(*score - step, 0, 255);
-                *score = v;
-                if (layer->weff != 0) {
-                    layer->weff[edge] = effective(w, v, rule, threshold);
-                }
-            }
+            update_edge(layer, edge, score, step);
         }
         score += rule != WEIGHTS;
     }
     return largest;
-}
-
-static int32_t update_row(const layer_t *layer, int32_t row, const int32_t *dw, int32_t factor) {
-    const int32_t *d = layer->d;
-    if (d[RULE] == PRUNE && d[ROUNDING] == RHU && d[SELECTION] == ALL && d[MEASURE] == 0) {
-        return update_edges(layer, row, dw, factor, PRUNE, RHU, ALL, 0);
-    }
-    return update_edges(layer, row, dw, factor, d[RULE], d[ROUNDING], d[SELECTION], d[MEASURE]);
 }
 
 int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
@@ -106,33 +107,16 @@ int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
     return largest;
 }
 
-// Sums of error * x over the listed errors for three taps that lie side by side.
-static void three_taps(int32_t *dw, const int32_t *list, int32_t n, const int8_t *x) {
-    const int8_t *x1 = x + 1, *x2 = x + 2;
-    int32_t a0 = 0, a1 = 0, a2 = 0;
-    for (; n != 0; n--) {
-        int32_t at = *list >> 8;
-        int32_t error = (int8_t)*list++;
-        a0 += x[at] * error;
-        a1 += x1[at] * error;
-        a2 += x2[at] * error;
-    }
-    dw[0] = a0;
-    dw[1] = a1;
-    dw[2] = a2;
-}
-
-static int32_t one_tap(const int32_t *list, int32_t n, const int8_t *x) {
+static int32_t one_tap(const int32_t *list, const int8_t *x) {
     int32_t sum = 0;
-    for (; n != 0; n--) {
+    for (; *list != 0; list++) {
         sum += x[*list >> 8] * (int8_t)*list;
-        list++;
     }
     return sum;
 }
 
 // dW of a filter from the list of its errors; x with zero borders
-static void filter_gradient(int32_t *dw, const int32_t *list, int32_t n, const int8_t *x,
+static void filter_gradient(int32_t *dw, const int32_t *list, const int8_t *x,
     const int32_t *d) {
     int32_t kernel = d[KERNEL], width = padded_width(d), plane = padded_plane(d);
     for (int32_t c = d[N_IN]; c != 0; c--) {
@@ -140,11 +124,11 @@ static void filter_gradient(int32_t *dw, const int32_t *list, int32_t n, const i
         for (int32_t ky = kernel; ky != 0; ky--) {
             int32_t kx = 0;
             for (; kx + 3 <= kernel; kx += 3) {
-                three_taps(dw, list, n, from + kx);
+                three_taps(dw, list, from + kx);
                 dw += 3;
             }
             for (; kx < kernel; kx++) {
-                *dw++ = one_tap(list, n, from + kx);
+                *dw++ = one_tap(list, from + kx);
             }
             from += width;
         }
@@ -159,11 +143,10 @@ int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
     int32_t outputs = d[H_OUT] * d[W_OUT];
     int32_t *dw = scratch, *list = dw + d[N_ROW];
     int32_t largest = 0;
-    x = padded_image((int8_t *)(list + outputs), x, d);
+    x = padded_image((int8_t *)(list + outputs + 1), x, d);
     for (int32_t row = 0; row < d[N_OUT]; row++) {
-        int32_t n = list_errors(list, g, argmax, d);
-        if (n != 0) {
-            filter_gradient(dw, list, n, x, d);
+        if (list_errors(list, g, argmax, d) != 0) {
+            filter_gradient(dw, list, x, d);
             largest = larger(largest, update_row(&layer, row, dw, 1));
         }
         g += outputs;
@@ -176,15 +159,15 @@ int32_t effective_weights(uint8_t *weff, const uint8_t *w, const uint8_t *scores
     int32_t n_scores, const uint32_t *select, const int32_t *d) {
     layer_t layer = { d, (uint8_t *)scores, (uint8_t *)scores + n_scores, weff, (uint8_t *)w,
                       select };
-    int32_t rule = d[RULE], selection = d[SELECTION], threshold = d[THRESHOLD];
+    int32_t rule = d[RULE], selection = d[SELECTION];
     int32_t edge = d[ROW] * d[N_ROW];
     int32_t scored = rule == PRUNE || rule == GAIN;
     const uint8_t *score = scored ? row_scores(&layer, d[ROW]) : scores;
     for (int32_t n = d[ROWS] * d[N_ROW]; n != 0; n--) {
         int32_t v = w[edge];
-        if (scored && (selection == ALL || is_selected(v, edge, &layer, selection))
+        if (scored && (selection == ALL || is_selected(v, edge, &layer))
             && score != layer.scores_end) {
-            v = effective(v, *score++, rule, threshold);
+            v = effective(v, *score++, d);
         }
         *weff++ = v;
         edge++;
