@@ -56,24 +56,27 @@ take_lock() {
 }
 
 run_stage() {
-    local log=$BUILD/log/$1.log start=$SECONDS status
+    local log=$BUILD/log/$1.log start=$SECONDS status key
+    key=$(stage_key "$1")   # of what is there now: it may be edited during the build
     load_stage "$1"
     rm -f "$BUILD/stamps/$1"
     say "$1"
     exec 3>&2
     # In a subshell of its own, not behind || or if: those would switch set -e off inside it.
     set +e
-    (set -e; build) >"$log" 2>&1 </dev/null 9>&-
+    (trap 'exit 130' INT; set -e; build) >"$log" 2>&1 </dev/null 9>&-
     status=$?
     set -e
     exec 3>&-
-    if [ $status = 90 ]; then
+    if [ $status = 130 ]; then
+        exit 130   # Ctrl-C
+    elif [ $status = 90 ]; then
         exit 1   # fail() has said why
     elif [ $status != 0 ]; then
         echo "setup: $1: $(telling_line "$log") (log: ${log#"$ROOT"/})" >&2
         exit 1
     fi
-    stage_key "$1" >"$BUILD/stamps/$1.new"
+    echo "$key" >"$BUILD/stamps/$1.new"
     mv "$BUILD/stamps/$1.new" "$BUILD/stamps/$1"
     say "$1: done in $((SECONDS - start)) s"
 }
@@ -89,5 +92,7 @@ ensure() {
     run_stage "$stage"
 }
 
+# Without a trap bash goes on after Ctrl-C when the running command ends as if nothing had happened.
+trap 'exit 130' INT
 mkdir -p "$BUILD"/{stamps,log,bin}
 for stage in "$@"; do ensure "$stage"; done
