@@ -1,5 +1,6 @@
 """priot: integer-only transfer learning on a microcontroller (arXiv 2503.16860)."""
 
+from . import heap  # noqa: F401  first: the imports themselves leave garbage behind
 from .dataset import Dataset
 from .network import load
 from .trainer import Trainer

@@ -15,7 +15,7 @@ from host_tools.targets import Event
 _PRELUDE = """
 import memory_disk, sys
 memory_disk.mount()
-sys.path[:] = ["", "/lib"]
+sys.path.append("/lib")
 """
 
 
