@@ -1,0 +1,162 @@
+"""What else lies in a board's heap: loaded code, the objects around the arenas, and the holes.
+
+The arenas are known to the byte (host_tools/memory.py). The rules here were measured on the
+emulated Pico with MicroPython 1.25, by gc.mem_alloc() and micropython.mem_info(); a test measures
+again and allows 5 %.
+"""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+from host_tools import fields as f
+from host_tools.memory import Network, StageBytes, Trained
+from host_tools.package import compile_package
+from host_tools.paths import DEVICE, native_module
+from host_tools.targets import PICO_HEAP_BYTES
+
+HEAP_BYTES = PICO_HEAP_BYTES
+BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system included
+WORKING_BYTES = 6_144  # of what is left: open files, printing, the garbage of an epoch
+
+_KERNELS = {"native": (), "viper": ("kernels_viper",), "plain": ("kernels_plain",)}
+_BLOCK = 16  # the heap is given out in pieces of 16 bytes
+_BLOCK_HEADER = 16  # of a bytearray, beside its bytes
+# Loading a module of bytecode takes a third more than its .mpy file: function objects, the
+# module's dictionary, its names. One of machine code takes what the file takes.
+_BYTECODE_PERCENT = 133
+_MACHINE_CODE_PERCENT = 100
+# What importing leaves behind in pieces too small for an arena, in percent of the .mpy files.
+_HOLES_PERCENT = 56
+_BYTES_PER_NETWORK = 576
+_BYTES_PER_WEIGHT_STAGE = 448
+_BYTES_PER_POOL_STAGE = 432
+_BYTES_PER_TRAINER = 416
+_BYTES_PER_TRAINED_LAYER = 320
+_BYTES_PER_TRAINED_POOL = 96
+_BYTES_PER_TOP_K = 120  # a layer
+_BYTES_PER_DYNAMIC = 122  # a layer
+_BYTES_PER_FIT = 1_728  # an open dataset file, the counts of an epoch
+
+
+@dataclass
+class Code:
+    """Package and native module: bytes of their .mpy files, of heap once loaded, of its holes."""
+
+    backend: str
+    files: int
+    package: int
+    native: int
+    holes: int
+
+    @property
+    def heap(self) -> int:
+        """Bytes of heap."""
+        return self.package + self.native
+
+
+@dataclass
+class Heap:
+    """Bytes of a board's heap at one moment: `used`, and the largest free block."""
+
+    size: int
+    used: int
+    largest: int
+
+    @property
+    def free(self) -> int:
+        """What is left, in one piece or not."""
+        return self.size - self.used
+
+    def with_blocks(self, objects: int, *blocks: int) -> "Heap":
+        """After small objects, which go into the holes, and large blocks, which do not."""
+        large = sum(map(block_bytes, blocks))
+        overflow = max(0, objects - (self.free - self.largest))
+        return Heap(self.size, self.used + objects + large, self.largest - large - overflow)
+
+
+def block_bytes(n: int) -> int:
+    """What a bytearray of n bytes takes of the heap."""
+    return _BLOCK_HEADER + -(-n // _BLOCK) * _BLOCK if n else 0
+
+
+def modules(entries: tuple[str, ...]) -> list[str]:
+    """Names of the package's modules that importing `entries` loads, themselves included."""
+    found: list[str] = []
+    waiting = list(entries)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.append(name)
+            waiting += _imports(DEVICE / "priot" / f"{name}.py")
+    return sorted(found)
+
+
+def _imports(path: Path) -> list[str]:
+    """Modules of the package that a module imports as it is loaded: not inside functions."""
+    names: list[str] = []
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            names += [node.module] if node.module else [alias.name for alias in node.names]
+    return names
+
+
+def code_bytes(backend: str, dynamic: bool = False, arch: str = "armv6m") -> Code:
+    """What the package takes when it runs a host's jobs (`priot.remote`) with a backend.
+
+    dynamic: a method with dynamic scales is used. Raises PriotError where something is not built.
+    """
+    folder = compile_package(arch) / "priot"
+    entries = ("__init__", "remote", *(["dynamic"] if dynamic else []), *_KERNELS[backend])
+    files = package = 0
+    for name in modules(entries):
+        data = (folder / f"{name}.mpy").read_bytes()
+        files += len(data)
+        package += loaded_bytes(data)
+    native = native_module(arch).read_bytes() if backend == "native" else b""
+    files += len(native)
+    return Code(backend, files, package, loaded_bytes(native) if native else 0,
+                files * _HOLES_PERCENT // 100)
+
+
+def loaded_bytes(mpy: bytes) -> int:
+    """Heap that a .mpy file takes when it is imported."""
+    is_machine_code = mpy[2] >> 2  # the processor, 0 for none: MicroPython's docs, "mpy files"
+    percent = _MACHINE_CODE_PERCENT if is_machine_code else _BYTECODE_PERCENT
+    return len(mpy) * percent // 100
+
+
+def after_import(code: Code, size: int = HEAP_BYTES) -> Heap:
+    """A board's heap when the package is imported."""
+    used = BOOT_BYTES + code.heap
+    return Heap(size, used, size - used - code.holes)
+
+
+def after_load(heap: Heap, network: Network) -> Heap:
+    """After `priot.load`."""
+    objects = _BYTES_PER_NETWORK + sum(
+        _BYTES_PER_WEIGHT_STAGE if s.weights else _BYTES_PER_POOL_STAGE for s in network.stages)
+    return heap.with_blocks(objects, network.arena, network.scratch)
+
+
+def trainer_objects(trained: Trained) -> int:
+    """Bytes of the objects of a Trainer, its arena left out."""
+    layers = [s for s in trained.stages if s.trained]
+    first = trained.stages.index(layers[0])
+    per_layer = (_BYTES_PER_TRAINED_LAYER + _BYTES_PER_TOP_K * bool(trained.training.keep)
+                 + _BYTES_PER_DYNAMIC * trained.training.rule.dynamic)
+    pools = sum(1 for s in trained.stages[first:] if _is_pool(s))
+    return _BYTES_PER_TRAINER + per_layer * len(layers) + _BYTES_PER_TRAINED_POOL * pools
+
+
+def _is_pool(s: StageBytes) -> bool:
+    return s.stage.kind in (f.MAX_POOL2D, f.AVG_POOL2D)
+
+
+def while_training(loaded: Heap, network: Network, trained: Trained, samples: int = 0) -> Heap:
+    """While `fit` runs on a dataset of so many samples, whose order takes two bytes each."""
+    grown = trained.scratch if trained.scratch > network.scratch else 0
+    heap = loaded.with_blocks(trainer_objects(trained), trained.arena, grown)
+    if grown:  # the scratch of the forward pass is free again, as a hole
+        heap = Heap(heap.size, heap.used - block_bytes(network.scratch), heap.largest)
+    return heap.with_blocks(_BYTES_PER_FIT, 2 * samples)

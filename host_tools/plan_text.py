@@ -1,0 +1,116 @@
+"""The tables of `priot plan`: layers, RAM, flash, and what else there is to choose."""
+
+from typing import Any
+
+from host_tools import fields as f
+from host_tools.advice import Choice, Recommendation, weights_that_fit
+from host_tools.board_plan import Plan, other_bytes
+from host_tools.heap import BOOT_BYTES
+from host_tools.inspect import shape_text
+from host_tools.memory import StageBytes
+from host_tools.scratch import kernel_name
+
+
+def describe_stage(s: StageBytes, backend: str) -> dict[str, Any]:
+    """A row of the table of layers, in bytes."""
+    return {
+        "kind": f.KIND_NAMES[s.stage.kind], "output": list(s.stage.shape_out),
+        "weights": s.weights, "activations": s.activations, "argmax": s.argmax,
+        "trained_edges": s.scored, "scores": s.scores, "selection": s.select,
+        "effective_weights": s.effective, "kernel": kernel_name(s.stage, backend),
+    }
+
+
+def print_layers(plan: Plan) -> None:
+    """Bytes of each layer, and the kernels that run it."""
+    columns = {"weights": "weights", "activations": "activations", "argmax": "argmax"}
+    if plan.trained:
+        columns |= {"trained_edges": "trained", "scores": "scores", "selection": "selection",
+                    "effective_weights": "effective"}
+    rows = [describe_stage(s, plan.board.backend) for s in plan.stages]
+    print(f"{'layer':11}{'output':>9}  {'  '.join(columns.values())}  kernels")
+    for row in rows:
+        cells = [f"{row[name] or '-':>{len(title)}}" if not row[name] else
+                 f"{row[name]:>{len(title)},}" for name, title in columns.items()]
+        print(f"{row['kind']:11}{shape_text(tuple(row['output'])):>9}  {'  '.join(cells)}  "
+              f"{row['kernel']}")
+    sums = [f"{sum(row[name] for row in rows):>{len(title)},}" for name, title in columns.items()]
+    print(f"{'together':20}  {'  '.join(sums)}")
+
+
+def print_ram(plan: Plan) -> None:
+    """What lies in the heap, and what is left of it."""
+    trained, network, code = plan.trained, plan.network, plan.code
+    lines = [
+        ("MicroPython", BOOT_BYTES, "when its prompt appears"),
+        ("code", code.heap, f"package {code.package:,}"
+         + (f", native module {code.native:,}" if code.native else "")),
+        ("network", network.arena, f"the arena above and the input, {network.input:,}"),
+    ]
+    if trained:
+        lines.append(("training", trained.arena, _training_note(plan)))
+    if plan.adapter:
+        lines.append(("adapter", plan.adapter, "scores and effective weights"))
+    lines += [
+        ("scratch", trained.scratch if trained else network.scratch, "shared by all layers"),
+        ("objects", other_bytes(plan), "layers, calls, open files, the order of samples"),
+    ]
+    if plan.missing:
+        lines.append(("missing", plan.missing, f"of {plan.heap.size:,}"))
+    else:
+        lines.append(("left", plan.heap.free, f"of {plan.heap.size:,}, about "
+                      f"{plan.heap.largest:,} in one piece"))
+    print(f"{'RAM':16}{'bytes':>10}")
+    for name, size, note in lines:
+        print(f"{name:16}{size:>10,}  {note}")
+
+
+def _training_note(plan: Plan) -> str:
+    assert plan.trained is not None
+    t = plan.trained
+    parts = {
+        "scores": sum(s.scores for s in t.stages), "selection": sum(s.select for s in t.stages),
+        "effective weights": sum(s.effective for s in t.stages), "row buffer": t.row_buffer,
+        "gradients": sum(t.gradients),
+    }
+    return ", ".join(f"{name} {size:,}" for name, size in parts.items() if size)
+
+
+def print_flash(plan: Plan) -> None:
+    """What lies in the flash, and what is left of it."""
+    groups: dict[str, int] = {}
+    for path, n in plan.flash.files.items():
+        name = ("package" if path.startswith("/lib/") else
+                "scores, twice while they are replaced" if path.startswith("/saved.") else
+                path[1:])
+        groups[name] = groups.get(name, 0) + n
+    groups["folders"] = plan.flash.folders
+    left = plan.board.flash_blocks - plan.flash.blocks
+    print(f"{'flash':16}{'kB':>10}")
+    for name, n in groups.items():
+        print(f"{name if len(name) <= 16 else '':16}{4 * n:>10,}"
+              + ("" if len(name) <= 16 else f"  {name}"))
+    print(f"{'left' if left >= 0 else 'missing':16}{4 * abs(left):>10,}"
+          f"  of {4 * plan.board.flash_blocks:,}")
+
+
+def print_advice(plan: Plan, found: list[Choice], chosen: Recommendation | None) -> None:
+    """Other ways to train, each with its bytes, and which to take."""
+    print(f"{'':2}{'training':>10}{'left':>10}{'result':>10}  bytes of RAM, of heap, of file")
+    for choice in found:
+        assert choice.plan.trained is not None
+        mark = "*" if chosen and choice is chosen.choice else " "
+        left = f"{choice.plan.heap.free:,}" if choice.fits else "-"
+        note = "" if choice.fits else f"  lacks {choice.plan.missing:,}"
+        print(f"{mark:2}{choice.plan.trained.ram_bytes:>10,}{left:>10}"
+              f"{choice.result_bytes:>10,}  {choice.training.command()}{note}")
+    if plan.missing:
+        fitting = weights_that_fit(plan)
+        print(f"  or a smaller network: about {fitting:,} weights instead of "
+              f"{sum(s.weights for s in plan.stages):,}" if fitting else
+              "  no network of this shape fits")
+    if chosen:
+        print(f"* recommended: {chosen.reason}")
+        for text in chosen.also:
+            print(f"  {text}")
+        print("  METHODS.md has the measured accuracy of every method")

@@ -1,0 +1,80 @@
+"""How much scratch each backend asks for, and which kernel it chooses: `scratch_words`, `plan`.
+
+The host's copy of what the kernels themselves say (device/priot/kernels_plain.py, native/plan.c
+and what that calls); tests compare it with the unix port and with the module for the Pico.
+"""
+
+from host_tools import fields as f
+from host_tools.stages import Stage
+
+_SUMS_WORDS = 4096  # native/scratch.h: channels of dx that are added up at once
+# native/loops.h: taps of a patch at a time, bytes of one, of how many its length is a multiple
+_PATCH = {"armv6m": (256, 4, 1), "x64": (1024, 2, 16)}
+
+
+def scratch_words(stage: Stage, training: int, backend: str, target: str = "armv6m") -> int:
+    """int32 words that a stage needs; `training` as in device/DESIGN.md, 0, 1 or 2.
+
+    `target`: "armv6m" or "x64", the processor that the native module is built for.
+    """
+    if backend != "native":
+        return _python_words(stage, training)
+    if stage.kind == f.CONV2D:
+        return _conv2d_words(_Sizes(stage), training, target)
+    return _linear_words(_Sizes(stage), training, target) if stage.kind == f.LINEAR else 0
+
+
+def kernel_name(stage: Stage, backend: str) -> str:
+    """What runs a stage, as far as its shape tells."""
+    if backend != "native":
+        return {"plain": "plain Python"}.get(backend, backend)
+    return "portable C"
+
+
+def _python_words(stage: Stage, training: int) -> int:
+    """Plain Python and viper need no scratch in a forward pass."""
+    d = stage.d
+    if not training:
+        return 0
+    if stage.kind == f.CONV2D:
+        plane = 0 if training == 2 else int(d[f.H_IN] * d[f.W_IN])
+        return max(plane, int(d[f.N_ROW]))
+    return int(d[f.N_IN]) if stage.kind == f.LINEAR else 0
+
+
+class _Sizes:
+    """Sizes of a stage as native/scratch.h names them."""
+
+    def __init__(self, stage: Stage) -> None:
+        d = [int(value) for value in stage.d]
+        self.n_in, self.n_out, self.n_row = d[f.N_IN], d[f.N_OUT], d[f.N_ROW]
+        self.padded_plane = (d[f.H_IN] + 2 * d[f.PADDING]) * (d[f.W_IN] + 2 * d[f.PADDING])
+        self.padded_words = words_of(self.n_in * self.padded_plane) if d[f.PADDING] else 0
+        self.outputs = d[f.H_OUT] * d[f.W_OUT]
+
+
+def words_of(n_bytes: int) -> int:
+    """Words that hold so many bytes."""
+    return -(-n_bytes // 4)
+
+
+def _conv2d_words(s: _Sizes, training: int, target: str) -> int:
+    """conv2d_scratch_words of native/conv2d.c."""
+    length, size, step = _PATCH[target]
+    taps = -(-min(s.n_row, length) // step) * step
+    tail_rows = min(s.n_out, -(-(step - 1) // s.n_row))
+    words = (6 * s.n_out + words_of(4 * taps * size) + words_of(tail_rows * s.n_row + step - 1)
+             + s.padded_words)
+    if training:  # the update: a list of errors, a row of the gradient
+        words = max(words, s.outputs + 1 + s.n_row + s.padded_words)
+    if training == 1:  # the gradient of the input
+        sums = min(s.n_in * s.padded_plane, max(s.padded_plane, _SUMS_WORDS))
+        words = max(words, s.outputs + 1 + sums)
+    return words
+
+
+def _linear_words(s: _Sizes, training: int, target: str) -> int:
+    """linear_scratch_words of native/linear.c."""
+    if training:
+        return s.n_in
+    return words_of(2 * s.n_in) if target == "x64" else 0

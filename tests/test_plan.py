@@ -1,0 +1,260 @@
+"""`priot plan` against the device package and littlefs: bytes of arenas, files and flash."""
+
+import json
+from pathlib import Path
+
+import pytest
+from littlefs import LittleFS
+from support import import_device, micropython, random_dataset, random_model
+
+from host_tools import memory
+from host_tools.board_plan import Board, package_sizes, plan_training, saved_bytes
+from host_tools.cli import main
+from host_tools.errors import PriotError
+from host_tools.flash import flash_blocks
+from host_tools.formats import Adapter, Model
+from host_tools.memory import Training, adapter_bytes, network_bytes, training_bytes
+
+ARENAS = Path(__file__).parent / "plan" / "arenas.py"
+
+NETWORK_A = ("conv 8 3, relu, maxpool 2, conv 16 3, relu, maxpool 2, flatten, linear 64, relu, "
+             "linear 10")
+# name -> network, input shape
+NETWORKS = {
+    "a": (NETWORK_A, (1, 28, 28)),
+    "padded": ("conv 5 3 pad 1, relu, conv 6 5 pad 2 stride 2, relu, maxpool 3 stride 2, flatten, "
+               "linear 21, relu, linear 10", (3, 17, 15)),
+    "pools": ("conv 6 5 pad 2, relu, avgpool 2, maxpool 3 stride 1, relu, conv 7 1, avgpool 2, "
+              "flatten, linear 9, linear 10", (1, 12, 12)),
+    "wide": ("conv 40 3 pad 1 stride 3, relu, conv 3 9 pad 8, relu, maxpool 5, flatten, linear 10",
+             (2, 26, 31)),
+    "perceptron": ("flatten, linear 33, relu, linear 10", (1, 8, 8)),
+    "one": ("flatten, linear 10", (1, 3, 3)),
+}
+CASES = [
+    ("priot", {}), ("priot", {"keep": 80}), ("priot", {"layout": "small"}),
+    ("priot", {"last": 1}), ("priot", {"last": 2, "layout": "small"}), ("priot-s", {}),
+    ("priot-s", {"fraction": 25, "select": "random"}),
+    ("priot-s", {"fraction": 15, "select": "layers", "layout": "small"}), ("gain", {}),
+    ("gain", {"fraction": 10, "select": "layers"}), ("weights", {}),
+    ("weights", {"fraction": 20}), ("weights", {"fraction": 20, "select": "random"}),
+    ("niti", {}), ("head", {}), ("priot", {"fraction": 1}), ("weights", {"keep": 50}),
+    ("niti", {"fraction": 10}), ("priot", {"keep": 97}), ("priot", {"last": 9}),
+]
+
+
+@pytest.fixture(scope="module", params=sorted(NETWORKS))
+def model_path(request, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp(request.param) / "model.priot"
+    spec, shape = NETWORKS[request.param]
+    random_model(spec, shape, seed=1).write(path)
+    return path
+
+
+def device_says(path: Path, backend: str, cases: list) -> list:
+    """The answers of tests/plan/arenas.py on the unix port."""
+    cases_path = path.with_suffix(".json")
+    cases_path.write_text(json.dumps(cases))
+    result = micropython(ARENAS, str(path), backend, str(cases_path), backend=backend)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+# ---- arenas ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["native", "viper", "plain"])
+def test_arenas_to_the_byte(model_path, backend):
+    """The network's and the trainer's arena, scratch and layout, as the unix port has them."""
+    model = Model.read(model_path)
+    network = network_bytes(model, backend, "x64")
+    loaded, *answers = device_says(model_path, backend, [["train", *c, None] for c in CASES])
+    assert (network.arena, network.scratch) == (loaded["arena"], loaded["scratch"])
+    for (method, options), answer in zip(CASES, answers, strict=True):
+        training = Training.from_options(method, options)
+        if "refused" in answer:
+            with pytest.raises(PriotError):
+                training_bytes(network, training, "kept", "x64")
+            continue
+        trained = training_bytes(network, training, answer["layout"], "x64")
+        found = [[s.stage.weight_index, s.scored, s.scores, s.select]
+                 for s in trained.stages if s.trained]
+        assert found == answer["layers"], (method, options)
+        assert (trained.arena, trained.ram_bytes) == (answer["arena"], answer["ram_bytes"]), (
+            method, options)
+    assert sum("refused" in answer for answer in answers) >= 4
+
+
+def test_files_and_adapters_to_the_byte(model_path):
+    """Sizes of what is saved, and the block that applying it takes, in both layouts."""
+    model = Model.read(model_path)
+    network = network_bytes(model, "viper")
+    stems = [str(model_path.with_name(f"{i}")) for i in range(len(CASES))]
+    answers = device_says(model_path, "viper", [
+        ["train", *case, stem] for case, stem in zip(CASES, stems, strict=True)])[1:]
+    files: list[Path] = []
+    for (method, options), answer, stem in zip(CASES, answers, stems, strict=True):
+        if "refused" in answer:
+            continue
+        training = Training.from_options(method, options)
+        trained = training_bytes(network, training, answer["layout"])
+        written = {name: Path(f"{stem}.{name}") for name in ("scores", "mask")
+                   if Path(f"{stem}.{name}").exists()}
+        sizes = {name: path.stat().st_size for name, path in written.items()}
+        assert sizes == saved_bytes(trained), (method, options)
+        files += written.values()
+    applied = [[str(path), layout] for path in files for layout in ("kept", "small")]
+    answers = device_says(model_path, "viper", [["apply", *how] for how in applied])[1:]
+    assert len({answer["arena"] for answer in answers}) > 3
+    for (path, layout), answer in zip(applied, answers, strict=True):
+        assert adapter_bytes(network, Adapter.read(path), layout) == answer["arena"], path
+
+
+def test_constants_are_the_devices():
+    """What the trainer's layouts are decided by."""
+    import_device()
+    from priot import adapter, trainer
+
+    assert (trainer._RESERVE, trainer._ROW_BYTES) == (memory.RESERVE, memory.ROW_BYTES)
+    assert adapter._ROW_BYTES == memory.ROW_BYTES
+
+
+# ---- flash -------------------------------------------------------------------------------------
+
+
+def littlefs_blocks(sizes: dict[str, int]) -> int:
+    """Blocks in use when littlefs itself has written the files, with times as MicroPython does."""
+    files = LittleFS(block_size=4096, block_count=352, prog_size=256, read_size=32,
+                     cache_size=1024, lookahead_size=32, disk_version=0x20000)
+    for path, size in sizes.items():
+        files.makedirs(str(Path(path).parent), exist_ok=True)
+        with files.open(path, "wb") as file:
+            file.write(bytes(size))
+        files.setattr(path, 1, bytes(8))
+    return files.used_block_count
+
+
+@pytest.mark.parametrize("size", [0, 1, 512, 513, 4096, 4097, 8188, 8189, 12276, 12277, 400_000])
+def test_blocks_of_a_file(size):
+    assert flash_blocks({"/a": size}).blocks == littlefs_blocks({"/a": size})
+
+
+@pytest.mark.parametrize("backend", ["native", "viper"])
+def test_blocks_of_the_package(backend):
+    sizes = {**package_sizes(Board(backend=backend)), "/model.priot": 27_672, "/a.prd": 803_872}
+    assert flash_blocks(sizes).blocks == littlefs_blocks(sizes)
+
+
+# ---- the command -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def network_a(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("network-a") / "a.priot"
+    random_model(*NETWORKS["a"], seed=1).write(path)
+    return path
+
+
+def report_of(*arguments: object, status: int = 0) -> dict:
+    """The JSON report of `priot plan`."""
+    words = [str(a) for a in arguments]
+    path = Path(words[0]).with_suffix(".plan.json")
+    assert main(["plan", *words, "--json", str(path)]) == status
+    return json.loads(path.read_text())
+
+
+def test_it_fits(network_a, capsys, tmp_path):
+    random_dataset(Model.read(network_a), 1000, 1).write(tmp_path / "train.prd")
+    report = report_of(network_a, "--dataset", tmp_path / "train.prd", "--backend", "viper")
+    printed = capsys.readouterr()
+    assert report["fits"] and "fits: " in printed.out and not printed.err
+    assert report["recommended"]["command"] == "--method priot"
+    assert report["flash"]["used_bytes"] > 1000 * 785 + 27_672
+    without = report_of(network_a, "--backend", "viper")
+    # the order of 1,000 samples
+    assert without["ram"]["free_heap_bytes"] - report["ram"]["free_heap_bytes"] == 2016
+    assert sum(report["ram"][f"{name}_bytes"] for name in (
+        "boot", "package", "native_module", "network_arena", "training_arena", "scratch", "other",
+        "free_heap")) == report["ram"]["heap_bytes"]
+
+
+def test_levers_make_it_fit(network_a, capsys):
+    """A refusal names what is missing; every lever that is said to fit does."""
+    asked = [network_a, "--backend", "viper", "--heap", 160_000]
+    report = report_of(*asked, "--layout", "kept", status=1)
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert "does not fit: training by priot lacks" in printed.err
+    fitting = [c for c in report["choices"] if c["fits"]]
+    assert fitting and any(not c["fits"] for c in report["choices"])
+    for choice in fitting:
+        again = report_of(*asked, *choice["command"].split())
+        assert again["training_bytes"] == choice["training_bytes"]
+        assert choice["command"] in printed.out
+    assert report["recommended"]["command"] == "--method weights"
+    missing = report["ram"]["missing_bytes"]
+    wider = report_of(*asked[:-1], 160_000 + missing, "--layout", "kept")
+    assert wider["fits"]
+    assert not report_of(*asked[:-1], 160_000 + missing - 32, "--layout", "kept",
+                         status=1)["fits"]
+
+
+def test_a_network_beyond_the_heap(tmp_path, capsys):
+    model = tmp_path / "wide.priot"
+    random_model("flatten, linear 300, relu, linear 10", (1, 30, 30), seed=1).write(model)
+    report = report_of(model, "--backend", "viper", status=1)
+    printed = capsys.readouterr()
+    assert "loading the network lacks" in printed.err
+    assert report["recommended"] is None and "a smaller network" in printed.out
+
+
+def test_flash_is_refused(network_a, capsys, tmp_path):
+    random_dataset(Model.read(network_a), 2000, 1).write(tmp_path / "train.prd")
+    report_of(network_a, "--dataset", tmp_path / "train.prd", "--backend", "viper", status=1)
+    assert "kB of flash" in capsys.readouterr().err
+
+
+def test_few_weights_are_not_pruned(tmp_path):
+    model = tmp_path / "small.priot"
+    random_model(*NETWORKS["perceptron"], seed=1).write(model)
+    assert report_of(model, "--backend", "viper")["recommended"]["command"] == "--method gain"
+
+
+@pytest.mark.parametrize("options, text", [
+    (["--method", "weights", "--keep", "80"], "keep: weights prunes nothing"),
+    (["--keep", "97"], "keep: found 97, expected 1..96"),
+    (["--fraction", "0"], "fraction: found 0, expected 1..100"),
+    (["--method", "head", "--fraction", "10"], "fraction: head trains whole layers"),
+    (["--last", "5"], "last: found 5, expected 1..4"),
+    (["--heap", "1000"], "board: found 1000 bytes of heap"),
+    (["--dataset", "none.prd"], "none.prd: no such file or directory"),
+])
+def test_refusals_in_one_line(network_a, capsys, options, text):
+    assert main(["plan", str(network_a), "--backend", "viper", *options]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"priot: {text}") and printed.err.count("\n") == 1
+
+
+def test_adapter(network_a, capsys, tmp_path):
+    """Its block is added to the loaded network; those of other backbones are refused."""
+    stem = str(network_a.with_name("learned"))
+    device_says(network_a, "viper", [["train", "gain", {"fraction": 10}, stem]])
+    adapter = Path(f"{stem}.scores")
+    kept = report_of(network_a, "--backend", "viper", "--adapter", adapter)
+    small = report_of(network_a, "--backend", "viper", "--adapter", adapter, "--layout", "small")
+    assert kept["ram"]["adapter_arena_bytes"] > small["ram"]["adapter_arena_bytes"] > 2746
+    assert kept["ram"]["training_arena_bytes"] == 0 and not kept["choices"]
+    capsys.readouterr()
+    other = tmp_path / "other.priot"
+    random_model(*NETWORKS["a"], seed=2).write(other)
+    assert main(["plan", str(other), "--adapter", str(adapter)]) == 1
+    assert "backbone: found" in capsys.readouterr().err
+    assert main(["plan", str(network_a), "--adapter", str(adapter), "--method", "gain"]) == 1
+    assert "an adapter is applied" in capsys.readouterr().err
+
+
+def test_layout_follows_the_heap(network_a):
+    """`auto` keeps all effective weights while 49,152 bytes stay free beside them."""
+    model = Model.read(network_a)
+    layouts = [plan_training(model, Training(), Board(heap, backend="viper"), {}).trained.layout
+               for heap in range(120_000, 246_144, 4_000)]
+    assert layouts == sorted(layouts, reverse=True) and set(layouts) == {"kept", "small"}
