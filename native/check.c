@@ -159,7 +159,25 @@ static bool is_open(int letter, size_t n, const int32_t *d) {
     return letter == 'E' && n == 0;
 }
 
-const int32_t *fetch(operand_t *operands, mp_obj_t tuple, const char *form, int32_t kind,
+// Address of operand i, whose letter says what it must be; *n gets its length.
+static void *operand(const mp_obj_t *objects, int i, int letter, size_t *n, const int32_t *d,
+    int32_t kind) {
+    if (within(letter, '0', '2')) {
+        return at_least(objects, i, scratch_words(kind, letter - '0', d));
+    }
+    bool written = letter < 'a' && (letter != 'W' || d[RULE] == WEIGHTS);
+    operand_t o = buffer_of(objects, i, written ? MP_BUFFER_RW : MP_BUFFER_READ);
+    *n = o.n;
+    if (!is_open(letter, o.n, d)) {
+        check_number(i, o.n, length_of(letter | 32, d, kind), LENGTH);
+    }
+    if (letter == 'b' && o.n != 0) {
+        check_alignment(i, o.buf);
+    }
+    return letter == 'E' && o.n == 0 ? NULL : o.buf;
+}
+
+const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, const char *form, int32_t kind,
     int32_t shift) {
     int last = 0;
     while (form[last] != 'd') {
@@ -167,24 +185,15 @@ const int32_t *fetch(operand_t *operands, mp_obj_t tuple, const char *form, int3
     }
     const mp_obj_t *objects = objects_of(tuple, last + 1);
     const int32_t *d = descriptor(objects, last, kind);
-    check(within(d[shift], 0, 30), "d: shift not in 0..30");
+    check(within(d[shift], 0, 30) && within(d[SELECTION], ALL, BITMAP)
+        && within(d[RULE], FROZEN, WEIGHTS), "d: shift, selection or rule out of range");
     for (int i = 0; i < last; i++) {
-        int letter = form[i];
-        if (within(letter, '0', '2')) {
-            operands[i].buf = at_least(objects, i, scratch_words(kind, letter - '0', d));
-            continue;
-        }
-        bool written = letter < 'a' && (letter != 'W' || d[RULE] == WEIGHTS);
-        operands[i] = buffer_of(objects, i, written ? MP_BUFFER_RW : MP_BUFFER_READ);
-        if (letter == 'b') {
-            check(within(d[SELECTION], ALL, BITMAP), "d: selection not in 0..2");
-            check_alignment(i, operands[i].n == 0 ? NULL : operands[i].buf);
-        }
-        if (!is_open(letter, operands[i].n, d)) {
-            check_number(i, operands[i].n, length_of(letter | 32, d, kind), LENGTH);
-        } else if (operands[i].n == 0) {
-            operands[i].buf = NULL;
+        size_t n = 0;
+        *arguments++ = (uintptr_t)operand(objects, i, form[i], &n, d, kind);
+        if ((form[i] | 32) == 's') {
+            *arguments++ = n;
         }
     }
+    *arguments = (uintptr_t)d;
     return d;
 }

@@ -9,7 +9,7 @@
 
 #include "py/dynruntime.h"
 
-enum { MAX_OPERANDS = 9 };
+enum { MAX_OPERANDS = 9, MAX_ARGUMENTS = MAX_OPERANDS + 1 };
 
 typedef struct {
     void *buf;
@@ -20,17 +20,18 @@ typedef struct {
 enum { ANY_WEIGHTS = 16 };
 
 // Fetches the operands of a tuple or list, one per letter of `form`, the last of which is 'd':
-// the descriptor, which is returned. Capitals are written to.
+// the descriptor, which is returned. `arguments` get their addresses in the order of the C
+// kernels, and the length of the scores after them. Capitals are written to.
 //   x X  image or features of the input       y Y  of the output
 //   A a  argmax                               r R  ROWS rows of weights
 //   w    weights of the whole layer           W    written to where RULE is WEIGHTS
 //   s S  scores, of any length where SELECTION leaves some edges without
-//   E    effective weights of the whole layer, or empty: then buf is NULL
+//   E    effective weights of the whole layer, or empty: then the address is 0
 //   b    select
 //   0 1 2  scratch as scratch_words asks for with training = 0, 1 or 2
 // Geometry and lengths are those of a layer of that kind; `shift` is the field with the shift
 // that the kernel uses.
-const int32_t *fetch(operand_t *operands, mp_obj_t tuple, const char *form, int32_t kind,
+const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, const char *form, int32_t kind,
     int32_t shift);
 
 // The n objects of a tuple or list.

@@ -171,15 +171,11 @@ static void put_best(conv2d_t *v, int32_t output) {
 // Compares `n` positions of a window, 1..4, of which the first is its `start`-th.
 static void compare(conv2d_t *v, int32_t *offsets, int32_t n, int32_t start) {
     accumulate(v, offsets, n);
-    if (start == 0) {
-        take_four(v->best, v->acc, v->rows); // repeats of the first never win
-        return;
-    }
     const int32_t *acc = v->acc;
     int32_t *best = v->best;
     for (int32_t row = v->rows; row != 0; row--) {
         for (int32_t j = 0; j < n; j++) {
-            if (acc[j] > best[0]) {
+            if (start + j == 0 || acc[j] > best[0]) {
                 best[0] = acc[j];
                 best[1] = start + j;
             }

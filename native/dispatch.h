@@ -39,14 +39,20 @@
 #ifndef FAST_MAX_ABS
 #define fast_max_abs max_abs
 #endif
-
-// The kernel that slot (PLAN_FORWARD, PLAN_BACKWARD, PLAN_UPDATE) of d asks for. Only the
-// portable kernels measure.
-#ifdef PRIOT_FAST
-#define PLANNED(slot, kernel, ...) \
-    (d[slot] != 0 && d[MEASURE] == 0 ? fast_##kernel(__VA_ARGS__) : kernel(__VA_ARGS__))
-#else
-#define PLANNED(slot, kernel, ...) kernel(__VA_ARGS__)
+#ifndef FAST_EFFECTIVE_WEIGHTS
+#define fast_effective_weights effective_weights
+#endif
+#ifndef FAST_MAX_POOL_FORWARD
+#define fast_max_pool_forward max_pool_forward
+#endif
+#ifndef FAST_MAX_POOL_BACKWARD
+#define fast_max_pool_backward max_pool_backward
+#endif
+#ifndef FAST_AVG_POOL_FORWARD
+#define fast_avg_pool_forward avg_pool_forward
+#endif
+#ifndef FAST_AVG_POOL_BACKWARD
+#define fast_avg_pool_backward avg_pool_backward
 #endif
 
 #endif

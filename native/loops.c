@@ -12,19 +12,11 @@ static inline int32_t copy_patch(patch_t *patch, int32_t step, const int8_t *x,
     int32_t sum = 0;
     for (int32_t c = window->channels; c != 0; c--) {
         for (int32_t ky = kernel; ky != 0; ky--) {
-            if (kernel == 3) {
-                int32_t v0 = x[0], v1 = x[1], v2 = x[2];
-                patch[0] = (patch_t)v0;
-                patch[step] = (patch_t)v1;
-                patch[2 * step] = (patch_t)v2;
-                sum += v0 + v1 + v2;
-                patch += 3 * step;
-            } else {
-                for (int32_t kx = 0; kx < kernel; kx++) {
-                    *patch = (patch_t)x[kx];
-                    patch += step;
-                    sum += x[kx];
-                }
+            for (int32_t kx = 0; kx < kernel; kx++) {
+                int32_t v = x[kx];
+                *patch = (patch_t)v;
+                patch += step;
+                sum += v;
             }
             x += next_row;
         }
@@ -150,28 +142,6 @@ int32_t put_gradients(int8_t *dx, const int8_t *x, const int32_t *sums, int32_t 
     return largest;
 }
 
-void take_four(int32_t *best, const int32_t *acc, int32_t rows) {
-    for (; rows != 0; rows--) {
-        int32_t largest = acc[0], winner = 0;
-        if (acc[1] > largest) {
-            largest = acc[1];
-            winner = 1;
-        }
-        if (acc[2] > largest) {
-            largest = acc[2];
-            winner = 2;
-        }
-        if (acc[3] > largest) {
-            largest = acc[3];
-            winner = 3;
-        }
-        best[0] = largest;
-        best[1] = winner;
-        best += 2;
-        acc += 4;
-    }
-}
-
 void put_outputs(int8_t *y, int32_t step, const int32_t *acc, int32_t acc_step, int32_t n,
     const int32_t *d) {
     int32_t shift = d[FORWARD_SHIFT], low = d[RELU] != 0 ? 0 : -127;
@@ -182,34 +152,8 @@ void put_outputs(int8_t *y, int32_t step, const int32_t *acc, int32_t acc_step, 
     }
 }
 
-// sums += error * filter for 3x3 kernels, all nine taps in one go
-static void scatter3(int32_t *sums, const uint8_t *w, int32_t error, const window_t *window) {
-    int32_t offset = 128 * error, width = window->width;
-    int32_t next_channel = window->plane - 2 * width;
-    const uint8_t *end = w + 9 * window->channels;
-    do {
-        sums[0] += w[0] * error - offset;
-        sums[1] += w[1] * error - offset;
-        sums[2] += w[2] * error - offset;
-        sums += width;
-        sums[0] += w[3] * error - offset;
-        sums[1] += w[4] * error - offset;
-        sums[2] += w[5] * error - offset;
-        sums += width;
-        sums[0] += w[6] * error - offset;
-        sums[1] += w[7] * error - offset;
-        sums[2] += w[8] * error - offset;
-        sums += next_channel;
-        w += 9;
-    } while (w != end);
-}
-
 void scatter(int32_t *sums, const uint8_t *w, int32_t error, const window_t *window) {
     int32_t kernel = window->kernel, offset = 128 * error;
-    if (kernel == 3) {
-        scatter3(sums, w, error, window);
-        return;
-    }
     for (int32_t c = window->channels; c != 0; c--) {
         int32_t *row = sums;
         for (int32_t ky = kernel; ky != 0; ky--) {

@@ -58,9 +58,6 @@ void copy_patches(patch_t *patches, int32_t *bias, const int8_t *x, const int32_
 void dot_rows(int32_t *acc, const int32_t *start, int32_t start_step, const uint8_t *w,
     int32_t n_row, int32_t rows, const patch_t *patches, int32_t n);
 
-// Largest accumulator of four and its place, for `rows` rows: best[2 * r], best[2 * r + 1].
-void take_four(int32_t *best, const int32_t *acc, int32_t rows);
-
 // n outputs of any layer, `step` apart, from accumulators `acc_step` apart.
 void put_outputs(int8_t *y, int32_t step, const int32_t *acc, int32_t acc_step, int32_t n,
     const int32_t *d);

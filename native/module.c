@@ -7,94 +7,107 @@
 #include "dispatch.h"
 #include "scratch.h"
 
+// Kernels whose operands fetch() understands are called from a table: a third of the code of a
+// call each. All arguments are words; the calling conventions of both targets (AAPCS, System V)
+// let a function ignore arguments beyond its own.
+typedef uintptr_t word_t;
+typedef int32_t (*kernel_t)(word_t, word_t, word_t, word_t, word_t, word_t, word_t, word_t,
+    word_t, word_t);
+
+typedef struct {
+    kernel_t portable;
+    kernel_t fast; // where d[slot] is set
+    char form[MAX_OPERANDS + 1];
+    uint8_t kind;
+    uint8_t shift; // index of the field
+    uint8_t slot;
+} entry_t;
+
+#define ENTRY(kernel, form, kind, shift, slot) \
+    { (kernel_t)(void *)kernel, (kernel_t)(void *)fast_##kernel, form, kind, shift, slot }
+
+enum {
+    ENTRY_CONV2D_FORWARD, ENTRY_CONV2D_BACKWARD_INPUT, ENTRY_CONV2D_UPDATE,
+    ENTRY_LINEAR_FORWARD, ENTRY_LINEAR_BACKWARD_INPUT, ENTRY_LINEAR_UPDATE,
+    ENTRY_EFFECTIVE_WEIGHTS, ENTRY_MAX_POOL_FORWARD, ENTRY_MAX_POOL_BACKWARD,
+    ENTRY_AVG_POOL_FORWARD, ENTRY_AVG_POOL_BACKWARD,
+};
+
+static const entry_t ENTRIES[] = {
+    ENTRY(conv2d_forward, "YAxr0d", CONV2D, FORWARD_SHIFT, PLAN_FORWARD),
+    ENTRY(conv2d_backward_input, "Xyaxw1d", CONV2D, BACKWARD_SHIFT, PLAN_BACKWARD),
+    ENTRY(conv2d_update, "SEyaxWb2d", CONV2D, UPDATE_SHIFT, PLAN_UPDATE),
+    ENTRY(linear_forward, "Yxr0d", LINEAR, FORWARD_SHIFT, PLAN_FORWARD),
+    ENTRY(linear_backward_input, "Xyxr1d", LINEAR, BACKWARD_SHIFT, PLAN_BACKWARD),
+    ENTRY(linear_update, "SEyxWb2d", LINEAR, UPDATE_SHIFT, PLAN_UPDATE),
+    ENTRY(effective_weights, "Rwsbd", ANY_WEIGHTS, UPDATE_SHIFT, PLAN_UPDATE),
+    ENTRY(max_pool_forward, "YAxd", MAX_POOL2D, FORWARD_SHIFT, PLAN_FORWARD),
+    ENTRY(max_pool_backward, "Xyaxd", MAX_POOL2D, FORWARD_SHIFT, PLAN_FORWARD),
+    ENTRY(avg_pool_forward, "Yxd", MAX_POOL2D, FORWARD_SHIFT, PLAN_FORWARD),
+    ENTRY(avg_pool_backward, "Xyxd", MAX_POOL2D, FORWARD_SHIFT, PLAN_FORWARD),
+};
+
+static mp_obj_t call(mp_obj_t tuple, int i) {
+    const entry_t *entry = &ENTRIES[i];
+    word_t w[MAX_ARGUMENTS];
+    const int32_t *d = fetch(w, tuple, entry->form, entry->kind, entry->shift);
+    bool fast = d[entry->slot] != 0 && d[MEASURE] == 0; // only the portable kernels measure
+    kernel_t kernel = fast ? entry->fast : entry->portable;
+    return mp_obj_new_int(kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
+}
+
 static mp_obj_t call_conv2d_forward(mp_obj_t tuple) {
-    operand_t o[5];
-    const int32_t *d = fetch(o, tuple, "YAxr0d", CONV2D, FORWARD_SHIFT);
-    return mp_obj_new_int(PLANNED(PLAN_FORWARD, conv2d_forward, o[0].buf, o[1].buf, o[2].buf,
-        o[3].buf, o[4].buf, d));
+    return call(tuple, ENTRY_CONV2D_FORWARD);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(conv2d_forward_obj, call_conv2d_forward);
 
-static mp_obj_t call_linear_forward(mp_obj_t tuple) {
-    operand_t o[4];
-    const int32_t *d = fetch(o, tuple, "Yxr0d", LINEAR, FORWARD_SHIFT);
-    return mp_obj_new_int(PLANNED(PLAN_FORWARD, linear_forward, o[0].buf, o[1].buf, o[2].buf,
-        o[3].buf, d));
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(linear_forward_obj, call_linear_forward);
-
 static mp_obj_t call_conv2d_backward_input(mp_obj_t tuple) {
-    operand_t o[6];
-    const int32_t *d = fetch(o, tuple, "Xyaxw1d", CONV2D, BACKWARD_SHIFT);
-    return mp_obj_new_int(PLANNED(PLAN_BACKWARD, conv2d_backward_input, o[0].buf, o[1].buf,
-        o[2].buf, o[3].buf, o[4].buf, o[5].buf, d));
+    return call(tuple, ENTRY_CONV2D_BACKWARD_INPUT);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(conv2d_backward_input_obj, call_conv2d_backward_input);
 
-static mp_obj_t call_linear_backward_input(mp_obj_t tuple) {
-    operand_t o[5];
-    const int32_t *d = fetch(o, tuple, "Xyxr1d", LINEAR, BACKWARD_SHIFT);
-    return mp_obj_new_int(PLANNED(PLAN_BACKWARD, linear_backward_input, o[0].buf, o[1].buf,
-        o[2].buf, o[3].buf, o[4].buf, d));
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(linear_backward_input_obj, call_linear_backward_input);
-
-static void check_rule(const int32_t *d) {
-    check(d[MEASURE] != 0 || (uint32_t)(d[RULE] - PRUNE) <= WEIGHTS - PRUNE,
-        "d: rule not in 1..3");
-}
-
 static mp_obj_t call_conv2d_update(mp_obj_t tuple) {
-    operand_t o[8];
-    const int32_t *d = fetch(o, tuple, "SEyaxWb2d", CONV2D, UPDATE_SHIFT);
-    check_rule(d);
-    return mp_obj_new_int(PLANNED(PLAN_UPDATE, conv2d_update, o[0].buf, o[0].n, o[1].buf,
-        o[2].buf, o[3].buf, o[4].buf, o[5].buf, o[6].buf, o[7].buf, d));
+    return call(tuple, ENTRY_CONV2D_UPDATE);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(conv2d_update_obj, call_conv2d_update);
 
+static mp_obj_t call_linear_forward(mp_obj_t tuple) {
+    return call(tuple, ENTRY_LINEAR_FORWARD);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(linear_forward_obj, call_linear_forward);
+
+static mp_obj_t call_linear_backward_input(mp_obj_t tuple) {
+    return call(tuple, ENTRY_LINEAR_BACKWARD_INPUT);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(linear_backward_input_obj, call_linear_backward_input);
+
 static mp_obj_t call_linear_update(mp_obj_t tuple) {
-    operand_t o[7];
-    const int32_t *d = fetch(o, tuple, "SEyxWb2d", LINEAR, UPDATE_SHIFT);
-    check_rule(d);
-    return mp_obj_new_int(PLANNED(PLAN_UPDATE, linear_update, o[0].buf, o[0].n, o[1].buf,
-        o[2].buf, o[3].buf, o[4].buf, o[5].buf, o[6].buf, d));
+    return call(tuple, ENTRY_LINEAR_UPDATE);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(linear_update_obj, call_linear_update);
 
 static mp_obj_t call_effective_weights(mp_obj_t tuple) {
-    operand_t o[4];
-    const int32_t *d = fetch(o, tuple, "Rwsbd", ANY_WEIGHTS, UPDATE_SHIFT);
-    return mp_obj_new_int(
-        effective_weights(o[0].buf, o[1].buf, o[2].buf, o[2].n, o[3].buf, d));
+    return call(tuple, ENTRY_EFFECTIVE_WEIGHTS);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(effective_weights_obj, call_effective_weights);
 
 static mp_obj_t call_max_pool_forward(mp_obj_t tuple) {
-    operand_t o[3];
-    const int32_t *d = fetch(o, tuple, "YAxd", MAX_POOL2D, FORWARD_SHIFT);
-    return mp_obj_new_int(max_pool_forward(o[0].buf, o[1].buf, o[2].buf, d));
+    return call(tuple, ENTRY_MAX_POOL_FORWARD);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(max_pool_forward_obj, call_max_pool_forward);
 
 static mp_obj_t call_max_pool_backward(mp_obj_t tuple) {
-    operand_t o[4];
-    const int32_t *d = fetch(o, tuple, "Xyaxd", MAX_POOL2D, BACKWARD_SHIFT);
-    return mp_obj_new_int(max_pool_backward(o[0].buf, o[1].buf, o[2].buf, o[3].buf, d));
+    return call(tuple, ENTRY_MAX_POOL_BACKWARD);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(max_pool_backward_obj, call_max_pool_backward);
 
 static mp_obj_t call_avg_pool_forward(mp_obj_t tuple) {
-    operand_t o[2];
-    const int32_t *d = fetch(o, tuple, "Yxd", MAX_POOL2D, FORWARD_SHIFT);
-    return mp_obj_new_int(avg_pool_forward(o[0].buf, o[1].buf, d));
+    return call(tuple, ENTRY_AVG_POOL_FORWARD);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(avg_pool_forward_obj, call_avg_pool_forward);
 
 static mp_obj_t call_avg_pool_backward(mp_obj_t tuple) {
-    operand_t o[3];
-    const int32_t *d = fetch(o, tuple, "Xyxd", MAX_POOL2D, BACKWARD_SHIFT);
-    return mp_obj_new_int(avg_pool_backward(o[0].buf, o[1].buf, o[2].buf, d));
+    return call(tuple, ENTRY_AVG_POOL_BACKWARD);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(avg_pool_backward_obj, call_avg_pool_backward);
 

@@ -1,5 +1,7 @@
 // Learning: dW of a layer row by row, the update rules, and effective weights.
 
+#include <stdbool.h>
+
 #include "kernels.h"
 #include "loops.h"
 #include "scratch.h"
@@ -30,12 +32,16 @@ static int32_t is_selected(int32_t w, int32_t edge, const layer_t *layer) {
     return bitmap[edge >> 3] >> (edge & 7) & 1;
 }
 
+static bool has_scores(const int32_t *d) {
+    return d[RULE] == PRUNE || d[RULE] == GAIN;
+}
+
 // First score of a row; never beyond the end, whatever `select` holds.
 static uint8_t *row_scores(const layer_t *layer, int32_t row) {
     const int32_t *d = layer->d;
     uint32_t n = (uint32_t)(layer->scores_end - layer->scores);
     uint32_t first = 0;
-    if (d[RULE] != WEIGHTS) {
+    if (has_scores(d)) {
         first = d[SELECTION] == ALL ? (uint32_t)(row * d[N_ROW]) : layer->select[row];
     }
     return layer->scores + (first < n ? first : n);
@@ -45,14 +51,14 @@ static uint8_t *row_scores(const layer_t *layer, int32_t row) {
 static void update_edge(const layer_t *layer, int32_t edge, uint8_t *score, int32_t dw) {
     const int32_t *d = layer->d;
     int32_t shift = d[UPDATE_SHIFT], w = layer->w[edge];
-    int32_t step = d[RULE] == WEIGHTS ? dw : dw * (w - 128);
+    int32_t step = has_scores(d) ? dw * (w - 128) : dw;
     step = d[ROUNDING] == PSR ? round_pseudo_stochastic(step, shift) : round_half_up(step, shift);
     if (d[RULE] == WEIGHTS) {
         layer->w[edge] = clamp(w - step, 1, 255);
-    } else if (step != 0) {
+    } else if (step != 0 && has_scores(d)) {
         int32_t v = clamp(*score - step, 0, 255);
         *score = v;
-        if (layer->weff != 0) {
+        if (layer->weff != NULL) {
             layer->weff[edge] = effective(w, v, d);
         }
     }
@@ -62,31 +68,29 @@ static void update_edge(const layer_t *layer, int32_t edge, uint8_t *score, int3
 // for MEASURE.
 static int32_t update_row(const layer_t *layer, int32_t row, const int32_t *dw, int32_t factor) {
     const int32_t *d = layer->d;
-    int32_t rule = d[RULE], selection = d[SELECTION];
+    bool every = d[SELECTION] == ALL;
     int32_t edge = row * d[N_ROW], end = edge + d[N_ROW];
     int32_t largest = 0;
     uint8_t *score = row_scores(layer, row);
-    if (rule == PRUNE && d[ROUNDING] == RHU && selection == ALL && d[MEASURE] == 0
-        && d[UPDATE_SHIFT] != 0 && layer->weff != 0) {
+    if (d[RULE] == PRUNE && d[ROUNDING] == RHU && every && d[MEASURE] == 0
+        && d[UPDATE_SHIFT] != 0 && layer->weff != NULL) {
         prune_t prune = { factor, d[UPDATE_SHIFT], d[THRESHOLD] };
         prune_edges(score, layer->weff + edge, layer->w + edge, dw, d[N_ROW], &prune);
         return 0;
     }
     for (; edge < end; edge++) {
         int32_t step = *dw++ * factor;
-        int32_t w = layer->w[edge];
-        if (selection != ALL && !is_selected(w, edge, layer)) {
+        if (!every && !is_selected(layer->w[edge], edge, layer)) {
             continue;
-        }
-        if (rule != WEIGHTS && selection != ALL && score == layer->scores_end) {
-            break;
         }
         if (d[MEASURE] != 0) {
             largest = larger(largest, absolute(step));
+        } else if (has_scores(d) && score == layer->scores_end) {
+            break;
         } else if (step != 0) {
             update_edge(layer, edge, score, step);
         }
-        score += rule != WEIGHTS;
+        score += has_scores(d);
     }
     return largest;
 }
@@ -159,13 +163,11 @@ int32_t effective_weights(uint8_t *weff, const uint8_t *w, const uint8_t *scores
     int32_t n_scores, const uint32_t *select, const int32_t *d) {
     layer_t layer = { d, (uint8_t *)scores, (uint8_t *)scores + n_scores, weff, (uint8_t *)w,
                       select };
-    int32_t rule = d[RULE], selection = d[SELECTION];
     int32_t edge = d[ROW] * d[N_ROW];
-    int32_t scored = rule == PRUNE || rule == GAIN;
-    const uint8_t *score = scored ? row_scores(&layer, d[ROW]) : scores;
+    const uint8_t *score = row_scores(&layer, d[ROW]);
     for (int32_t n = d[ROWS] * d[N_ROW]; n != 0; n--) {
         int32_t v = w[edge];
-        if (scored && (selection == ALL || is_selected(v, edge, &layer))
+        if (has_scores(d) && (d[SELECTION] == ALL || is_selected(v, edge, &layer))
             && score != layer.scores_end) {
             v = effective(v, *score++, d);
         }
