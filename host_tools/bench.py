@@ -51,6 +51,7 @@ def _report(event: dict[str, Any], target: Target, method: str) -> dict[str, Any
         "cycles_forward": cycles(event["us_forward"]), "us_forward": event["us_forward"],
         "cycles_skipped_step": cycles(event["us_skipped_step"]),
         "cycles_read": cycles(event["us_read"]), "cycles_loss": cycles(event["us_loss"]),
+        "us_read": event["us_read"], "us_loss": event["us_loss"],
         "layers": layers, "layout": event["layout"], "heap_bytes": event["heap_bytes"],
         "free_heap_at_rest_bytes": event["free_heap_at_rest_bytes"],
         "peak_heap_bytes": event["peak_heap_bytes"], "free_heap_bytes": event["free_heap_bytes"],
@@ -67,6 +68,7 @@ def text(report: dict[str, Any]) -> str:
         lines.append(f"  {report['cycles_per_step']:,} cycles a step, "
                      f"{report['cycles_forward']:,} an inference, "
                      f"at {report['clock_hz'] / 1e6:.0f} MHz")
+    lines.append(f"  reading a sample {report['us_read']} us, loss {report['us_loss']} us")
     for layer in report["layers"]:
         parts = ", ".join(f"{what} {us} us" for what, us in layer["us"].items())
         lines.append(f"  {layer['stage']} [{layer['kernel']}]: {parts}")

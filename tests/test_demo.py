@@ -1,0 +1,95 @@
+"""The main job, end to end: data, backbone, files, training under MicroPython, adapted model."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from host_tools.dataset import main as _  # noqa: F401  a missing module must not look like a skip
+from host_tools.formats import Adapter, Model
+from host_tools.paths import BACKBONES, BUILD, ROOT
+from host_tools.targets import PICO_HEAP_BYTES
+
+MNIST = ROOT.parent / "shared" / "data" / "mnist"
+KEYS = {"method", "target", "backend", "accuracy_before", "accuracy_after", "epochs",
+        "train_images", "test_images", "heap_bytes", "peak_heap_bytes"}
+
+
+def priot(*arguments: object) -> str:
+    """Output of the command; a failure is an AssertionError."""
+    result = subprocess.run([sys.executable, "-m", "host_tools.cli", *map(str, arguments)],
+                            cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_demo():
+    """Rotated digits: about 42 % before, at least 94 % after, in the heap of a Pico."""
+    out = priot("demo")
+    report = json.loads((BUILD / "demo" / "report.json").read_text())
+    assert KEYS <= set(report)
+    assert report["target"] == "unix" and report["backend"] == "native"
+    assert report["method"] == "priot" and report["epochs"] == 30
+    assert report["train_images"] == 448 and report["test_images"] == 449
+    assert report["accuracy_before"] < 60
+    assert report["accuracy_after"] >= 94
+    assert report["heap_bytes"] <= PICO_HEAP_BYTES
+    assert report["peak_heap_bytes"] <= report["heap_bytes"]
+    assert f"accuracy after:  {report['accuracy_after']:.1f} %" in out
+    assert (BUILD / "demo" / "learning.png").read_bytes().startswith(b"\x89PNG")
+    model = Model.read(BACKBONES / "digits-0.priot")
+    Adapter.read(BUILD / "demo" / "digits.scores").check_backbone(model)
+
+
+def test_demo_is_reproduced_by_its_scores(tmp_path):
+    """What the demo saved gives the accuracy that it printed, from scores and from the mask."""
+    folder = BUILD / "demo"
+    if not (folder / "report.json").exists():
+        priot("demo")
+    after = json.loads((folder / "report.json").read_text())["accuracy_after"]
+    for name in ("digits.scores", "digits.adapter"):
+        priot("evaluate", BACKBONES / "digits-0.priot", folder / "test.prd", "--adapter",
+              folder / name, "--json", tmp_path / "out.json")
+        assert json.loads((tmp_path / "out.json").read_text())["accuracy"] == after
+
+
+def test_peak_heap_of_network_a(tmp_path):
+    """Training network A by priot stays below 190 kB of heap on the unix port."""
+    priot("dataset", "digits", "--part", "train", "--rotate", 30, "--resize", "28x28", "--subset",
+          100, "-o", tmp_path / "train.prd")
+    priot("train", BACKBONES / "mnist-a-0.priot", tmp_path / "train.prd", "--epochs", 2,
+          "--json", tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text())["peak_heap_bytes"] < 190_000
+
+
+@pytest.mark.skipif(not MNIST.exists(), reason="MNIST is not on this machine")
+@pytest.mark.parametrize("degrees, least", [(30, 95.5), (60, 93.5)])
+def test_network_a_on_mnist(degrees, least, tmp_path):
+    """1,024 rotated digits, 30 epochs, all 10,000 test digits, one backbone and seed."""
+    for part, subset in (("train", ["--subset", 1024]), ("test", [])):
+        priot("dataset", "mnist", MNIST, "--part", part, "--rotate", degrees, *subset, "-o",
+              tmp_path / f"{part}.prd")
+    priot("train", BACKBONES / "mnist-a-0.priot", tmp_path / "train.prd", "--test",
+          tmp_path / "test.prd", "--json", tmp_path / "out.json")
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["accuracy_before"] < 90
+    assert report["accuracy_after"] >= least
+
+
+def test_a_line_for_every_mistake(tmp_path):
+    """Whatever is wrong ends in one line on stderr and status 1."""
+    model, nowhere = BACKBONES / "digits-0.priot", tmp_path / "nowhere.prd"
+    broken = tmp_path / "broken.priot"
+    broken.write_bytes(model.read_bytes()[:100])
+    for arguments in (["train", model, nowhere], ["train", broken, nowhere],
+                      ["evaluate", model, Path(__file__)],
+                      ["train", model, BUILD / "demo" / "train.prd", "--keep", "98"],
+                      ["train", model, BUILD / "demo" / "train.prd", "--epochs", "0"],
+                      ["train", model, BUILD / "demo" / "train.prd", "--heap", "70000"]):
+        result = subprocess.run([sys.executable, "-m", "host_tools.cli", *map(str, arguments)],
+                                cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert result.returncode == 1, arguments
+        assert len(result.stderr.splitlines()) == 1, result.stderr
+        assert result.stderr.startswith("priot: ")
