@@ -47,27 +47,57 @@ def find(name):
     raise ValueError("method: %s is none of %s" % (name, ", ".join(sorted(METHODS))))
 
 
-def check_options(method, keep, fraction, select, last, step, n_layers):
+def check_options(method, n_layers, step, threshold, keep, fraction, select, last, gmin, halve,
+                  rounding, layout):
     """Refuse what cannot train, with the reason; returns a list of warnings."""
-    if keep is not None:
-        if method.rule != F.PRUNE:
-            raise ValueError("keep: %s prunes nothing" % method.name)
-        if not 1 <= keep < 97:
-            raise ValueError("keep: %d %%, expected 1..96: at 97 %% the scores that must fall "
-                             "below the k-th are clamped at 127 and nothing trains" % keep)
-    if fraction is not None:
-        if method.dynamic or method.last:
-            raise ValueError("fraction: %s trains whole layers" % method.name)
-        if not 1 <= fraction <= 100:
-            raise ValueError("fraction: %d %%, expected 1..100" % fraction)
-    if select not in ("largest", "random", "layers"):
-        raise ValueError("select: %s is none of largest, random, layers" % select)
-    if last is not None and not 1 <= last <= n_layers:
-        raise ValueError("last: %d, the network has %d layers with weights" % (last, n_layers))
-    if step is not None and not -20 <= step <= 30:
-        raise ValueError("step: %d, expected -20..30" % step)
+    _check_prune(method, threshold, keep)
+    if fraction is not None and (method.dynamic or method.last):
+        raise ValueError("fraction: %s trains whole layers" % method.name)
+    _check_range("fraction", fraction, 1, 100)
+    _check_word("select", select, ("largest", "random", "layers"))
+    if select != "largest" and fraction is None and method.fraction is None:
+        raise ValueError("select: %s needs a fraction" % select)
+    _check_range("last", last, 1, n_layers)
+    _check_range("step", step, -20, 30)
+    _check_range("gmin", gmin, 0, 127)
+    _check_range("halve", halve, 0, 65535)
+    _check_word("rounding", rounding, (None, "rhu", "psr"))
+    _check_word("layout", layout, ("auto", "kept", "small"))
+    return _warnings(method, step, rounding)
+
+
+def _check_prune(method, threshold, keep):
+    """The threshold, fixed or found by top-k."""
+    for name, value in (("threshold", threshold), ("keep", keep)):
+        if value is not None and method.rule != F.PRUNE:
+            raise ValueError("%s: %s prunes nothing" % (name, method.name))
+    if threshold is not None and keep is not None:
+        raise ValueError("threshold: top-k finds its own, give keep or threshold")
+    _check_range("threshold", threshold, -127, 127)  # no score is below -128
+    if keep is not None and keep >= 97:
+        raise ValueError("keep: %s %%, expected 1..96: at 97 %% the scores that must fall "
+                         "below the k-th are clamped at 127 and nothing trains" % keep)
+    _check_range("keep", keep, 1, 96)
+
+
+def _check_range(name, value, low, high):
+    if value is not None and not (isinstance(value, int) and low <= value <= high):
+        raise ValueError("%s: %s, expected %d..%d" % (name, value, low, high))
+
+
+def _check_word(name, value, words):
+    if value not in words:
+        raise ValueError("%s: %s is none of %s" % (
+            name, value, ", ".join([word for word in words if word])))
+
+
+def _warnings(method, step, rounding):
+    warnings = []
     low, high = method.useful
     if step is not None and not low <= step <= high:
-        return ["step %d is outside the useful range %d..%d of %s" % (
-            step, low, high, method.name)]
-    return []
+        warnings.append("step %d is outside the useful range %d..%d of %s" % (
+            step, low, high, method.name))
+    if rounding == "rhu" and method.rounding == F.PSR:
+        warnings.append("rounding rhu: %s may look healthy for ten epochs and then collapse; "
+                        "psr does not" % method.name)
+    return warnings

@@ -26,7 +26,7 @@ class Trainer:
 
     net: a Network. method: "priot", "priot-s", "gain", "weights", "niti" or "head".
     seed: of scores, selection and the order of samples. step: u, the learning rate as a power of
-    two. threshold: score below which an edge is pruned, -128..127. keep: percent of a layer's
+    two. threshold: score below which an edge is pruned, -127..127. keep: percent of a layer's
     scored edges that top-k keeps (edge-popup), instead of the threshold. fraction: percent of the
     edges that get a score; select: which, "largest" weights, "random", or "layers" (all edges of
     every layer but the largest one, and the largest weights of that). last: train only the last
@@ -43,15 +43,10 @@ class Trainer:
         self.net = net
         self.method = method = find(method)
         stages = net.weight_stages()
-        self.warnings = check_options(method, keep, fraction, select, last, step, len(stages))
+        self.warnings = check_options(method, len(stages), step, threshold, keep, fraction, select,
+                                      last, gmin, halve, rounding, layout)
         for text in self.warnings:
             print("warning:", text)
-        if threshold is not None and not -128 <= threshold <= 127:
-            raise ValueError("threshold: %d, expected -128..127" % threshold)
-        if rounding not in (None, "rhu", "psr"):
-            raise ValueError("rounding: %s is none of rhu, psr" % rounding)
-        if layout not in ("auto", "kept", "small"):
-            raise ValueError("layout: %s is none of auto, kept, small" % layout)
         self.seed = seed
         self.state = array("I", [seed & 0xFFFFFFFF])
         self.step_size = method.step if step is None else step

@@ -1,0 +1,210 @@
+"""Methods on the device: adapters are switched and taken back exactly, misuse is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support import import_device, micropython, random_dataset, random_model
+
+from host_tools.formats import Adapter, Dataset, Model
+from host_tools.oracle_train import METHODS as ORACLE_METHODS
+from host_tools.quantize import calibrate
+from host_tools.train import METHODS as NAMES
+from host_tools.train import OPTIONS
+
+SCRIPTS = Path(__file__).parent / "methods"
+SPEC = ("conv 4 3 pad 1, relu, maxpool 2, conv 6 3, relu, flatten, linear 16, relu, linear 10")
+SHAPE = (1, 12, 12)
+
+CASES = [
+    ("priot", {}), ("priot", {"keep": 70}), ("priot", {"last": 2, "threshold": 20}),
+    ("priot-s", {"fraction": 30}), ("priot-s", {"fraction": 20, "select": "random", "keep": 60}),
+    ("priot-s", {"fraction": 15, "select": "layers"}), ("gain", {}),
+    ("gain", {"fraction": 20, "select": "layers"}), ("gain", {"fraction": 30, "select": "random"}),
+    ("weights", {}), ("weights", {"fraction": 20, "select": "layers"}), ("weights", {"last": 1}),
+    ("niti", {}), ("head", {}),
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> tuple[Path, Path]:
+    """A model and a dataset for it."""
+    folder = tmp_path_factory.mktemp("methods")
+    model = random_model(SPEC, SHAPE, seed=12)
+    data = random_dataset(model, 40, seed=4)
+    calibrate(model, data)  # else some methods end with all logits 0, and look alike
+    model.write(folder / "model.priot")
+    data.write(folder / "data.prd")
+    return folder / "model.priot", folder / "data.prd"
+
+
+def run_adapters(files: tuple[Path, Path], cases: list, folder: Path, backend: str) -> dict:
+    (folder / "made").mkdir()
+    (folder / "cases").write_text(json.dumps(cases))
+    result = micropython(SCRIPTS / "adapters.py", *map(str, files), str(folder / "made"), backend,
+                         str(folder / "cases"), backend=backend)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("backend", ["native", "viper"])
+def test_adapters_are_switched_and_taken_back(files, backend, tmp_path):
+    """Applied to a fresh network, what was saved answers as its trainer did, in both layouts."""
+    found = run_adapters(files, CASES, tmp_path, backend)
+    loaded = Model.read(files[0])
+    looks = set()
+    for (method, options), run in zip(CASES, found["runs"], strict=True):
+        where = f"{method} {options}"
+        assert run["before"] == found["backbone"]
+        assert run["trained"] != run["before"], where
+        assert run["loaded"] == run["trained"], where
+        assert run["reset"] == run["before"], where
+        for layout in ("kept", "small"):
+            assert run[layout] == [run["trained"]] * len(run["files"]), f"{where} {layout}"
+        assert run["after reset"] == [found["backbone"], True], where
+        looks.add(run["trained"])
+        for path, size in zip(run["files"], run["bytes"], strict=True):
+            adapter = Adapter.read(path)
+            adapter.check_backbone(loaded)
+            assert adapter.method == method and Path(path).stat().st_size == size
+    assert len(looks) == len(CASES), "two methods learned the same: the cases tell nothing"
+
+
+def test_a_mask_is_one_bit_an_edge(files, tmp_path):
+    run_adapters(files, CASES[:1], tmp_path, "viper")
+    weights = [layer.weights.size for layer in Model.read(files[0]).weight_layers]
+    size = (tmp_path / "made" / "0.adapter").stat().st_size
+    assert size == 48 + 16 * len(weights) + sum(-(-n // 32) * 4 for n in weights)
+
+
+REFUSED = [
+    ({"method": "prune"}, "method: prune is none of gain, head, niti, priot, priot-s, weights"),
+    ({"fraction": 0}, "fraction: 0, expected 1..100"),
+    ({"fraction": 101}, "fraction: 101, expected 1..100"),
+    ({"fraction": 0.1}, "fraction: 0.1, expected 1..100"),
+    ({"fraction": -5, "method": "gain"}, "fraction: -5, expected 1..100"),
+    ({"fraction": 10, "method": "niti"}, "fraction: niti trains whole layers"),
+    ({"fraction": 10, "method": "head"}, "fraction: head trains whole layers"),
+    ({"keep": 97}, "keep: 97 %, expected 1..96: at 97 % the scores that must fall below the k-th "
+                   "are clamped at 127 and nothing trains"),
+    ({"keep": 100}, "keep: 100 %, expected 1..96: "),
+    ({"keep": 0}, "keep: 0, expected 1..96"),
+    ({"keep": 80, "method": "gain"}, "keep: gain prunes nothing"),
+    ({"keep": 80, "threshold": 0}, "threshold: top-k finds its own, give keep or threshold"),
+    ({"threshold": 0, "method": "weights"}, "threshold: weights prunes nothing"),
+    ({"threshold": 128}, "threshold: 128, expected -127..127"),
+    ({"threshold": -128}, "threshold: -128, expected -127..127"),
+    ({"select": "smallest"}, "select: smallest is none of largest, random, layers"),
+    ({"select": "random", "method": "gain"}, "select: random needs a fraction"),
+    ({"last": 0}, "last: 0, expected 1..4"),
+    ({"last": 5}, "last: 5, expected 1..4"),
+    ({"step": 31}, "step: 31, expected -20..30"),
+    ({"rounding": "floor"}, "rounding: floor is none of rhu, psr"),
+    ({"layout": "large"}, "layout: large is none of auto, kept, small"),
+    ({"gmin": -1}, "gmin: -1, expected 0..127"),
+    ({"gmin": 128}, "gmin: 128, expected 0..127"),
+    ({"halve": -1}, "halve: -1, expected 0..65535"),
+]
+WARNED = [
+    ({"step": 3}, "step 3 is outside the useful range 6..10 of priot"),
+    ({"step": 11}, "step 11 is outside the useful range 6..10 of priot"),
+    ({"step": 7, "method": "weights"}, "step 7 is outside the useful range 0..5 of weights"),
+    ({"step": 9, "method": "gain"}, "step 9 is outside the useful range 6..8 of gain"),
+    ({"rounding": "rhu", "method": "weights"},
+     "rounding rhu: weights may look healthy for ten epochs and then collapse; psr does not"),
+]
+ACCEPTED = [
+    {"fraction": 1, "method": "gain"}, {"fraction": 100}, {"keep": 96}, {"keep": 1},
+    {"step": 8}, {"threshold": -127}, {"threshold": 127}, {"last": 4}, {"gmin": 0}, {"halve": 0},
+]
+
+
+@pytest.fixture(scope="module")
+def attempts(files, tmp_path_factory) -> tuple[dict[str, list[str]], list[str]]:
+    """name -> [outcome, text] of everything that misuse.py tries, and all that it printed."""
+    model = files[0]
+    folder = tmp_path_factory.mktemp("misuse")
+    other = random_model(SPEC, SHAPE, seed=13)
+    other.write(folder / "other.priot")
+    for name, path in (("gain", model), ("other", folder / "other.priot")):
+        micropython(f"import priot\npriot.Trainer(priot.load({str(path)!r}), 'gain')"
+                    f".save({str(folder / name)!r})")
+    options = [*(o for o, _ in REFUSED), *(o for o, _ in WARNED), *ACCEPTED]
+    (folder / "options").write_text(json.dumps(options))
+    result = micropython(SCRIPTS / "misuse.py", str(model),
+                         *(str(folder / name) for name in ("other", "gain", "options")))
+    lines = result.stdout.splitlines()
+    parsed = {name: rest for name, *rest in map(json.loads, [
+        line for line in lines if line.startswith("[")])}
+    named = {json.dumps(o): parsed[str(i)] for i, o in enumerate(options)}
+    return parsed | named, lines
+
+
+@pytest.mark.parametrize("options, reason", REFUSED)
+def test_misuse_is_refused_with_a_reason(attempts, options, reason):
+    kind, text = attempts[0][json.dumps(options)]
+    assert kind == "ValueError"
+    assert text.startswith(reason)
+
+
+@pytest.mark.parametrize("options, reason", WARNED)
+def test_doubtful_use_is_warned_about(attempts, options, reason):
+    assert attempts[0][json.dumps(options)] == ["accepted", ""]
+    assert f"warning: {reason}" in attempts[1]
+
+
+def test_good_use_is_accepted_in_silence(attempts):
+    for options in ACCEPTED:
+        assert attempts[0][json.dumps(options)] == ["accepted", ""], options
+    assert sum(line.startswith("warning: ") for line in attempts[1]) == len(WARNED)
+
+
+@pytest.mark.parametrize("name, reason", [
+    ("label", "label: 10, expected 0..9"),
+    ("small image", "image: 3 bytes, expected 144"),
+    ("bright image", "image: pixel 200, expected 0..127"),
+    ("mask of gain", "mask: gain prunes nothing; save() writes what it learned"),
+    ("mask of nothing", "mask: nothing was trained on this network"),
+])
+def test_bad_samples_and_masks_are_refused(attempts, name, reason):
+    assert attempts[0][name] == ["ValueError", reason]
+
+
+@pytest.mark.parametrize("name, reason", [
+    ("apply other", "other: backbone is "), ("load other", "other: backbone is "),
+    ("load gain", "gain: method is gain, expected priot"),
+    ("load fraction", "gain: layer, selection, tau, parameters is "),
+    ("load last", "gain: number of layers is 4, expected 1"),
+])
+def test_adapters_of_others_are_refused(attempts, name, reason):
+    kind, text = attempts[0][name]
+    assert kind == "ValueError"
+    assert text.split("/")[-1].startswith(reason) or reason in text
+
+
+def test_missing_adapter_and_the_right_one(attempts):
+    assert attempts[0]["apply none"][0] == "OSError"
+    assert attempts[0]["load gain again"] == ["accepted", ""]
+
+
+def test_device_oracle_and_command_line_know_the_same_methods():
+    """Names, rules, steps and starts agree between device, oracle and `priot train`."""
+    import_device()
+    from priot.methods import METHODS
+    from priot.trainer import Trainer
+
+    assert sorted(METHODS) == sorted(NAMES) == sorted(ORACLE_METHODS)
+    for name, method in METHODS.items():
+        oracle = ORACLE_METHODS[name]
+        assert (method.rule, method.rounding, method.step, method.dynamic, method.last or 0,
+                method.fraction) == (oracle.rule, oracle.rounding, oracle.step, oracle.dynamic,
+                                     oracle.last, oracle.fraction)
+        assert method.normal == (oracle.init == "normal")
+        assert method.useful[0] <= method.step <= method.useful[1]
+    code = Trainer.__init__.__code__
+    keywords = code.co_varnames[3:code.co_argcount]
+    assert sorted(keywords) == sorted(OPTIONS)
+
+
+def test_every_dataset_file_is_read_whole(files):
+    """The data that the cases train on has every class, so that no method is idle."""
+    assert set(Dataset.read(files[1]).labels) == set(range(10))
