@@ -17,6 +17,20 @@ int32_t fast_linear_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_
 int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
     const uint8_t *w, int32_t *scratch, const int32_t *d);
 
+#define FAST_CONV2D_BACKWARD_INPUT
+int32_t fast_conv2d_backward_input(int8_t *dx, const int8_t *g, const uint8_t *argmax,
+    const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d);
+
+#define FAST_CONV2D_UPDATE
+int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
+    const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
+    int32_t *scratch, const int32_t *d);
+
+#define FAST_LINEAR_UPDATE
+int32_t fast_linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
+    const int8_t *x, const uint8_t *w, const uint32_t *select, int32_t *scratch,
+    const int32_t *d);
+
 int32_t fast_plan(int32_t kind, const uint8_t *w, int32_t *d);
 const char *fast_plan_name(int32_t number);
 int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d);

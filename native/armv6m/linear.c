@@ -3,6 +3,7 @@
 #include "linear.h"
 #include "bytes.h"
 #include "fast.h"
+#include "gradients.h"
 #include "layout.h"
 #include "rounding.h"
 
@@ -46,18 +47,12 @@ int32_t fast_linear_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_
     return 0;
 }
 
-// dx from sums of n inputs (the loader bounds a sum by 2^31 - 2^30).
-static void put_gradient(int8_t *dx, const int8_t *x, const int32_t *sums, const int32_t *d) {
-    int32_t shift = d[BACKWARD_SHIFT], half = 1 << shift >> 1, cut = d[X_RELU];
-    for (const int8_t *end = x + d[N_IN]; x != end;) {
-        int32_t v = *sums++;
-        if (*x++ <= 0 && cut != 0) {
-            v = 0;
-        } else {
-            v = clamp((v + half) >> shift, -127, 127);
-        }
-        *dx++ = v;
-    }
+void put_sums(int8_t *dx, const int8_t *x, const int32_t *sums, int32_t n, const int32_t *d) {
+    struct gradient_job job;
+    gradients_prepare(&job, d);
+    job.stride = 4;
+    clear_bytes(dx, n);
+    gradients_of_sums(dx + n, x + n, (const uint32_t *)sums, -n, &job);
 }
 
 int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
@@ -89,7 +84,7 @@ int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
         row += d[N_IN];
     }
     if (d[ROW] + d[ROWS] == d[N_OUT]) {
-        put_gradient(dx, x, scratch, d);
+        put_sums(dx, x, scratch, d[N_IN], d);
     }
     return 0;
 }

@@ -9,11 +9,11 @@
 int32_t fast_plan(int32_t kind, const uint8_t *w, int32_t *d) {
     (void)w;
     if (kind == CONV2D && d[KERNEL] == 3 && d[STRIDE] == 1 && d[N_ROW] <= 65536) {
-        d[PLAN_FORWARD] = 1;
+        d[PLAN_FORWARD] = d[PLAN_BACKWARD] = d[PLAN_UPDATE] = 1;
         return 1;
     }
     if (kind == LINEAR && (d[N_IN] & 3) == 0) {
-        d[PLAN_FORWARD] = d[PLAN_BACKWARD] = 2;
+        d[PLAN_FORWARD] = d[PLAN_BACKWARD] = d[PLAN_UPDATE] = 2;
         return 2;
     }
     return 0;
@@ -25,10 +25,15 @@ const char *fast_plan_name(int32_t number) {
 
 int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d) {
     if (kind == CONV2D && d[KERNEL] == 3 && d[STRIDE] == 1) {
-        return conv3x3_forward_words(d);
+        int32_t words = conv3x3_forward_words(d);
+        if (training) {
+            words = larger(words, conv3x3_backward_words(d));
+            words = larger(words, conv3x3_update_words(d));
+        }
+        return words;
     }
     if (kind == LINEAR) {
-        return linear_fast_words(training, d);
+        return larger(linear_fast_words(training, d), training != 0 ? update_words(d) : 0);
     }
     return 0;
 }

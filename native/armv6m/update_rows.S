@@ -1,0 +1,240 @@
+// The update rules on a row of edges: product, one rounding, saturating subtraction, new
+// effective weight, without storing anything in between.
+//
+// A row comes as a list of pairs (index of the edge, factor); dW = error * factor. A linear
+// layer lists its inputs that are not 0 and passes each row's error; a convolution lists dW and
+// passes 1. The list ends with three pairs (0, 0): loops that do several pairs at a time may run
+// into them, and they change nothing.
+//
+// Pseudo-stochastic rounding of a magnitude m by s bits, with h = s / 2 (rounded down) and
+// low = m mod 2^h: device/DESIGN.md rounds up where the other dropped bits exceed low (doubled
+// where s is odd), that is where m mod 2^s >= (low << (s - h)) + 2^h. So
+//
+//   PSR(m, s) = (m - ((m << (s - h)) mod 2^s) + 2^s - 2^h) >> s
+//
+// because m << (s - h) keeps, modulo 2^s, just low << (s - h), and 2^s minus what is taken off
+// is 0..2^s: the sum carries into the quotient exactly in that case.
+//
+// Cycles per pair: PRUNE 19 (nearest), 37 (pseudo-stochastic); GAIN 47; WEIGHTS 32. Less
+// where the rounded step is 0; about 20 more where a weight is pruned, comes back or saturates.
+
+#include "asm.h"
+
+// struct update_job (update.h)
+.set JOB_THRESHOLD, 0
+.set JOB_WEFF, 4
+.set JOB_GRANULE, 8
+.set JOB_CONSTANTS, 12  // nearest: half, shift; pseudo-stochastic: carry, shift, s - h, mask
+.set JOB_LIST_END, 28
+.set JOB_LIST, 32       // four words, loaded together: list, w, scores, error
+
+// r5 = dW * w of the next pair, r4 = its index; r3 error. Clobbers r6. 8 cycles.
+.macro NEXT_PRODUCT
+    ldmia r0!, {r4, r5}
+    muls r5, r3, r5
+    ldrb r6, [r1, r4]
+    subs r6, #128
+    muls r5, r6, r5
+.endm
+
+// r5 = PSR(r5); r8 shift, r9 s - h, r10 mask 2^s - 1, r11 carry 2^s - 2^h. To \zero where the
+// result is 0. Clobbers r3, r6, r7. 15 cycles.
+.macro ROUND_PSEUDO_STOCHASTIC zero
+    asrs r3, r5, #31
+    eors r5, r3
+    subs r5, r5, r3
+    mov r6, r5
+    mov r7, r9
+    lsls r6, r7
+    mov r7, r10
+    ands r6, r7
+    subs r5, r5, r6
+    add r5, r11
+    mov r7, r8
+    lsrs r5, r7
+    beq \zero
+    eors r5, r3
+    subs r5, r5, r3
+.endm
+
+// PRUNE: the score less r5. A score that keeps all bits from `granule` (a power of two that
+// divides the threshold, at most 256) upwards stays on its side of the threshold and in 0..255.
+// Clobbers r5, r6, r7. 8 cycles.
+.macro SUBTRACT_FROM_SCORE granule, side_changes
+    ldrb r6, [r2, r4]
+    subs r5, r6, r5
+    eors r6, r5
+    cmp r6, \granule
+    bhs \side_changes
+    strb r5, [r2, r4]
+.endm
+
+// A new score r5 that may be outside 0..255, and the effective weight; [sp] job.
+.macro SATURATE_AND_PRUNE
+    asrs r6, r5, #31
+    bics r5, r6
+    cmp r5, #255
+    ble .Lfits_\@
+    movs r5, #255
+.Lfits_\@:
+    strb r5, [r2, r4]
+    ldr r7, [sp]
+    ldmia r7!, {r6}             // threshold
+    cmp r5, r6
+    ldr r7, [r7]                // weff
+    movs r6, #128
+    blo .Lpruned_\@
+    ldrb r6, [r1, r4]
+.Lpruned_\@:
+    strb r6, [r7, r4]
+.endm
+
+// A weight byte outside 1..255 becomes 1 or 255; r7 = value - 1.
+.macro CLAMP_WEIGHT value
+    asrs r7, r7, #31
+    movs \value, #254
+    bics \value, r7
+    adds \value, #1
+.endm
+
+// From the job at r7: constants of pseudo-stochastic rounding, end of the list, list, rows.
+.macro LOAD_PSEUDO_STOCHASTIC
+    adds r7, #JOB_CONSTANTS
+    ldmia r7!, {r0, r1, r2, r3, r4}
+    mov r11, r0
+    mov r8, r1
+    mov r9, r2
+    mov r10, r3
+    mov lr, r4
+    ldmia r7!, {r0, r1, r2, r3}
+    mov r12, r3
+.endm
+
+// void update_prune_nearest(const struct update_job *job)
+//
+//   r0  list, walking     r4  index of the edge     r8   half: 2^(s - 1), or 0
+//   r1  w of the row      r5  dW * w, step, score   r9   granule
+//   r2  scores            r6  temporary             r10  shift
+//   r3  error             r7  shift s               r12  end of the list        [sp] job
+FUNCTION update_prune_nearest
+    SAVE_REGISTERS
+    push {r0}
+    mov r7, r0
+    adds r7, #JOB_GRANULE
+    ldmia r7!, {r0, r1, r2}
+    mov r9, r0
+    mov r8, r1
+    mov r10, r2
+    ldr r0, [r7, #(JOB_LIST_END - JOB_CONSTANTS - 8)]
+    mov r12, r0
+    adds r7, #(JOB_LIST - JOB_CONSTANTS - 8)
+    ldmia r7!, {r0, r1, r2, r3}
+    mov r7, r10
+prune_four:
+    .rept 4
+    NEXT_PRODUCT
+    add r5, r8
+    asrs r5, r7
+    SUBTRACT_FROM_SCORE r9, side_changes
+    .endr
+prune_next:
+    cmp r0, r12
+    blo prune_four
+    pop {r0}
+    RESTORE_AND_RETURN
+side_changes:
+    SATURATE_AND_PRUNE
+    mov r7, r10
+    b prune_next
+
+// void update_prune_stochastic(const struct update_job *job)
+//
+//   r0  list, walking     r4  index of the edge     r8   shift s     r11  carry
+//   r1  w of the row      r5  dW * w, step, score   r9   s - h       r12  error
+//   r2  scores            r3, r6, r7  temporaries   r10  mask        lr   end of the list
+//   [sp] job, granule
+FUNCTION update_prune_stochastic
+    SAVE_REGISTERS
+    mov r7, r0
+    ldr r1, [r7, #JOB_GRANULE]
+    push {r0, r1}
+    LOAD_PSEUDO_STOCHASTIC
+1:  mov r3, r12
+    NEXT_PRODUCT
+    ROUND_PSEUDO_STOCHASTIC 2f
+    ldr r7, [sp, #4]
+    SUBTRACT_FROM_SCORE r7, side_changes_stochastic
+2:  cmp r0, lr
+    blo 1b
+    add sp, #8
+    RESTORE_AND_RETURN
+side_changes_stochastic:
+    SATURATE_AND_PRUNE
+    b 2b
+
+// void update_gain(const struct update_job *job): pseudo-stochastic; effective weight
+// (w * (64 + score) + 32) >> 6. Registers as above; [sp] weff.
+FUNCTION update_gain
+    SAVE_REGISTERS
+    mov r7, r0
+    ldr r1, [r7, #JOB_WEFF]
+    push {r1}
+    LOAD_PSEUDO_STOCHASTIC
+1:  mov r3, r12
+    NEXT_PRODUCT
+    ROUND_PSEUDO_STOCHASTIC 2f
+    ldrb r6, [r2, r4]
+    subs r6, r6, r5
+    lsrs r7, r6, #8
+    bne saturate_gain
+store_gain:
+    strb r6, [r2, r4]
+    subs r6, #64                // a score byte is score + 128
+    ldrb r5, [r1, r4]
+    subs r5, #128
+    muls r5, r6, r5
+    adds r5, #32
+    asrs r5, r5, #6
+    adds r5, #128
+    subs r7, r5, #1
+    cmp r7, #254
+    bhi clamp_gain
+store_effective:
+    ldr r6, [sp]
+    strb r5, [r6, r4]
+2:  cmp r0, lr
+    blo 1b
+    pop {r0}
+    RESTORE_AND_RETURN
+saturate_gain:
+    asrs r6, r6, #31
+    mvns r6, r6
+    uxtb r6, r6
+    b store_gain
+clamp_gain:
+    CLAMP_WEIGHT r5
+    b store_effective
+
+// void update_weights(const struct update_job *job): pseudo-stochastic, w itself is trained.
+// Registers as above, r2 unused.
+FUNCTION update_weights
+    SAVE_REGISTERS
+    mov r7, r0
+    LOAD_PSEUDO_STOCHASTIC
+1:  mov r3, r12
+    ldmia r0!, {r4, r5}
+    muls r5, r3, r5
+    ROUND_PSEUDO_STOCHASTIC 2f
+    ldrb r6, [r1, r4]
+    subs r6, r6, r5
+    subs r7, r6, #1
+    cmp r7, #254
+    bhi clamp_trained
+store_trained:
+    strb r6, [r1, r4]
+2:  cmp r0, lr
+    blo 1b
+    RESTORE_AND_RETURN
+clamp_trained:
+    CLAMP_WEIGHT r6
+    b store_trained
