@@ -35,7 +35,7 @@ const mp_obj_t *objects_of(mp_obj_t tuple, size_t n) {
     size_t found;
     mp_obj_t *items;
     mp_obj_get_array(tuple, &found, &items);
-    check_number(n, found, n, "%d operands expected, found %d");
+    check(found == n, "operands: wrong number");
     return items;
 }
 

@@ -5,7 +5,8 @@ A case is one call of one kernel. `write_cases` puts all of them in one file for
     u32 cases; per case: u8 operands, u8 length of the name, i32 label, u8 continues, the name;
     per operand: typecode ("-" for scratch), u8 alias (255: none), u32 bytes, the bytes.
 
-The answers' file: per case i32 result, u8 overrun buffers, u8 outputs; per output u32 bytes, bytes.
+The answers' file: per case i32 result, u8 overrun buffers, u8 outputs; per output u32 length
+and the bytes.
 A case that `continues` gets the scratch that its predecessor left.
 """
 
@@ -18,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from host_tools import oracle
-
 from kernels.runner import KERNELS
 
 SCRATCH = ("-", b"")

@@ -6,7 +6,6 @@ import numpy as np
 
 from host_tools import fields as f
 from host_tools import oracle
-
 from kernels.cases import SCRATCH, Case
 
 Operand = tuple[str, bytes]
@@ -179,3 +178,15 @@ def in_rows(d, size: int) -> Iterator[tuple[np.ndarray, slice]]:
     for row in range(0, int(d[f.N_OUT]), size):
         rows = min(size, int(d[f.N_OUT]) - row)
         yield changed(d, ROW=row, ROWS=rows), slice(row * n_row, (row + rows) * n_row)
+
+
+def pool_cases(rng, what, d) -> Iterator[Case]:
+    """Every pooling kernel on one shape."""
+    x, g = random_activations(rng, n_inputs(d), False), random_errors(rng, n_outputs(d))
+    y, dx = rubbish(n_outputs(d)), rubbish(n_inputs(d))
+    argmax = buffer(random_argmax(rng, d))
+    if d[f.POOL] > 1:
+        yield Case("max_pool_forward", what, [y, rubbish(len(argmax[1])), buffer(x), words(d)])
+        yield Case("max_pool_backward", what, [dx, buffer(g), argmax, buffer(x), words(d)])
+    yield Case("avg_pool_forward", what, [y, buffer(x), words(d)])
+    yield Case("avg_pool_backward", what, [dx, buffer(g), buffer(x), words(d)])

@@ -4,7 +4,6 @@ import numpy as np
 
 from host_tools import fields as f
 from host_tools import oracle
-
 from kernels.cases import SCRATCH, Case
 from kernels.layers import Operand, buffer, rubbish, words
 

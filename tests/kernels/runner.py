@@ -19,7 +19,8 @@ _LINEAR = 2
 _N_OUT = 3
 _N_ROW = 25
 
-# number of outputs (always the first operands), place of scratch or -1, kind of layer, training
+# number of outputs (always the first operands), place of scratch or -1, kind of layer and what
+# to ask scratch_words with
 KERNELS = {
     "conv2d_forward": (2, 4, _CONV2D, 0),
     "linear_forward": (1, 3, _LINEAR, 0),
@@ -31,8 +32,8 @@ KERNELS = {
     "classify": (0, -1, 0, 0),
     "conv2d_backward_input": (1, 5, _CONV2D, 1),
     "linear_backward_input": (1, 4, _LINEAR, 1),
-    "conv2d_update": (2, 7, _CONV2D, 1),
-    "linear_update": (2, 6, _LINEAR, 1),
+    "conv2d_update": (2, 7, _CONV2D, 2),
+    "linear_update": (2, 6, _LINEAR, 2),
     "effective_weights": (1, -1, 0, 0),
     "kth_largest": (0, 1, 0, 0),
     "count_below": (0, -1, 0, 0),
@@ -67,8 +68,11 @@ class Guarded:
         return bytes(self.memory)[_GUARD:_GUARD + self.n]
 
 
-def _operands(f, n_operands, n_outputs):
-    """Operands as buffers: outputs guarded and writable, inputs read-only, scratch as None."""
+def read_case(f):
+    """Name, operands, label and `continues` of the next case: outputs guarded and writable,
+    inputs read-only, scratch None."""
+    n_operands, name_length, label, continues = struct.unpack("<BBiB", f.read(7))
+    name = f.read(name_length).decode()
     operands = []
     for i in range(n_operands):
         typecode, alias, length = struct.unpack("<BBI", f.read(6))
@@ -78,40 +82,45 @@ def _operands(f, n_operands, n_outputs):
             operands.append(operands[alias])
         elif typecode == "-":
             operands.append(None)
-        elif i < n_outputs:
+        elif i < KERNELS[name][0]:
             operands.append(Guarded(typecode, data))
         else:
             operands.append(data if typecode == "B" else array(typecode, data))
-    return operands
+    return name, operands, label, continues
 
 
-def _scratch(kernels, name, operands):
-    """Scratch of exactly the size that the backend asks for, full of rubbish."""
-    n_outputs, place, kind, training = KERNELS[name]
-    words = _OTHER_SCRATCH
-    if kind:
-        words = kernels.scratch_words(kind, training, operands[-1])
-    return Guarded("i", bytes([_PATTERN] * (4 * words)))
-
-
-def _plan(kernels, kind, w, d):
-    """Let the backend choose, where the call has the weights of the whole layer."""
-    if len(w) == d[_N_OUT] * d[_N_ROW]:
-        kernels.plan(kind, w, d)
-
-
-def run_case(kernels, f, header, previous, planned):
-    """One case: its result, its outputs' bytes, how many buffers were overrun, its scratch."""
-    n_operands, name_length, label, continues = header
-    name = f.read(name_length).decode()
-    n_outputs, place, kind, training = KERNELS[name]
-    operands = _operands(f, n_operands, n_outputs)
-    if planned and kind:
-        w = operands[W_OF_PLAN[name]]
-        _plan(kernels, kind, w.bytes if isinstance(w, Guarded) else w, operands[-1])
+def add_scratch(kernels, name, operands):
+    """Put in scratch of exactly the size that the backend asks for, full of rubbish."""
+    _n_outputs, place, kind, training = KERNELS[name]
     if place >= 0:
-        operands[place] = previous if continues else _scratch(kernels, name, operands)
-    views = tuple([o.bytes if isinstance(o, Guarded) else o for o in operands])
+        words = kernels.scratch_words(kind, training, operands[-1]) if kind else _OTHER_SCRATCH
+        operands[place] = Guarded("i", bytes([_PATTERN] * (4 * words)))
+
+
+def views_of(operands):
+    """The operands as a kernel takes them."""
+    return tuple([o.bytes if isinstance(o, Guarded) else o for o in operands])
+
+
+def _plan(kernels, name, operands):
+    """Let the backend choose, where the call has the weights of the whole layer."""
+    if name in W_OF_PLAN:
+        w, d = views_of(operands)[W_OF_PLAN[name]], operands[-1]
+        if len(w) == d[_N_OUT] * d[_N_ROW]:
+            kernels.plan(KERNELS[name][2], w, d)
+
+
+def run_case(kernels, f, previous, planned):
+    """One case: its result, its outputs' bytes, how many buffers were overrun, its scratch."""
+    name, operands, label, continues = read_case(f)
+    n_outputs, place, _kind, _training = KERNELS[name]
+    if planned:
+        _plan(kernels, name, operands)
+    if continues:
+        operands[place] = previous
+    else:
+        add_scratch(kernels, name, operands)
+    views = views_of(operands)
     function = getattr(kernels, name)
     result = function(views, label) if name == "cross_entropy" else function(views)
     damaged = len([o for o in operands if isinstance(o, Guarded) and not o.whole()])
@@ -124,8 +133,7 @@ def run(kernels, f, out, planned=False):
     scratch = None
     n_cases, = struct.unpack("<I", f.read(4))
     for _ in range(n_cases):
-        header = struct.unpack("<BBiB", f.read(7))
-        result, outputs, damaged, scratch = run_case(kernels, f, header, scratch, planned)
+        result, outputs, damaged, scratch = run_case(kernels, f, scratch, planned)
         out.write(struct.pack("<iBB", result or 0, damaged, len(outputs)))
         for data in outputs:
             out.write(struct.pack("<I", len(data)))
@@ -138,6 +146,10 @@ def backend(name):
         import priot_native
 
         return priot_native
+    if name == "library":
+        from kernels import library
+
+        return library
     if name == "viper":
         from priot import kernels_viper
 

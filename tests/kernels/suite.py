@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from host_tools import fields as f
-
 from kernels import layers, learning
 from kernels.cases import SCRATCH, Case, solved
 from kernels.layers import (
@@ -113,18 +112,7 @@ def _pools(rng) -> Iterator[Case]:
             size = (int(rng.integers(pool, pool + 9)), int(rng.integers(pool, pool + 9)))
             d = pool_descriptor(int(rng.integers(1, 4)), size, pool, min(pool_stride, 15),
                                 RELU=rng.integers(2), X_RELU=rng.integers(2))
-            yield from _pool(rng, f"pool {pool} stride {pool_stride}", d)
-
-
-def _pool(rng, what, d) -> Iterator[Case]:
-    x, g = random_activations(rng, n_inputs(d), False), random_errors(rng, n_outputs(d))
-    y, dx = rubbish(n_outputs(d)), rubbish(n_inputs(d))
-    argmax = buffer(random_argmax(rng, d))
-    if d[f.POOL] > 1:
-        yield Case("max_pool_forward", what, [y, rubbish(len(argmax[1])), buffer(x), words(d)])
-        yield Case("max_pool_backward", what, [dx, buffer(g), argmax, buffer(x), words(d)])
-    yield Case("avg_pool_forward", what, [y, buffer(x), words(d)])
-    yield Case("avg_pool_backward", what, [dx, buffer(g), buffer(x), words(d)])
+            yield from layers.pool_cases(rng, f"pool {pool} stride {pool_stride}", d)
 
 
 def _losses(rng) -> Iterator[Case]:

@@ -3,7 +3,6 @@
 import numpy as np
 
 from host_tools import fields as f
-
 from kernels.cases import SCRATCH, Case
 from kernels.layers import (
     Operand,
@@ -58,8 +57,8 @@ def _forward() -> list[Case]:
               signed(-1), NONE, kernel=2, FORWARD_SHIFT=1),  # 1 - 2 + 6 - 8 = -3
         _conv("border alone is zero", (1, 1), signed(5), offset(*range(-4, 5)), signed(0), NONE,
               kernel=3, padding=1),
-        _conv("padding reaches every tap", (1, 1), signed(2), offset(1, 2, 3, 4), signed(8, 6, 4, 2),
-              NONE, kernel=2, padding=1),
+        _conv("padding reaches every tap", (1, 1), signed(2), offset(1, 2, 3, 4),
+              signed(8, 6, 4, 2), NONE, kernel=2, padding=1),
         _conv("stride skips", (3, 3), signed(1, 2, 3, 4, 5, 6, 7, 8, 9), offset(1),
               signed(1, 3, 7, 9), NONE, kernel=1, stride=2),
         _conv("a tie goes to the first", (2, 2), signed(4, 4, 4, 4), offset(1), signed(4),

@@ -1,0 +1,143 @@
+"""The native module: its numbers, its size, its refusal of bad operands, and clean C."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernels import layers, learning
+from kernels.cases import difference, read_answers, solved, write_cases
+from kernels.layers import conv2d_descriptor, linear_descriptor, pool_descriptor
+from kernels.runner import KERNELS
+from kernels.suite import all_cases
+from kernels.worked import worked_cases
+
+from host_tools import fields as f
+from host_tools import oracle
+from host_tools.paths import DEVICE, ROOT, native_module, tool
+
+NATIVE = ROOT / "native"
+TESTS = Path(__file__).parent
+SIZE_LIMIT = 14 * 1024  # bytes of the armv6m module, which the board copies to its heap
+
+
+def test_fields_are_those_of_python():
+    text = (NATIVE / "kernels.h").read_text()
+    in_c = {}
+    for body in re.findall(r"enum \{(.*?)\};", text, re.S):
+        in_c.update((name, int(value)) for name, value in re.findall(r"(\w+) = (\d+)", body))
+    python = {name: value for name, value in vars(f).items()
+              if name.isupper() and isinstance(value, int)}
+    assert {name: in_c.get(name) for name in python} == python
+
+
+def test_exponential_table_is_the_oracles():
+    text = (NATIVE / "loss.c").read_text()
+    body = re.search(r"EXP_TABLE\[\] = \{(.*?)\}", text, re.S).group(1)
+    table = [int(v) for v in re.findall(r"\d+", body)]
+    assert table == oracle.EXP_TABLE[:len(table)].tolist()
+    assert not oracle.EXP_TABLE[len(table):].any()
+
+
+def test_armv6m_module_is_small():
+    size = native_module("armv6m").stat().st_size
+    assert size < SIZE_LIMIT, f"{size} bytes, the limit is {SIZE_LIMIT}"
+
+
+def _good_calls() -> list:
+    """One consistent call of every kernel, shapes with pooling, padding and several rows."""
+    rng = np.random.default_rng(8)
+    conv = conv2d_descriptor(2, (6, 5), 3, kernel=3, padding=1, pool=2, RULE=f.PRUNE, X_RELU=1)
+    linear = linear_descriptor(7, 5, RULE=f.GAIN, X_RELU=1)
+    pool = pool_descriptor(2, (5, 5), 3, 2)
+    x, g = rng.integers(0, 128, 60).astype(np.int8), rng.integers(-9, 9, 18).astype(np.int8)
+    w, v = (rng.integers(1, 256, n).astype(np.uint8) for n in (54, 35))
+    argmax = layers.random_argmax(rng, conv)
+    sparse = layers.changed(linear, SELECTION=f.BITMAP)
+    weights = layers.changed(conv, RULE=f.WEIGHTS)
+    return solved(iter([
+        layers.conv2d_forward("good", conv, x, w),
+        layers.conv2d_backward_input("good", conv, g, argmax, x, w),
+        learning.conv2d_update("good", rng, conv, g, argmax, x, w),
+        learning.conv2d_update("weights", rng, weights, g, argmax, x, w),
+        layers.linear_forward("good", linear, x[:7], v),
+        layers.linear_backward_input("good", linear, g[:5], x[:7], v),
+        learning.linear_update("good", rng, linear, g[:5], x[:7], v),
+        learning.effective_weights("good", rng, linear, v),
+        learning.effective_weights("sparse", rng, sparse, v),
+        *layers.pool_cases(rng, "good", pool),
+        *(c for c in worked_cases() if c.what in (
+            "two equals", "none saturated", "second of two equals", "none", "of -128",
+            "first draw", "two")),
+    ]))
+
+
+def _run(script: str, *arguments: str) -> subprocess.CompletedProcess:
+    environment = dict(os.environ, MICROPYPATH=str(native_module("x64").parent))
+    return subprocess.run(
+        [str(tool("micropython")), "-X", "heapsize=8M", str(TESTS / "kernels" / script),
+         *arguments], env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_wrong_operands_are_refused(tmp_path):
+    cases = _good_calls()
+    assert {c.kernel for c in cases} == set(KERNELS)
+    write_cases(tmp_path / "cases", cases)
+    done = _run("misuse.py", str(tmp_path / "cases"), "1", "2000")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, f"status {done.returncode}: {done.stderr[-2000:]}"
+    assert lines and re.fullmatch(r"checked \d{5,} calls", lines[-1]), lines[-3:]
+    assert not lines[:-1]
+
+
+def test_calls_allocate_nothing(tmp_path):
+    write_cases(tmp_path / "cases", _good_calls())
+    done = _run("locked.py", str(tmp_path / "cases"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(done.stdout.split()) == set(KERNELS)
+
+
+def test_errors_name_the_operand():
+    script = ("import priot_native as n\nfrom array import array\nd = array('i', [0] * 40)\n"
+              "try:\n    CALL\nexcept Exception as e:\n    print(repr(e))\n")
+    environment = dict(os.environ, MICROPYPATH=str(native_module("x64").parent))
+    for call, error in (
+        ("n.max_abs((1,))", "TypeError('operands: one is no buffer, or read-only',)"),
+        ("n.count_below((b'', b''))", "ValueError('operand 1: 0 bytes, expected 160',)"),
+        ("n.count_below((b'',))", "ValueError('operands: wrong number',)"),
+        ("n.linear_forward((d, d, d, d, d))",
+         "ValueError('d: sizes inconsistent or out of range',)"),
+    ):
+        done = subprocess.run([str(tool("micropython")), "-c", script.replace("CALL", call)],
+                              env=environment, capture_output=True, text=True)
+        assert done.stdout.strip() == error
+
+
+@pytest.mark.parametrize("vectors", [True, False], ids=["vectors", "as on armv6m"])
+def test_no_undefined_behaviour(vectors, tmp_path):
+    """All cases on the C kernels compiled for this machine with sanitizers."""
+    library = tmp_path / "kernels.so"
+    sources = [p for p in sorted(NATIVE.glob("*.c")) if p.name not in ("module.c", "check.c")]
+    command = ["gcc", "-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
+               "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    command += [] if vectors else ["-U__SSE2__"]
+    subprocess.run([*command, "-o", str(library), *map(str, sources)], check=True)
+    cases = all_cases()
+    write_cases(tmp_path / "cases", cases)
+    preload = [subprocess.run(["gcc", f"-print-file-name=lib{name}.so"], check=True,
+                              capture_output=True, text=True).stdout.strip()
+               for name in ("asan", "ubsan")]
+    environment = dict(os.environ, PRIOT_KERNELS=str(library), LD_PRELOAD=":".join(preload),
+                       ASAN_OPTIONS="detect_leaks=0", PYTHONMALLOC="malloc",
+                       PYTHONPATH=f"{TESTS}:{DEVICE}")
+    done = subprocess.run(
+        [sys.executable, str(TESTS / "kernels" / "runner.py"), "library",
+         str(tmp_path / "cases"), str(tmp_path / "answers")],
+        env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers = read_answers(tmp_path / "answers")
+    wrong = [d for d in map(difference, cases, answers) if d]
+    assert len(answers) == len(cases) and not wrong, wrong[:1]
