@@ -1,0 +1,105 @@
+"""VGG11 on 32x32 colour images: quantised, trained byte for byte as the oracle, its memory known.
+
+The long form trains as many steps as PRIOT_VGG_STEPS says, for example
+
+    PRIOT_VGG_STEPS=300 .venv/bin/python -m pytest tests/test_vgg.py
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import micropython
+from test_training import TRACE, _crc, first_difference
+
+from host_tools import cli
+from host_tools.float_network import FloatNetwork
+from host_tools.formats import Dataset, Model
+from host_tools.named_networks import network_line
+from host_tools.network_spec import parse_network
+from host_tools.oracle_train import Oracle
+from host_tools.targets.unix import UnixTarget
+from host_tools.train import TrainJob, train
+
+SHAPE = (3, 32, 32)
+CLASSES = 10
+IMAGES = 16
+STEPS = int(os.environ.get("PRIOT_VGG_STEPS", "25"))
+HEAP_BYTES = 4_000_000
+# method and keywords of the Trainer; steps as METHODS.md advises for deep networks
+CASES = [("priot", {"step": 7}), ("priot-s", {"fraction": 10, "select": "layers", "step": 7}),
+         ("gain", {"layout": "small"}), ("weights", {"step": 1}), ("niti", {})]
+
+
+def write_vgg11(folder: Path, width: float) -> tuple[Path, Path]:
+    """A float VGG11 of random weights, through `priot dataset` and `priot quantize`."""
+    layers = parse_network(network_line("vgg11", CLASSES, width))
+    rng = np.random.default_rng(11)
+    shapes = [stage.weight_shape for stage in Model("vgg11", SHAPE, CLASSES, layers).stages()
+              if stage.weight_index >= 0]
+    weights = [rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape) for shape in shapes]
+    FloatNetwork(layers, weights).write(folder / "vgg11.npz")
+    images = rng.integers(0, 256, (IMAGES, *SHAPE), np.uint8)
+    np.savez(folder / "images.npz", x=images, y=rng.permutation(np.arange(IMAGES) % CLASSES))
+    data, model = folder / "data.prd", folder / "vgg11.priot"
+    for command in (["dataset", "arrays", folder / "images.npz", "-o", data],
+                    ["quantize", folder / "vgg11.npz", "--calibrate", data, "-o", model]):
+        assert cli.main([str(word) for word in command]) == 0
+    return model, data
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> tuple[Path, Path]:
+    """A VGG11 of an eighth of the width, 144,856 weights, and 16 images."""
+    return write_vgg11(tmp_path_factory.mktemp("vgg"), 1 / 8)
+
+
+def test_shapes(files):
+    """3x3 convolutions with padding keep 32x32; five max-pools leave 1x1."""
+    model = Model.read(files[0])
+    outputs = [stage.shape_out for stage in model.stages()]
+    assert outputs == [(8, 16, 16), (16, 8, 8), (32, 8, 8), (32, 4, 4), (64, 4, 4), (64, 2, 2),
+                       (64, 2, 2), (64, 1, 1), (10, 1, 1)]
+    assert sum(layer.weights.size for layer in model.weight_layers) == 144_856
+
+
+@pytest.mark.parametrize("method, options", CASES)
+def test_trains_as_the_oracle(files, method, options, tmp_path):
+    model, data = Model.read(files[0]), Dataset.read(files[1])
+    result = micropython(TRACE, str(files[0]), str(files[1]), "native", method,
+                         json.dumps({"seed": 5, **options}), str(STEPS), "0",
+                         str(tmp_path / "scores"), backend="native", heap_bytes=HEAP_BYTES)
+    crcs, skipped, _ = json.loads(result.stdout.splitlines()[-1])
+    oracle = Oracle(model, method, seed=5,
+                    **{name: value for name, value in options.items() if name != "layout"})
+    expected = []
+    for i in range(STEPS):
+        oracle.step(data.images[i % len(data)], int(data.labels[i % len(data)]))
+        expected.append(_crc(oracle))
+    assert STEPS - oracle.skipped > STEPS // 2, "hardly a backward pass: the case tells little"
+    assert crcs == expected, f"first difference at step {first_difference(crcs, expected)}"
+    assert skipped == oracle.skipped
+
+
+def test_full_width_trains(tmp_path):
+    """9,222,848 weights: `priot train --target unix --heap BYTES` learns, within known memory."""
+    layers = parse_network(network_line("vgg11", CLASSES, 1))
+    assert sum(int(np.prod(stage.weight_shape)) for stage in Model(
+        "vgg11", SHAPE, CLASSES, layers).stages() if stage.weight_index >= 0) == 9_222_848
+    model, data = write_vgg11(tmp_path, 1)
+    report = train(TrainJob(model, data, data, "weights", 2, {"step": 1}),
+                   UnixTarget(heap_bytes=12_000_000))
+    assert report["n_weights"] == 9_222_848 and report["finished"]
+    assert report["backward_passes"] > 0
+    assert report["training_bytes"] < 70_000
+
+
+def test_too_small_a_heap_is_one_line(files, capsys):
+    """No memory: what was wanted and what there is, and no traceback."""
+    status = cli.main(["train", str(files[0]), str(files[1]), "--heap", "250000", "--epochs", "1"])
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert status == 1
+    assert error.startswith("priot: unix: training by priot: needs a block of ")
+    assert "the heap has" in error
