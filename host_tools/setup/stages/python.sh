@@ -1,6 +1,6 @@
 # .venv with the project's dependencies and the command `priot`.
 # Of pyproject.toml only the part before the tools' settings matters here.
-INPUTS="$ROOT $(command -v "$PYTHON") $(sed '/^\[tool\./,$d' pyproject.toml)"
+INPUTS="$ROOT $PYTHON $(sed '/^\[tool\./,$d' pyproject.toml)"
 OUTPUTS=".venv/bin/priot"
 
 build() {
