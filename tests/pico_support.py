@@ -1,0 +1,97 @@
+"""Emulated Picos with files in their flash, the command `priot` beside them, a person typing."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from host_tools.board.install import package_files
+from host_tools.emulator import Pico
+from host_tools.paths import ROOT
+
+PROMPT = b">>> "
+
+
+@contextmanager
+def running_pico(folder: Path, files: Mapping[str, bytes] | None = None,
+                 with_package: bool = True) -> Iterator[Pico]:
+    """A Pico that is on, with files and, unless told otherwise, the package in its flash."""
+    pico = Pico(folder)
+    pico.write_files({**(package_files() if with_package else {}), **(files or {})})
+    with pico:
+        yield pico
+
+
+def priot(*arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run the command `priot` to its end."""
+    return subprocess.run([sys.executable, "-m", "host_tools.cli", *map(str, arguments)],
+                          cwd=ROOT, capture_output=True, text=True, timeout=timeout_s)
+
+
+def start_priot(*arguments: object) -> subprocess.Popen[str]:
+    """Start the command `priot`, in a process group of its own."""
+    return subprocess.Popen([sys.executable, "-m", "host_tools.cli", *map(str, arguments)],
+                            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True)
+
+
+def complaint(result: subprocess.CompletedProcess[str] | tuple[str, str]) -> str:
+    """The only line of error that a failed command wrote, progress bars left out."""
+    text = result.stderr if isinstance(result, subprocess.CompletedProcess) else result[1]
+    lines = [line.split("\r")[-1].strip() for line in text.splitlines()]
+    said = [line for line in lines if line and "it/s" not in line and "B/s" not in line
+            and "epoch" not in line]
+    assert len(said) == 1, text
+    assert said[0].startswith("priot: ")
+    return said[0]
+
+
+class Person:
+    """Someone at a terminal with `mpremote connect PORT repl`."""
+
+    def __init__(self, port: str) -> None:
+        self._master, slave = pty.openpty()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mpremote", "connect", port, "repl"],
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        os.close(slave)
+        while termios.tcgetattr(self._master)[3] & termios.ECHO:
+            time.sleep(0.02)  # mpremote takes no key before it has set up its terminal
+        self.type("")
+
+    def wait_for(self, text: bytes, timeout_s: float = 60) -> str:
+        """Read until some text appears; what was read."""
+        seen = b""
+        deadline = time.monotonic() + timeout_s
+        while text not in seen:
+            assert time.monotonic() < deadline, seen
+            if select.select([self._master], [], [], 0.2)[0]:
+                seen += os.read(self._master, 65536)
+        return seen.decode().replace("\r\n", "\n")
+
+    def press(self, key: bytes) -> None:
+        """A key, for example b"\\x03"."""
+        os.write(self._master, key)
+
+    def type(self, line: str, timeout_s: float = 60) -> str:
+        """Type a line; what the board answers until its next prompt."""
+        self.press(line.encode() + b"\r")
+        return self.answer(line, timeout_s)
+
+    def answer(self, line: str = "", timeout_s: float = 60) -> str:
+        """What the board says until its next prompt, without the echo of `line`."""
+        text = self.wait_for(b"\n" + PROMPT, timeout_s)
+        text = text.removesuffix(PROMPT.decode()).partition("\n")[2]
+        return text.strip("\n")
+
+    def leave(self) -> None:
+        """Ctrl-]."""
+        self.press(b"\x1d")
+        self._process.wait(timeout=20)
+        os.close(self._master)

@@ -1,0 +1,97 @@
+"""A person at the REPL of the emulated Pico: real firmware, real mpremote, the native module."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from pico_support import Person, priot, running_pico
+from support import micropython, random_dataset, random_model
+
+from host_tools.named_networks import network_line
+
+SAMPLES = 36
+LEAST_FREE_BYTES = 60_000
+BLOCK_BYTES = 16  # of MicroPython's heap, in which micropython.mem_info() counts
+
+# The same on the unix port, stopped after as many samples.
+SAME_SAMPLES = """
+import sys, priot
+net = priot.load(sys.argv[1])
+t = priot.Trainer(net, seed=5)
+t.fit(sys.argv[2], epochs=1, verbose=False)
+left = int(sys.argv[3])
+def stop():
+    global left
+    left -= 1
+    return left < 0
+t.fit(sys.argv[2], epochs=50, verbose=False, stop=stop)
+print(t.evaluate(sys.argv[4]))
+t.save(sys.argv[5])
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, Path]:
+    """Network A, some dozens of samples to learn, some to test."""
+    folder = tmp_path_factory.mktemp("files")
+    model = random_model(network_line("network-a", 10), (1, 28, 28), seed=1)
+    model.write(folder / "a.priot")
+    random_dataset(model, SAMPLES, seed=1).write(folder / "train.prd")
+    random_dataset(model, 24, seed=2).write(folder / "test.prd")
+    return {path.name: path for path in sorted(folder.iterdir())}
+
+
+def heap(person: Person) -> tuple[int, int]:
+    """Free bytes of heap, and the largest free block."""
+    text = person.type("gc.collect(); micropython.mem_info()")
+    free, largest = re.search(r"free: (\d+)", text), re.search(r"max free sz: (\d+)", text)
+    assert free and largest, text
+    return int(free[1]), int(largest[1]) * BLOCK_BYTES
+
+
+def test_a_session_at_the_repl(files, tmp_path):
+    """Import, load, train, Ctrl-C, evaluate, save, soft reset, load: the same predictions."""
+    with running_pico(tmp_path / "pico", {n: p.read_bytes() for n, p in files.items()}) as pico:
+        person = Person(pico.port)
+        person.type("import gc, micropython, priot")
+        assert "Trainer" in person.type("priot.help()")
+        person.type('net = priot.load("a.priot")')
+        assert "native backend" in person.type("net")
+        before = heap(person)
+        person.type("t = priot.Trainer(net, seed=5)")
+        assert "train" in person.type('_ = t.fit("train.prd", epochs=1)')
+        during = heap(person)
+        print(f"\nheap, network A, free and largest block: {before} before, {during} in training")
+        assert min(during) >= LEAST_FREE_BYTES
+
+        person.press(b'_ = t.fit("train.prd", epochs=50)\r')
+        person.wait_for(b"epoch   2")
+        time.sleep(1)
+        person.press(b"\x03")
+        stopped = person.answer()
+        found = re.search(r"learned in (\d+) epochs and (\d+) samples is kept", stopped)
+        assert found, stopped
+        epochs, samples = int(found[1]), int(found[2])
+        learned = person.type('t.evaluate("test.prd")')
+        person.type('t.save("a.scores")')
+
+        person.press(b"\x04")
+        assert "MPY: soft reboot" in person.answer()
+        assert "NameError" in person.type("net")
+        person.type('import priot; net = priot.load("a.priot"); net.apply("a.scores")')
+        person.type("from priot.evaluation import Evaluation")
+        assert person.type('Evaluation.of(net, "test.prd")') == learned
+        person.type("t = priot.Trainer(net, seed=9)")
+        person.type('t.load("a.scores")')
+        assert person.type('t.evaluate("test.prd")') == learned
+        person.leave()
+        pulled = priot("pull", "--port", pico.port, "-o", tmp_path)
+        assert pulled.returncode == 0, pulled.stderr
+
+    there = tmp_path / "there.scores"
+    result = micropython(SAME_SAMPLES, str(files["a.priot"]), str(files["train.prd"]),
+                         str((epochs - 1) * SAMPLES + samples), str(files["test.prd"]), str(there),
+                         backend="native")
+    assert result.stdout.strip() == learned
+    assert (tmp_path / "a.scores").read_bytes() == there.read_bytes()
