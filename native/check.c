@@ -15,20 +15,21 @@ void check(bool good, const char *text) {
 }
 
 // The interpreter formats the text: nothing here is paid for while all is well.
-static void check_number(int i, size_t found, size_t expected, const char *format) {
-    if (found == expected) {
-        return;
+static void check_length(int i, size_t found, size_t expected) {
+    static const char FORMAT[] = "operand %d: %d bytes, expected %d";
+    if (found != expected) {
+        mp_obj_t values[3] = {
+            mp_obj_new_int(i), mp_obj_new_int_from_uint(found),
+            mp_obj_new_int_from_uint(expected),
+        };
+        mp_obj_t text = mp_binary_op(MP_BINARY_OP_MODULO,
+            mp_obj_new_str(FORMAT, sizeof(FORMAT) - 1), mp_obj_new_tuple(3, values));
+        mp_raise_type_arg(&mp_type_ValueError, text);
     }
-    mp_obj_t values[3] = {
-        mp_obj_new_int(i), mp_obj_new_int_from_uint(found), mp_obj_new_int_from_uint(expected),
-    };
-    size_t length = 0;
-    while (format[length] != 0) {
-        length++;
-    }
-    mp_obj_t text = mp_binary_op(MP_BINARY_OP_MODULO, mp_obj_new_str(format, length),
-        mp_obj_new_tuple(3, values));
-    mp_raise_type_arg(&mp_type_ValueError, text);
+}
+
+static void check_alignment(const void *buf, size_t size) {
+    check(((uintptr_t)buf & (size - 1)) == 0, "operands: one is misaligned");
 }
 
 const mp_obj_t *objects_of(mp_obj_t tuple, size_t n) {
@@ -47,29 +48,34 @@ operand_t buffer_of(const mp_obj_t *objects, int i, mp_uint_t access) {
     return (operand_t) { info.buf, info.len };
 }
 
-static const char LENGTH[] = "operand %d: %d bytes, expected %d";
-
 void *exactly(const mp_obj_t *objects, int i, size_t n_bytes, mp_uint_t access) {
     operand_t operand = buffer_of(objects, i, access);
-    check_number(i, operand.n, n_bytes, LENGTH);
+    check_length(i, operand.n, n_bytes);
     return operand.buf;
-}
-
-static void check_alignment(int i, const void *buf) {
-    check_number(i, (uintptr_t)buf & 3, 0, "operand %d: %d bytes off a multiple of 4");
 }
 
 void *at_least(const mp_obj_t *objects, int i, size_t n_words) {
     operand_t operand = buffer_of(objects, i, MP_BUFFER_RW);
     if (operand.n < 4 * n_words) {
-        check_number(i, operand.n, 4 * n_words, LENGTH);
+        check_length(i, operand.n, 4 * n_words);
     }
-    check_alignment(i, operand.buf);
+    check_alignment(operand.buf, 4);
     return operand.buf;
 }
 
-static inline bool within(int32_t value, int32_t low, int32_t high) {
-    return (uint32_t)value - (uint32_t)low <= (uint32_t)(high - low);
+// Ranges of the fields on which everything else rests.
+static const struct {
+    uint8_t field;
+    uint8_t low;
+    uint8_t high;
+} RANGES[] = {
+    { KERNEL, 1, 15 }, { STRIDE, 1, 15 }, { PADDING, 0, 14 }, { POOL, 1, 15 },
+    { POOL_STRIDE, 1, 15 }, { FORWARD_SHIFT, 0, 30 }, { BACKWARD_SHIFT, 0, 30 },
+    { UPDATE_SHIFT, 0, 30 }, { RULE, FROZEN, WEIGHTS }, { SELECTION, ALL, BITMAP },
+};
+
+static bool within(int32_t value, int32_t low, int32_t high) {
+    return value >= low && value <= high;
 }
 
 // a * b, or more than MAX_ELEMENTS where that is less than either or not a number of elements.
@@ -87,56 +93,48 @@ static bool fits(int32_t count, int32_t step, int32_t size, int32_t length) {
     return within(count, 1, length) && (count - 1) * step + size <= length;
 }
 
-static bool good_image(const int32_t *d) {
-    int32_t kernel = d[KERNEL], pool = d[POOL], border = d[PADDING];
-    if (!(within(kernel, 1, 15) && within(d[STRIDE], 1, 15) && within(border, 0, kernel - 1)
-        && within(pool, 1, 15) && within(d[POOL_STRIDE], 1, 15)
-        && within(d[H_IN], 1, MAX_ELEMENTS) && within(d[W_IN], 1, MAX_ELEMENTS)
-        && (pool == 1 || (within(d[ARGMAX_BITS], 2, 8) && pool * pool <= 1 << d[ARGMAX_BITS]
-            && (d[ARGMAX_BITS] & (d[ARGMAX_BITS] - 1)) == 0)))) {
+static bool is_good(const int32_t *d, int32_t kind) {
+    for (size_t i = 0; i < sizeof(RANGES) / sizeof(RANGES[0]); i++) {
+        if (!within(d[RANGES[i].field], RANGES[i].low, RANGES[i].high)) {
+            return false;
+        }
+    }
+    int32_t kernel = d[KERNEL], pool = d[POOL], bits = d[ARGMAX_BITS], border = d[PADDING];
+    if (!within(d[H_IN], 1, MAX_ELEMENTS) || !within(d[W_IN], 1, MAX_ELEMENTS)) {
         return false;
     }
     int32_t height = d[H_IN] + 2 * border, width = d[W_IN] + 2 * border;
-    return product(d[N_IN], product(height, width)) <= MAX_ELEMENTS
+    return border < kernel
+        && product(d[N_IN], product(height, width)) <= MAX_ELEMENTS
         && product(d[N_OUT], product(d[H_OUT], d[W_OUT])) <= MAX_ELEMENTS
         && fits(d[H_CONV], d[STRIDE], kernel, height)
         && fits(d[W_CONV], d[STRIDE], kernel, width)
         && fits(d[H_OUT], d[POOL_STRIDE], pool, d[H_CONV])
-        && fits(d[W_OUT], d[POOL_STRIDE], pool, d[W_CONV]);
-}
-
-static bool good_layer(const int32_t *d, int32_t kind) {
-    if (kind == MAX_POOL2D) {
-        return good_image(d) && d[KERNEL] == 1 && d[STRIDE] == 1 && d[N_OUT] == d[N_IN];
-    }
-    int32_t n_row = kind == ANY_WEIGHTS ? d[N_ROW] : d[N_IN];
-    if (kind == CONV2D) {
-        if (!good_image(d)) {
-            return false;
-        }
-        n_row *= d[KERNEL] * d[KERNEL]; // at most 2^23 * 2^8
-    }
-    return d[N_ROW] == n_row && product(d[N_OUT], n_row) <= MAX_ELEMENTS
-        && within(d[ROW], 0, d[N_OUT] - 1) && within(d[ROWS], 1, d[N_OUT] - d[ROW]);
+        && fits(d[W_OUT], d[POOL_STRIDE], pool, d[W_CONV])
+        && (pool == 1 || ((bits == 2 || bits == 4 || bits == 8) && pool * pool <= 1 << bits))
+        && d[N_ROW] == d[N_IN] * kernel * kernel // below 2^23 * 2^8
+        && product(d[N_OUT], d[N_ROW]) <= MAX_ELEMENTS
+        && within(d[ROW], 0, d[N_OUT] - 1) && within(d[ROWS], 1, d[N_OUT] - d[ROW])
+        && (kind == CONV2D || kernel * d[STRIDE] == 1)
+        && (kind != MAX_POOL2D || d[N_OUT] == d[N_IN]);
 }
 
 const int32_t *descriptor(const mp_obj_t *objects, int i, int32_t kind) {
     const int32_t *d = exactly(objects, i, 4 * N_FIELDS, MP_BUFFER_READ);
-    check_alignment(i, d);
+    check_alignment(d, 4);
     if (kind != 0) {
-        check(good_layer(d, kind), "d: sizes inconsistent or out of range");
+        check(is_good(d, kind), "d: sizes inconsistent or out of range");
     }
     return d;
 }
 
 // bytes of the operand with that letter, in lower case
-static size_t length_of(int letter, const int32_t *d, int32_t kind) {
-    bool image = kind != LINEAR;
+static size_t length_of(int letter, const int32_t *d) {
     if (letter == 'x') {
-        return image ? d[N_IN] * d[H_IN] * d[W_IN] : d[N_IN];
+        return d[N_IN] * d[H_IN] * d[W_IN];
     }
     if (letter == 'y') {
-        return image ? d[N_OUT] * d[H_OUT] * d[W_OUT] : d[N_OUT];
+        return d[N_OUT] * d[H_OUT] * d[W_OUT];
     }
     if (letter == 'a') {
         return d[POOL] == 1 ? 0 : d[N_OUT] * channel_argmax_bytes(d);
@@ -151,47 +149,48 @@ static size_t length_of(int letter, const int32_t *d, int32_t kind) {
     return d[N_OUT] * d[N_ROW];
 }
 
-// True for a length that the descriptor leaves open.
+// True for a length that is free.
 static bool is_open(int letter, size_t n, const int32_t *d) {
     if ((letter | 32) == 's') {
         return d[SELECTION] != ALL || (d[RULE] != PRUNE && d[RULE] != GAIN);
     }
-    return letter == 'E' && n == 0;
+    return (letter | 32) == 'v' || (letter == 'E' && n == 0);
 }
 
 // Address of operand i, whose letter says what it must be; *n gets its length.
 static void *operand(const mp_obj_t *objects, int i, int letter, size_t *n, const int32_t *d,
     int32_t kind) {
-    if (within(letter, '0', '2')) {
-        return at_least(objects, i, scratch_words(kind, letter - '0', d));
+    if (letter <= '3') {
+        return at_least(objects, i,
+            letter == '3' ? HISTOGRAM_WORDS : scratch_words(kind, letter - '0', d));
     }
     bool written = letter < 'a' && (letter != 'W' || d[RULE] == WEIGHTS);
     operand_t o = buffer_of(objects, i, written ? MP_BUFFER_RW : MP_BUFFER_READ);
     *n = o.n;
     if (!is_open(letter, o.n, d)) {
-        check_number(i, o.n, length_of(letter | 32, d, kind), LENGTH);
+        check_length(i, o.n, length_of(letter | 32, d));
     }
-    if (letter == 'b' && o.n != 0) {
-        check_alignment(i, o.buf);
+    if (o.n == 0) {
+        return NULL;
     }
-    return letter == 'E' && o.n == 0 ? NULL : o.buf;
+    if (letter == 'b') {
+        check_alignment(o.buf, 4);
+    }
+    return o.buf;
 }
 
-const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, const char *form, int32_t kind,
-    int32_t shift) {
-    int last = 0;
-    while (form[last] != 'd') {
-        last++;
+const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, const char *form, int32_t kind) {
+    int n = 0;
+    while (form[n] != 0) {
+        n++;
     }
-    const mp_obj_t *objects = objects_of(tuple, last + 1);
-    const int32_t *d = descriptor(objects, last, kind);
-    check(within(d[shift], 0, 30) && within(d[SELECTION], ALL, BITMAP)
-        && within(d[RULE], FROZEN, WEIGHTS), "d: shift, selection or rule out of range");
-    for (int i = 0; i < last; i++) {
-        size_t n = 0;
-        *arguments++ = (uintptr_t)operand(objects, i, form[i], &n, d, kind);
-        if ((form[i] | 32) == 's') {
-            *arguments++ = n;
+    const mp_obj_t *objects = objects_of(tuple, n);
+    const int32_t *d = form[n - 1] == 'd' ? descriptor(objects, --n, kind) : NULL;
+    for (int i = 0; i < n; i++) {
+        size_t length = 0;
+        *arguments++ = (uintptr_t)operand(objects, i, form[i], &length, d, kind);
+        if ((form[i] | 32) == 's' || (form[i] | 32) == 'v') {
+            *arguments++ = length;
         }
     }
     *arguments = (uintptr_t)d;

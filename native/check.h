@@ -16,23 +16,19 @@ typedef struct {
     size_t n; // bytes
 } operand_t;
 
-// kind of layer for fetch: conv2d or linear, of which only N_OUT, N_ROW and the rows matter
-enum { ANY_WEIGHTS = 16 };
-
-// Fetches the operands of a tuple or list, one per letter of `form`, the last of which is 'd':
-// the descriptor, which is returned. `arguments` get their addresses in the order of the C
-// kernels, and the length of the scores after them. Capitals are written to.
+// Fetches the operands of a tuple or list, one per letter of `form`. `arguments` get their
+// addresses in the order of the C kernels, 0 for empty ones, and the length of scores and values
+// after their address. Capitals are written to.
 //   x X  image or features of the input       y Y  of the output
 //   A a  argmax                               r R  ROWS rows of weights
 //   w    weights of the whole layer           W    written to where RULE is WEIGHTS
 //   s S  scores, of any length where SELECTION leaves some edges without
-//   E    effective weights of the whole layer, or empty: then the address is 0
-//   b    select
-//   0 1 2  scratch as scratch_words asks for with training = 0, 1 or 2
-// Geometry and lengths are those of a layer of that kind; `shift` is the field with the shift
-// that the kernel uses.
-const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, const char *form, int32_t kind,
-    int32_t shift);
+//   E    effective weights of the whole layer, or empty
+//   b    select                               v V  values, of any length
+//   0 1 2  scratch as scratch_words asks for with training = 0, 1 or 2; 3: for a histogram
+//   d    the descriptor of a layer of that kind, the last if at all; kind 0: not checked
+// Returns the descriptor, NULL without one.
+const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, const char *form, int32_t kind);
 
 // The n objects of a tuple or list.
 const mp_obj_t *objects_of(mp_obj_t tuple, size_t n);

@@ -1,9 +1,8 @@
 // Convolution forward with pooling, requantisation and ReLU; any kernel, stride and padding.
 //
 // Positions are outermost and filters innermost, so that copying a patch (loops.h) is paid once
-// for all filters. Four positions go together: a 2x2 pooling window, four outputs where there is
-// no pooling, or four of a larger window. Windows that overlap (POOL_STRIDE < POOL) compute the
-// positions they share again.
+// for all filters; four positions go together. Pooling windows are taken one after another, so
+// that those that overlap (POOL_STRIDE < POOL) compute the positions they share again.
 
 #include "kernels.h"
 #include "loops.h"
@@ -22,8 +21,11 @@ typedef struct {
     uint8_t *tail; // the last rows of w, after which dot_rows may read on
     window_t window; // as many channels as fit in PATCH_LENGTH
     int32_t rows;
-    int32_t outputs; // per channel
+    int32_t output; // that the next position belongs to
     int32_t largest; // MEASURE
+    int32_t n; // positions that wait
+    int32_t offsets[4]; // in x
+    int32_t places[4]; // in the pooling window
 } conv2d_t;
 
 static int32_t channels_per_patch(const int32_t *d) {
@@ -100,21 +102,18 @@ static void copy_tail(conv2d_t *v) {
     }
 }
 
-// acc of every row at the positions x + offsets[0..3]; unused ones repeat the first
-static void accumulate(conv2d_t *v, int32_t *offsets, int32_t n_offsets) {
+// acc of every row at the four positions
+static void accumulate(conv2d_t *v) {
     const int32_t *d = v->d;
     window_t window = v->window;
     int32_t bias[4];
     int32_t n_tail = tail_rows(v->rows, d), n_row = d[N_ROW];
     int32_t k = 0; // first tap of the channels at hand
-    for (; n_offsets < 4; n_offsets++) {
-        offsets[n_offsets] = offsets[0];
-    }
     const int8_t *x = v->x;
     for (int32_t left = d[N_IN]; left > 0; left -= window.channels) {
         window.channels = smaller(left, window.channels);
         int32_t n = window.channels * window.kernel * window.kernel;
-        copy_patches(v->patches, bias, x, offsets, &window);
+        copy_patches(v->patches, bias, x, v->offsets, &window);
         const int32_t *start = bias;
         int32_t start_step = 0;
         if (k != 0) {
@@ -135,99 +134,59 @@ static void accumulate(conv2d_t *v, int32_t *offsets, int32_t n_offsets) {
     }
 }
 
-// Without pooling: `n` outputs, 1..4, the last of them `last`.
-static void put_single(conv2d_t *v, int32_t *offsets, int32_t n, int32_t last) {
-    const int32_t *d = v->d;
-    accumulate(v, offsets, n);
-    for (int32_t j = 0; j < n; j++) {
-        if (d[MEASURE] != 0) {
-            v->largest = larger(v->largest, measured(v->acc + j, 4, v->rows, d));
-        } else {
-            put_outputs(v->y + last + 1 - n + j, v->outputs, v->acc + j, 4, v->rows, d);
-        }
-    }
-}
-
 // Output and argmax of every row, or the measurement of them, from `best`.
-static void put_best(conv2d_t *v, int32_t output) {
+static void put_best(conv2d_t *v) {
     const int32_t *d = v->d, *best = v->best;
+    int32_t output = v->output++;
     if (d[MEASURE] != 0) {
         v->largest = larger(v->largest, measured(best, 2, v->rows, d));
         return;
     }
-    put_outputs(v->y + output, v->outputs, best, 2, v->rows, d);
-    int32_t bit = output * d[ARGMAX_BITS];
-    int32_t step = channel_argmax_bytes(d);
-    uint8_t *argmax = v->argmax + (bit >> 3);
-    bit &= 7;
-    int32_t kept = (1 << bit) - 1; // the first of a byte clears the rest
-    for (int32_t row = v->rows; row != 0; row--) {
-        *argmax = (*argmax & kept) | best[1] << bit;
-        argmax += step;
-        best += 2;
+    put_outputs(v->y + output, d[H_OUT] * d[W_OUT], best, 2, v->rows, d);
+    if (d[POOL] > 1) {
+        int32_t bit = output * d[ARGMAX_BITS];
+        int32_t step = channel_argmax_bytes(d);
+        uint8_t *argmax = v->argmax + (bit >> 3);
+        bit &= 7;
+        int32_t kept = (1 << bit) - 1; // the first of a byte clears the rest
+        for (int32_t row = v->rows; row != 0; row--) {
+            *argmax = (*argmax & kept) | best[1] << bit;
+            argmax += step;
+            best += 2;
+        }
     }
 }
 
-// Compares `n` positions of a window, 1..4, of which the first is its `start`-th.
-static void compare(conv2d_t *v, int32_t *offsets, int32_t n, int32_t start) {
-    accumulate(v, offsets, n);
-    const int32_t *acc = v->acc;
-    int32_t *best = v->best;
-    for (int32_t row = v->rows; row != 0; row--) {
-        for (int32_t j = 0; j < n; j++) {
-            if (start + j == 0 || acc[j] > best[0]) {
-                best[0] = acc[j];
-                best[1] = start + j;
-            }
-        }
-        acc += 4;
-        best += 2;
+// Computes the positions that wait; the last group of a layer may have fewer than four.
+static void flush(conv2d_t *v) {
+    for (int32_t j = v->n; j < 4; j++) {
+        v->offsets[j] = v->offsets[0];
     }
+    accumulate(v);
+    for (int32_t j = 0; j < v->n; j++) {
+        take_largest(v->best, v->acc + j, v->places[j], v->rows);
+        if (v->places[j] + 1 == v->d[POOL] * v->d[POOL]) {
+            put_best(v);
+        }
+    }
+    v->n = 0;
 }
 
-// The pooling window whose first position is at `first`.
-static void put_window(conv2d_t *v, int32_t first, int32_t output) {
-    const int32_t *d = v->d;
-    int32_t offsets[4];
-    int32_t n = 0, start = 0;
-    for (int32_t wy = 0; wy < d[POOL]; wy++) {
-        for (int32_t wx = 0; wx < d[POOL]; wx++) {
-            offsets[n++] = first + wx * d[STRIDE];
-            if (n == 4) {
-                compare(v, offsets, n, start);
-                start += n;
-                n = 0;
+// All positions of the pooling window that begins at `first`.
+static void put_window(conv2d_t *v, int32_t first) {
+    int32_t pool = v->d[POOL], stride = v->d[STRIDE], place = 0;
+    for (int32_t wy = pool; wy != 0; wy--) {
+        int32_t at = first;
+        for (int32_t wx = pool; wx != 0; wx--) {
+            v->offsets[v->n] = at;
+            v->places[v->n] = place++;
+            v->n++;
+            if (v->n == 4) {
+                flush(v);
             }
+            at += stride;
         }
-        first += d[STRIDE] * v->window.width;
-    }
-    if (n != 0) {
-        compare(v, offsets, n, start);
-    }
-    put_best(v, output);
-}
-
-static void put_all(conv2d_t *v) {
-    const int32_t *d = v->d;
-    int32_t step = d[POOL_STRIDE] * d[STRIDE];
-    int32_t offsets[4];
-    int32_t n = 0, output = 0, first = 0;
-    for (int32_t py = 0; py < d[H_OUT]; py++) {
-        int32_t position = first;
-        for (int32_t px = 0; px < d[W_OUT]; px++) {
-            if (d[POOL] > 1) {
-                put_window(v, position, output);
-            } else {
-                offsets[n++] = position;
-                if (n == 4 || output + 1 == v->outputs) {
-                    put_single(v, offsets, n, output);
-                    n = 0;
-                }
-            }
-            position += step;
-            output++;
-        }
-        first += step * v->window.width;
+        first += stride * v->window.width;
     }
 }
 
@@ -237,14 +196,13 @@ int32_t conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_
     v.d = d;
     v.w = w;
     v.rows = d[ROWS];
-    v.outputs = d[H_OUT] * d[W_OUT];
-    v.y = y + d[ROW] * v.outputs;
+    v.y = y + d[ROW] * d[H_OUT] * d[W_OUT];
     v.argmax = argmax + d[ROW] * channel_argmax_bytes(d);
     v.window.channels = channels_per_patch(d);
     v.window.plane = padded_plane(d);
     v.window.width = padded_width(d);
     v.window.kernel = d[KERNEL];
-    v.largest = 0;
+    v.output = v.largest = v.n = 0;
     v.acc = scratch;
     v.best = v.acc + 4 * v.rows;
     int32_t *patches = v.best + 2 * v.rows, *tail = patches + patches_words(d);
@@ -252,6 +210,14 @@ int32_t conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_
     v.tail = (uint8_t *)tail;
     v.x = padded_image((int8_t *)(tail + tail_words(d)), x, d);
     copy_tail(&v);
-    put_all(&v);
+    int32_t step = d[POOL_STRIDE] * d[STRIDE];
+    for (int32_t py = 0; py < d[H_OUT]; py++) {
+        for (int32_t px = 0; px < d[W_OUT]; px++) {
+            put_window(&v, (py * v.window.width + px) * step);
+        }
+    }
+    if (v.n != 0) {
+        flush(&v);
+    }
     return v.largest;
 }

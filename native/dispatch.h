@@ -39,20 +39,5 @@
 #ifndef FAST_MAX_ABS
 #define fast_max_abs max_abs
 #endif
-#ifndef FAST_EFFECTIVE_WEIGHTS
-#define fast_effective_weights effective_weights
-#endif
-#ifndef FAST_MAX_POOL_FORWARD
-#define fast_max_pool_forward max_pool_forward
-#endif
-#ifndef FAST_MAX_POOL_BACKWARD
-#define fast_max_pool_backward max_pool_backward
-#endif
-#ifndef FAST_AVG_POOL_FORWARD
-#define fast_avg_pool_forward avg_pool_forward
-#endif
-#ifndef FAST_AVG_POOL_BACKWARD
-#define fast_avg_pool_backward avg_pool_backward
-#endif
 
 #endif

@@ -142,6 +142,17 @@ int32_t put_gradients(int8_t *dx, const int8_t *x, const int32_t *sums, int32_t 
     return largest;
 }
 
+void take_largest(int32_t *best, const int32_t *acc, int32_t place, int32_t rows) {
+    for (; rows != 0; rows--) {
+        if (place == 0 || *acc > best[0]) {
+            best[0] = *acc;
+            best[1] = place;
+        }
+        acc += 4;
+        best += 2;
+    }
+}
+
 void put_outputs(int8_t *y, int32_t step, const int32_t *acc, int32_t acc_step, int32_t n,
     const int32_t *d) {
     int32_t shift = d[FORWARD_SHIFT], low = d[RELU] != 0 ? 0 : -127;

@@ -58,6 +58,10 @@ void copy_patches(patch_t *patches, int32_t *bias, const int8_t *x, const int32_
 void dot_rows(int32_t *acc, const int32_t *start, int32_t start_step, const uint8_t *w,
     int32_t n_row, int32_t rows, const patch_t *patches, int32_t n);
 
+// Makes *acc the largest of its window if it is, or the first (place 0), for `rows` rows: acc[4 * r]
+// into best[2 * r], its place into best[2 * r + 1].
+void take_largest(int32_t *best, const int32_t *acc, int32_t place, int32_t rows);
+
 // n outputs of any layer, `step` apart, from accumulators `acc_step` apart.
 void put_outputs(int8_t *y, int32_t step, const int32_t *acc, int32_t acc_step, int32_t n,
     const int32_t *d);

@@ -7,109 +7,78 @@
 #include "dispatch.h"
 #include "scratch.h"
 
-// Kernels whose operands fetch() understands are called from a table: a third of the code of a
-// call each. All arguments are words; the calling conventions of both targets (AAPCS, System V)
-// let a function ignore arguments beyond its own.
+// Most kernels are called from a table: a third of the code of a function each. All arguments are
+// words; the calling conventions of both targets (AAPCS, System V) let a function ignore
+// arguments beyond its own.
 typedef uintptr_t word_t;
 typedef int32_t (*kernel_t)(word_t, word_t, word_t, word_t, word_t, word_t, word_t, word_t,
     word_t, word_t);
 
+enum { ALWAYS = 0 }; // instead of a slot: the portable kernel has no other
+
 typedef struct {
     kernel_t portable;
     kernel_t fast; // where d[slot] is set
-    char form[MAX_OPERANDS + 1];
+    char form[10]; // see fetch
     uint8_t kind;
-    uint8_t shift; // index of the field
     uint8_t slot;
 } entry_t;
 
-#define ENTRY(kernel, form, kind, shift, slot) \
-    { (kernel_t)(void *)kernel, (kernel_t)(void *)fast_##kernel, form, kind, shift, slot }
+#define PLANNED(kernel, form, kind, slot) \
+    { (kernel_t)(void *)kernel, (kernel_t)(void *)fast_##kernel, form, kind, slot }
+#define SINGLE(kernel, form, kind) { (kernel_t)(void *)kernel, NULL, form, kind, ALWAYS }
 
-enum {
-    ENTRY_CONV2D_FORWARD, ENTRY_CONV2D_BACKWARD_INPUT, ENTRY_CONV2D_UPDATE,
-    ENTRY_LINEAR_FORWARD, ENTRY_LINEAR_BACKWARD_INPUT, ENTRY_LINEAR_UPDATE,
-    ENTRY_EFFECTIVE_WEIGHTS, ENTRY_MAX_POOL_FORWARD, ENTRY_MAX_POOL_BACKWARD,
-    ENTRY_AVG_POOL_FORWARD, ENTRY_AVG_POOL_BACKWARD,
-};
-
+// numbered as FUNCTION below says
 static const entry_t ENTRIES[] = {
-    ENTRY(conv2d_forward, "YAxr0d", CONV2D, FORWARD_SHIFT, PLAN_FORWARD),
-    ENTRY(conv2d_backward_input, "Xyaxw1d", CONV2D, BACKWARD_SHIFT, PLAN_BACKWARD),
-    ENTRY(conv2d_update, "SEyaxWb2d", CONV2D, UPDATE_SHIFT, PLAN_UPDATE),
-    ENTRY(linear_forward, "Yxr0d", LINEAR, FORWARD_SHIFT, PLAN_FORWARD),
-    ENTRY(linear_backward_input, "Xyxr1d", LINEAR, BACKWARD_SHIFT, PLAN_BACKWARD),
-    ENTRY(linear_update, "SEyxWb2d", LINEAR, UPDATE_SHIFT, PLAN_UPDATE),
-    ENTRY(effective_weights, "Rwsbd", ANY_WEIGHTS, UPDATE_SHIFT, PLAN_UPDATE),
-    ENTRY(max_pool_forward, "YAxd", MAX_POOL2D, FORWARD_SHIFT, PLAN_FORWARD),
-    ENTRY(max_pool_backward, "Xyaxd", MAX_POOL2D, FORWARD_SHIFT, PLAN_FORWARD),
-    ENTRY(avg_pool_forward, "Yxd", MAX_POOL2D, FORWARD_SHIFT, PLAN_FORWARD),
-    ENTRY(avg_pool_backward, "Xyxd", MAX_POOL2D, FORWARD_SHIFT, PLAN_FORWARD),
+    PLANNED(conv2d_forward, "YAxr0d", CONV2D, PLAN_FORWARD),
+    PLANNED(conv2d_backward_input, "Xyaxw1d", CONV2D, PLAN_BACKWARD),
+    PLANNED(conv2d_update, "SEyaxWb2d", CONV2D, PLAN_UPDATE),
+    PLANNED(linear_forward, "Yxr0d", LINEAR, PLAN_FORWARD),
+    PLANNED(linear_backward_input, "Xyxr1d", LINEAR, PLAN_BACKWARD),
+    PLANNED(linear_update, "SEyxWb2d", LINEAR, PLAN_UPDATE),
+    SINGLE(effective_weights, "Rwsbd", CONV2D),
+    SINGLE(max_pool_forward, "YAxd", MAX_POOL2D),
+    SINGLE(max_pool_backward, "Xyaxd", MAX_POOL2D),
+    SINGLE(avg_pool_forward, "Yxd", MAX_POOL2D),
+    SINGLE(avg_pool_backward, "Xyxd", MAX_POOL2D),
+    SINGLE(fast_kth_largest, "v3d", 0),
+    SINGLE(fast_count_below, "vd", 0),
+    SINGLE(fast_max_abs, "v", 0),
+    SINGLE(classify, "v", 0),
 };
 
 static mp_obj_t call(mp_obj_t tuple, int i) {
     const entry_t *entry = &ENTRIES[i];
     word_t w[MAX_ARGUMENTS];
-    const int32_t *d = fetch(w, tuple, entry->form, entry->kind, entry->shift);
-    bool fast = d[entry->slot] != 0 && d[MEASURE] == 0; // only the portable kernels measure
-    kernel_t kernel = fast ? entry->fast : entry->portable;
+    const int32_t *d = fetch(w, tuple, entry->form, entry->kind);
+    kernel_t kernel = entry->portable;
+    if (entry->slot != ALWAYS && d[entry->slot] != 0 && d[MEASURE] == 0) {
+        kernel = entry->fast; // which never measures
+    }
     return mp_obj_new_int(kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
 }
 
-static mp_obj_t call_conv2d_forward(mp_obj_t tuple) {
-    return call(tuple, ENTRY_CONV2D_FORWARD);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(conv2d_forward_obj, call_conv2d_forward);
+#define FUNCTION(name, entry) \
+    static mp_obj_t call_##name(mp_obj_t tuple) { \
+        return call(tuple, entry); \
+    } \
+    static MP_DEFINE_CONST_FUN_OBJ_1(name##_obj, call_##name)
 
-static mp_obj_t call_conv2d_backward_input(mp_obj_t tuple) {
-    return call(tuple, ENTRY_CONV2D_BACKWARD_INPUT);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(conv2d_backward_input_obj, call_conv2d_backward_input);
-
-static mp_obj_t call_conv2d_update(mp_obj_t tuple) {
-    return call(tuple, ENTRY_CONV2D_UPDATE);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(conv2d_update_obj, call_conv2d_update);
-
-static mp_obj_t call_linear_forward(mp_obj_t tuple) {
-    return call(tuple, ENTRY_LINEAR_FORWARD);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(linear_forward_obj, call_linear_forward);
-
-static mp_obj_t call_linear_backward_input(mp_obj_t tuple) {
-    return call(tuple, ENTRY_LINEAR_BACKWARD_INPUT);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(linear_backward_input_obj, call_linear_backward_input);
-
-static mp_obj_t call_linear_update(mp_obj_t tuple) {
-    return call(tuple, ENTRY_LINEAR_UPDATE);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(linear_update_obj, call_linear_update);
-
-static mp_obj_t call_effective_weights(mp_obj_t tuple) {
-    return call(tuple, ENTRY_EFFECTIVE_WEIGHTS);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(effective_weights_obj, call_effective_weights);
-
-static mp_obj_t call_max_pool_forward(mp_obj_t tuple) {
-    return call(tuple, ENTRY_MAX_POOL_FORWARD);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(max_pool_forward_obj, call_max_pool_forward);
-
-static mp_obj_t call_max_pool_backward(mp_obj_t tuple) {
-    return call(tuple, ENTRY_MAX_POOL_BACKWARD);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(max_pool_backward_obj, call_max_pool_backward);
-
-static mp_obj_t call_avg_pool_forward(mp_obj_t tuple) {
-    return call(tuple, ENTRY_AVG_POOL_FORWARD);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(avg_pool_forward_obj, call_avg_pool_forward);
-
-static mp_obj_t call_avg_pool_backward(mp_obj_t tuple) {
-    return call(tuple, ENTRY_AVG_POOL_BACKWARD);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(avg_pool_backward_obj, call_avg_pool_backward);
+FUNCTION(conv2d_forward, 0);
+FUNCTION(conv2d_backward_input, 1);
+FUNCTION(conv2d_update, 2);
+FUNCTION(linear_forward, 3);
+FUNCTION(linear_backward_input, 4);
+FUNCTION(linear_update, 5);
+FUNCTION(effective_weights, 6);
+FUNCTION(max_pool_forward, 7);
+FUNCTION(max_pool_backward, 8);
+FUNCTION(avg_pool_forward, 9);
+FUNCTION(avg_pool_backward, 10);
+FUNCTION(kth_largest, 11);
+FUNCTION(count_below, 12);
+FUNCTION(max_abs, 13);
+FUNCTION(classify, 14);
 
 static mp_obj_t call_cross_entropy(mp_obj_t tuple, mp_obj_t label_in) {
     const mp_obj_t *o = objects_of(tuple, 4);
@@ -124,35 +93,6 @@ static mp_obj_t call_cross_entropy(mp_obj_t tuple, mp_obj_t label_in) {
     return mp_obj_new_int(cross_entropy(g, z, at_least(o, 2, n), d, label));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(cross_entropy_obj, call_cross_entropy);
-
-static mp_obj_t call_classify(mp_obj_t tuple) {
-    operand_t z = buffer_of(objects_of(tuple, 1), 0, MP_BUFFER_READ);
-    check(z.n >= 1 && z.n <= 256, "operand 0: not 1..256 logits");
-    return mp_obj_new_int(classify(z.buf, z.n));
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(classify_obj, call_classify);
-
-static mp_obj_t call_kth_largest(mp_obj_t tuple) {
-    const mp_obj_t *o = objects_of(tuple, 3);
-    operand_t scores = buffer_of(o, 0, MP_BUFFER_READ);
-    int32_t *scratch = at_least(o, 1, HISTOGRAM_WORDS);
-    return mp_obj_new_int(
-        fast_kth_largest(scores.buf, scores.n, scratch, descriptor(o, 2, 0)));
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(kth_largest_obj, call_kth_largest);
-
-static mp_obj_t call_count_below(mp_obj_t tuple) {
-    const mp_obj_t *o = objects_of(tuple, 2);
-    operand_t scores = buffer_of(o, 0, MP_BUFFER_READ);
-    return mp_obj_new_int(fast_count_below(scores.buf, scores.n, descriptor(o, 1, 0)));
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(count_below_obj, call_count_below);
-
-static mp_obj_t call_max_abs(mp_obj_t tuple) {
-    operand_t values = buffer_of(objects_of(tuple, 1), 0, MP_BUFFER_READ);
-    return mp_obj_new_int(fast_max_abs(values.buf, values.n));
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(max_abs_obj, call_max_abs);
 
 static mp_obj_t call_init_scores(mp_obj_t tuple) {
     const mp_obj_t *o = objects_of(tuple, 2);
