@@ -55,9 +55,10 @@ bench:  ## Time training and inference on the emulated Pico.
 	@$(VENV)/priot bench --target emulator --json build/bench.json
 
 lint:  ## Check style and types.
-	@$(SETUP) python
+	@$(SETUP) python typings
 	@$(VENV)/ruff check
 	@$(VENV)/mypy
+	@$(VENV)/mypy --config-file device/mypy.ini
 
 clean:  ## Remove what was built, but not the downloads nor .venv.
 	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
