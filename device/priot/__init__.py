@@ -11,7 +11,7 @@ _HELP = """\
 priot adapts a frozen int8 network to new data, in integers.
 
   net = priot.load("digits.priot")        read a backbone
-  t = priot.Trainer(net, seed=1)          method="priot", "priot-s", "gain", "weights", "niti", "head"
+  t = priot.Trainer(net, seed=1)          method="priot", "priot-s", "gain", "weights", ...
   t.fit("train.prd", epochs=30)           Ctrl-C stops and keeps what was learned
   t.evaluate("test.prd")                  accuracy, confusion matrix
   t.save("kitchen.scores")                t.load("kitchen.scores") goes on from there

@@ -20,43 +20,80 @@ def clock_hz():
 def measure(trainer, path, steps):
     """Time `steps` training steps that run their backward pass, on samples of a dataset file.
 
+    Whole steps and steps timed call by call take turns, so that both see the same training.
     Returns a dictionary: us_step and us_forward (microseconds, mean; a step includes reading its
-    sample), us_read, us_loss, calls: [stage, kernel, us] of every kernel call, samples: how many
-    were looked at, peak_heap_bytes: the most heap in use, free_heap_bytes: the least.
+    sample), us_skipped_step, us_read, us_loss, calls: [stage, kernel, us] of every kernel call,
+    samples: how many were looked at, peak_heap_bytes: the most heap in use, free_heap_bytes.
     """
     net = trainer.net
     with Dataset(path) as data:
         check_dataset(data, net)
         gc.collect()
-        used_before = gc.mem_alloc()
-        whole = _whole_steps(trainer, data, steps)
+        used = gc.mem_alloc()
+        whole = _Mean(2)
+        parts = _Mean(2 + len(net.forward_calls) + len(trainer.backward_calls))
+        i = 0
+        while whole.counts[0] < steps and i < 16 * steps:
+            _whole_step(trainer, data, i % len(data), whole)
+            _step_by_parts(trainer, data, (i + 1) % len(data), parts)
+            i += 2
         forward = _forwards(net, data, steps)
-        parts = _parts(trainer, data, steps)
-        used = max(used_before, gc.mem_alloc())
+        used = max(used, gc.mem_alloc())
         free = gc.mem_free()
+    rows = [[stage, what, parts.of(2 + j)] for j, (stage, what) in enumerate(_names(trainer))]
     return {
-        "us_step": whole[0], "us_skipped_step": whole[1], "us_forward": forward,
-        "us_read": parts["read"], "us_loss": parts["loss"], "calls": parts["calls"],
-        "samples": whole[2], "steps": steps, "clock_hz": clock_hz(),
+        "us_step": whole.of(0), "us_skipped_step": whole.of(1), "us_forward": forward,
+        "us_read": parts.of(0), "us_loss": parts.of(1), "calls": rows,
+        "samples": i, "steps": whole.counts[0], "clock_hz": clock_hz(),
         "peak_heap_bytes": used, "free_heap_bytes": free,
     }
 
 
-def _whole_steps(trainer, data, steps):
-    """Mean time of reading and learning a sample, with and without a backward pass."""
-    times = [0, 0]
-    counts = [0, 0]
-    i = 0
-    while counts[0] < steps and i < 8 * steps:
-        skipped = trainer.skipped
+class _Mean:
+    """Sums and counts of several durations."""
+
+    def __init__(self, n):
+        self.sums = [0] * n
+        self.counts = [0] * n
+
+    def add(self, i, start):
+        self.sums[i] += ticks_diff(ticks_us(), start)
+        self.counts[i] += 1
+
+    def of(self, i):
+        return self.sums[i] // max(1, self.counts[i])
+
+
+def _whole_step(trainer, data, i, mean):
+    """Read and learn a sample; entry 0 where its backward pass ran, 1 where it was skipped."""
+    skipped = trainer.skipped
+    start = ticks_us()
+    trainer.step(data.read(i, trainer.net.record))
+    mean.add(trainer.skipped - skipped, start)
+
+
+def _step_by_parts(trainer, data, i, mean):
+    """The same, call by call: entry 0 reading, 1 the loss, then every kernel call."""
+    net = trainer.net
+    start = ticks_us()
+    label = data.read(i, net.record)
+    mean.add(0, start)
+    j = 2
+    for kernel, operands in net.forward_calls:
         start = ticks_us()
-        trainer.step(data.read(i % len(data), trainer.net.record))
-        elapsed = ticks_diff(ticks_us(), start)
-        kind = trainer.skipped - skipped
-        times[kind] += elapsed
-        counts[kind] += 1
-        i += 1
-    return times[0] // max(1, counts[0]), times[1] // max(1, counts[1]), i
+        kernel(operands)
+        mean.add(j, start)
+        j += 1
+    start = ticks_us()
+    largest = net.kernels.cross_entropy(trainer.loss_operands, label)
+    mean.add(1, start)
+    if largest < trainer.gmin:
+        return
+    for kernel, operands in trainer.backward_calls:
+        start = ticks_us()
+        kernel(operands)
+        mean.add(j, start)
+        j += 1
 
 
 def _forwards(net, data, steps):
@@ -67,43 +104,6 @@ def _forwards(net, data, steps):
         net.forward()
         total += ticks_diff(ticks_us(), start)
     return total // steps
-
-
-def _parts(trainer, data, steps):
-    """Mean time of every kernel call. Calling them one by one adds a few microseconds each."""
-    net = trainer.net
-    calls = net.forward_calls + trainer.backward_calls
-    n_forward = len(net.forward_calls)
-    times = [0] * len(calls)
-    read = loss = done = i = 0
-    while done < steps and i < 8 * steps:
-        start = ticks_us()
-        label = data.read(i % len(data), net.record)
-        read += ticks_diff(ticks_us(), start)
-        i += 1
-        for j in range(n_forward):
-            _time(calls[j], times, j)
-        start = ticks_us()
-        largest = net.kernels.cross_entropy(trainer.loss_operands, label)
-        loss += ticks_diff(ticks_us(), start)
-        if largest < trainer.gmin:
-            continue
-        done += 1
-        for j in range(n_forward, len(calls)):
-            _time(calls[j], times, j)
-    names = _names(trainer)
-    rows = []
-    for j in range(len(calls)):
-        n = i if j < n_forward else max(1, done)
-        rows.append([names[j][0], names[j][1], times[j] // n])
-    return {"read": read // i, "loss": loss // i, "calls": rows}
-
-
-def _time(call, times, j):
-    kernel, operands = call
-    start = ticks_us()
-    kernel(operands)
-    times[j] += ticks_diff(ticks_us(), start)
 
 
 def _names(trainer):

@@ -134,7 +134,8 @@ def max_pool_forward(operands):
                 for window in range(pool * pool):
                     wy = window // pool
                     wx = window - wy * pool
-                    v = _signed(x[(c * h_in + py * pool_stride + wy) * w_in + px * pool_stride + wx])
+                    xi = (c * h_in + py * pool_stride + wy) * w_in + px * pool_stride
+                    v = _signed(x[xi + wx])
                     if v > best:
                         best = v
                         winner = window
@@ -308,7 +309,8 @@ def conv2d_backward_input(operands):
                             continue
                         for kx in range(k):
                             if cx + kx >= 0 and cx + kx < w_in:
-                                scratch[(cy + ky) * w_in + cx + kx] += (w[wi + ky * k + kx] - 128) * e
+                                si = (cy + ky) * w_in + cx + kx
+                                scratch[si] += (w[wi + ky * k + kx] - 128) * e
         for j in range(plane):
             v = scratch[j]
             if d[X_RELU] and _signed(x[c * plane + j]) <= 0:
@@ -321,7 +323,7 @@ def conv2d_backward_input(operands):
 
 
 def linear_backward_input(operands):
-    """Adds rows ROW .. ROW + ROWS - 1 of w^T g in scratch; the call with the last row writes dx."""
+    """Adds rows ROW .. ROW + ROWS - 1 of w^T g in scratch; the last call writes dx."""
     dx, g, x, w, scratch, d = operands
     n_in, first, rows, shift = d[N_IN], d[ROW], d[ROWS], d[BACKWARD_SHIFT]
     largest = 0

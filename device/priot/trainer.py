@@ -6,11 +6,11 @@ from array import array
 from . import adapter, fields as F
 from .dataset import Dataset, identity_order
 from .evaluation import Evaluation, permille, percent_text
-from .layer_state import (
-    LayerState, backward_call, largest_tau, set_largest_bits, set_random_bits,
-)
+from .layer_state import backward_call
 from .methods import check_options, find
-from .network import Carver, allocate
+from .memory import Carver, aligned, allocate
+from .progress import epoch_text
+from .selection import fill_selection, select_layers
 
 try:
     from time import ticks_diff, ticks_us
@@ -68,13 +68,13 @@ class Trainer:
 
     def _set_up(self, stages, fraction, select, layout):
         net, method = self.net, self.method
-        self.layers = self._select(stages, fraction, select)
+        self.layers = select_layers(net, stages, method.rule, fraction, select)
         for layer in self.layers:
             layer.keep = self.keep
             layer.describe(self.rounding, self.threshold)
         g_sizes = self._gradient_sizes()
-        fixed = sum([_aligned(layer.score_bytes()) + _aligned(layer.select_bytes())
-                     for layer in self.layers]) + _aligned(g_sizes[0]) + _aligned(g_sizes[1])
+        fixed = sum([aligned(layer.score_bytes()) + aligned(layer.select_bytes())
+                     for layer in self.layers]) + aligned(g_sizes[0]) + aligned(g_sizes[1])
         self.layout = self._choose_layout(layout, fixed)
         weff_bytes, row_bytes = self._weff_bytes()
         self.arena = allocate(fixed + weff_bytes + row_bytes, "training by " + method.name)
@@ -82,7 +82,7 @@ class Trainer:
         for layer in self.layers:
             layer.take(carver)
         self._gradients = (carver.take(g_sizes[0]), carver.take(g_sizes[1]))
-        self._fill_selection()
+        fill_selection(self.layers, self.state)
         self._init_scores()
         row_buffer = carver.take(row_bytes)
         for layer in self.layers:
@@ -93,37 +93,6 @@ class Trainer:
         self._list_calls()
         self.set_epoch(0)
         net.trainer = self
-
-    def _select(self, stages, fraction, select):
-        """A LayerState for every stage, with its selection decided and counted."""
-        rule = self.method.rule
-        sizes = [stage.n_edges() for stage in stages]
-        layers = []
-        for stage, n in zip(stages, sizes):
-            if fraction in (None, 100) or (select == "layers" and n < max(sizes)):
-                layers.append(LayerState(self.net, stage, rule, F.ALL))
-                continue
-            wanted = max(1, n * fraction // 100)
-            if select == "random":
-                layers.append(LayerState(self.net, stage, rule, F.BITMAP, 0, wanted))
-                continue
-            tau, found = largest_tau(self.net.kernels, stage.w, wanted, stage.d)
-            if found == 0:
-                raise ValueError("fraction: %d %% selects no weight of layer %d, too many are "
-                                 "equally large" % (fraction, stage.index))
-            # weights move, so "largest" must be remembered edge by edge where they are trained
-            kind = F.BITMAP if rule == F.WEIGHTS else F.LARGEST
-            layers.append(LayerState(self.net, stage, rule, kind, tau, found))
-        return layers
-
-    def _fill_selection(self):
-        for layer in self.layers:
-            if layer.selection == F.BITMAP:
-                if layer.tau:
-                    set_largest_bits(layer.bitmap(), layer.stage.w, layer.tau)
-                else:
-                    set_random_bits(layer.bitmap(), layer.n_edges, layer.n_params, self.state)
-            layer.count_rows()
 
     def _init_scores(self):
         for layer in self.layers:
@@ -147,7 +116,7 @@ class Trainer:
         if not hasattr(gc, "mem_free"):
             return "kept"
         gc.collect()
-        kept = sum([_aligned(layer.kept_bytes()) for layer in self.layers])
+        kept = sum([aligned(layer.kept_bytes()) for layer in self.layers])
         return "kept" if gc.mem_free() - fixed - kept >= _RESERVE else "small"
 
     def _weff_bytes(self):
@@ -155,11 +124,11 @@ class Trainer:
         kept = rows = 0
         for layer in self.layers:
             if self._is_kept(layer):
-                kept += _aligned(layer.kept_bytes())
+                kept += aligned(layer.kept_bytes())
             else:
                 n_row = layer.stage.d[F.N_ROW]
                 rows = max(rows, layer.row_step(_ROW_BYTES) * n_row)
-        return kept, _aligned(rows)
+        return kept, aligned(rows)
 
     def _is_kept(self, layer):
         return (self.layout == "kept" or layer.stage.kind == F.CONV2D
@@ -354,7 +323,8 @@ class Trainer:
         params = sum([layer.n_params for layer in self.layers])
         pruned = sum([layer.n_pruned() for layer in self.layers])
         return {
-            "epoch": self.epoch + (0 if self._complete else 1), "samples": self.seen, "correct": self.correct,
+            "epoch": self.epoch + (0 if self._complete else 1),
+            "samples": self.seen, "correct": self.correct,
             "skipped": self.skipped, "saturated": self.saturated,
             "train_permille": permille(self.correct, n),
             "skipped_permille": permille(self.skipped, n),
@@ -421,24 +391,3 @@ def check_dataset(dataset, net):
     if dataset.n_classes > net.n_classes:
         raise ValueError("%s: %d classes, the network has %d" % (
             dataset.path, dataset.n_classes, net.n_classes))
-
-
-def epoch_text(record):
-    """One line on one epoch."""
-    text = "epoch %3d  train %s  skipped %s" % (
-        record["epoch"], percent_text(record["train_permille"]),
-        percent_text(record["skipped_permille"]))
-    if record["pruned_permille"]:
-        text += "  pruned %s" % percent_text(record["pruned_permille"])
-    if record["saturated_permille"]:
-        text += "  saturated %s" % percent_text(record["saturated_permille"])
-    if "validate_permille" in record:
-        text += "  test %s" % percent_text(record["validate_permille"])
-    if record["us_per_sample"]:
-        us = record["us_per_sample"]
-        text += "  %d.%02d ms a sample" % (us // 1000, us % 1000 // 10)
-    return text
-
-
-def _aligned(n):
-    return (n + 3) & ~3

@@ -1,0 +1,35 @@
+"""Blocks of memory: got whole or refused with figures, handed out in word-aligned pieces."""
+
+import gc
+
+
+def aligned(n):
+    """The next multiple of 4."""
+    return (n + 3) & ~3
+
+
+class Carver:
+    """Hands out word-aligned pieces of one block."""
+
+    def __init__(self, block):
+        self._view = memoryview(block)
+        self._at = 0
+
+    def take(self, n):
+        piece = self._view[self._at:self._at + n]
+        self._at += aligned(n)
+        return piece
+
+
+def allocate(n, where):
+    """A zeroed block; MemoryError says how much was needed and how much there is."""
+    try:
+        return bytearray(n)
+    except MemoryError:
+        pass
+    gc.collect()
+    try:
+        return bytearray(n)
+    except MemoryError:
+        raise MemoryError("%s: needs a block of %d bytes, the heap has %d free" % (
+            where, n, gc.mem_free() if hasattr(gc, "mem_free") else 0))

@@ -1,0 +1,20 @@
+"""The line that a training epoch prints."""
+
+from .evaluation import percent_text
+
+
+def epoch_text(record):
+    """One line on one epoch."""
+    text = "epoch %3d  train %s  skipped %s" % (
+        record["epoch"], percent_text(record["train_permille"]),
+        percent_text(record["skipped_permille"]))
+    if record["pruned_permille"]:
+        text += "  pruned %s" % percent_text(record["pruned_permille"])
+    if record["saturated_permille"]:
+        text += "  saturated %s" % percent_text(record["saturated_permille"])
+    if "validate_permille" in record:
+        text += "  test %s" % percent_text(record["validate_permille"])
+    if record["us_per_sample"]:
+        us = record["us_per_sample"]
+        text += "  %d.%02d ms a sample" % (us // 1000, us % 1000 // 10)
+    return text

@@ -1,0 +1,82 @@
+"""Which edges of a layer get a score: all, the largest weights, or some at random."""
+
+from . import fields as F
+from .layer_state import LayerState, count_largest
+
+
+def select_layers(net, stages, rule, fraction, select):
+    """A LayerState for every stage, with its selection decided and counted.
+
+    fraction: percent of a layer's edges, None for all. select: "largest", "random", or "layers"
+    (all edges of every layer but the largest one). ValueError where nothing is selected.
+    """
+    sizes = [stage.n_edges() for stage in stages]
+    layers = []
+    for stage, n in zip(stages, sizes):
+        if fraction in (None, 100) or (select == "layers" and n < max(sizes)):
+            layers.append(LayerState(net, stage, rule, F.ALL))
+            continue
+        wanted = max(1, n * fraction // 100)
+        if select == "random":
+            layers.append(LayerState(net, stage, rule, F.BITMAP, 0, wanted))
+            continue
+        tau, found = largest_tau(net.kernels, stage.w, wanted, stage.d)
+        if found == 0:
+            raise ValueError("fraction: %d %% selects no weight of layer %d, too many are "
+                             "equally large" % (fraction, stage.index))
+        # weights move, so "largest" must be remembered edge by edge where they are trained
+        kind = F.BITMAP if rule == F.WEIGHTS else F.LARGEST
+        layers.append(LayerState(net, stage, rule, kind, tau, found))
+    return layers
+
+
+def fill_selection(layers, state):
+    """Write bitmaps and row starts, once the layers have their buffers.
+
+    `state` is the generator's array('I'): random bitmaps draw from it, layer by layer.
+    """
+    for layer in layers:
+        if layer.selection == F.BITMAP:
+            if layer.tau:
+                set_largest_bits(layer.bitmap(), layer.stage.w, layer.tau)
+            else:
+                set_random_bits(layer.bitmap(), layer.n_edges, layer.n_params, state)
+        layer.count_rows()
+
+
+def largest_tau(kernels, w, n, d):
+    """The least tau with at most n weights of abs(weight) >= tau; returns (tau, how many)."""
+    low, high = 1, 127
+    while low < high:
+        middle = (low + high) >> 1
+        if count_largest(kernels, w, middle, d) <= n:
+            high = middle
+        else:
+            low = middle + 1
+    return low, count_largest(kernels, w, low, d)
+
+
+def set_random_bits(bits, n_edges, n, state):
+    """Set exactly n of n_edges bits, each edge equally likely (Knuth's algorithm S).
+
+    One xorshift32 draw an edge until n are set; `state` is the generator's array('I').
+    """
+    x = state[0] or 1
+    left = n
+    for edge in range(n_edges):
+        if left == 0:
+            break
+        x = (x ^ (x << 13)) & 0xFFFFFFFF
+        x ^= x >> 17
+        x = (x ^ (x << 5)) & 0xFFFFFFFF
+        if (x >> 17) * (n_edges - edge) < left << 15:
+            bits[edge >> 3] |= 1 << (edge & 7)
+            left -= 1
+    state[0] = x
+
+
+def set_largest_bits(bits, w, tau):
+    """Set the bit of every weight with abs(weight) >= tau."""
+    for edge in range(len(w)):
+        if w[edge] - 128 >= tau or 128 - w[edge] >= tau:
+            bits[edge >> 3] |= 1 << (edge & 7)
