@@ -1,9 +1,8 @@
 """`priot pretrain`: float training of a network on a dataset file, by PyTorch.
 
-The network sees what a board will give it: pixels of 0..127 times 2^-7, no biases. Three things
-suit it to int8 and to pruning. Weights stay within a few standard deviations of their layer, so
-that no outlier costs the others their bits. Dropout before linear layers spreads a class over
-many edges, so that some can go. A little weight decay keeps unused edges small.
+The network sees what a board will give it: pixels of 0..127 times 2^-7, no biases. Its weights
+stay within a few standard deviations of their layer, so that no outlier costs the others their
+bits: on 8x8 digits turned by 45 degrees, that limit alone brings `priot` from 84 to 94 %.
 """
 
 import argparse
@@ -32,12 +31,12 @@ class Recipe:
     dropout: share of a linear layer's inputs left out of a training step.
     """
 
-    epochs: int = 10
+    epochs: int = 8
     lr: float = 0.05
     batch: int = 64
     weight_decay: float = 1e-4
     clip: float = 2.5
-    dropout: float = 0.25
+    dropout: float = 0.0
     seed: int = 0
 
     def check(self) -> None:
