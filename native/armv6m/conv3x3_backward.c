@@ -1,10 +1,8 @@
-// Gradient of a 3x3 convolution's input: scatters listed errors into lanes of two channels.
+// Gradient of a 3x3 convolution's input, eight channels at a time by conv3x3_gather.S.
 //
-// The lanes of conv3x3_sparse.S are exact while what they sum up fits int16. Every filter adds
-// |error| * largest |w| to the cells of its errors (conv3x3_errors.h); an input lies under 2x2
-// cells at most, so as long as no 2x2 cells sum up to 32768 no lane overflows. Before a filter
-// would bring one there, the lanes are added to int32 sums and start again from 0; a filter that
-// passes the limit alone goes into the sums one product at a time.
+// Scratch: a bucket (head of a chain of errors, bound of what they add up to) per position of the
+// kernel with two rows and columns of empty ones around, the errors, the weights of all filters,
+// lanes for each input and the list of inputs whose lanes may have overflowed.
 
 #include <stddef.h>
 
@@ -17,208 +15,179 @@
 #include "scratch.h"
 
 enum {
-    GROUP = 8, // channels that are done at once: four words per pixel
+    GROUP = 8, // channels that are done at once: four words per input
+    BUCKET = 2, // words: first error, bound
+    ERROR = 3, // words: error, weights of its filter, next error
     LANE_LIMIT = 32767,
 };
 
 typedef struct {
     const int32_t *d;
     int32_t channels; // of this group
-    int32_t words; // per pixel: 2 or 4
-    int32_t width; // with borders
-    int32_t plane;
-    uint32_t *lanes; // [y][x][words]
-    uint32_t *weights; // [ky][kx][words]
+    int32_t words; // per input: 2 or 4
+    int32_t width; // of a row of positions, which is that of the image with borders
+    uint32_t *table; // buckets
     int32_t *list;
-    int32_t *sums; // [channel][y][x] without borders, where has_sums
-    int32_t has_sums;
-    conv3x3_cells cells;
+    uint32_t *weights;
+    uint32_t *lanes;
+    uint32_t **too_large;
 } group_t;
 
-static int32_t cells_words(const int32_t *d) {
-    return (((d[H_CONV] + 1) >> 1) + 1) * (((d[W_CONV] + 1) >> 1) + 1);
+static int32_t table_words(const int32_t *d) {
+    return BUCKET * (padded_plane(d) + 2 * padded_width(d) + 3);
 }
 
-static int32_t words_per_pixel(int32_t channels) {
+static int32_t list_words(const int32_t *d) {
+    return ERROR * d[N_OUT] * d[H_OUT] * d[W_OUT];
+}
+
+static int32_t words_per_input(int32_t channels) {
     return channels > GROUP / 2 ? 4 : 2;
 }
 
 int32_t conv3x3_backward_words(const int32_t *d) {
-    int32_t words = words_per_pixel(d[N_IN]);
-    return padded_plane(d) * words + 9 * words + cells_words(d) + 2 * d[H_OUT] * d[W_OUT]
-        + smaller(d[N_IN], GROUP) * d[H_IN] * d[W_IN];
+    int32_t words = words_per_input(d[N_IN]);
+    return table_words(d) + list_words(d) + d[N_OUT] * 9 * words + d[H_IN] * d[W_IN] * (words + 1);
 }
 
-static void clear_words(void *to, int32_t n) {
-    clear_bytes(to, 4 * n);
+static void divide(group_t *v, int32_t *scratch, const int32_t *d) {
+    int32_t words = words_per_input(d[N_IN]);
+    v->d = d;
+    v->width = padded_width(d);
+    v->table = (uint32_t *)scratch;
+    v->list = scratch + table_words(d);
+    v->weights = (uint32_t *)(v->list + list_words(d));
+    v->lanes = v->weights + d[N_OUT] * 9 * words;
+    v->too_large = (uint32_t **)(v->lanes + d[H_IN] * d[W_IN] * words);
 }
 
-// Packs the group's weights of a filter; returns a bound of |w|.
-static int32_t pack_weights(const group_t *v, const uint8_t *w) {
+// Packs the group's weights of a filter, last tap first; returns a bound of |w|.
+static int32_t pack_weights(uint32_t *to, const group_t *v, const uint8_t *w) {
     uint32_t largest = 0;
-    clear_words(v->weights, 9 * v->words);
     for (int32_t c = 0; c < v->channels; c += 2) {
         int32_t second = c + 1 < v->channels ? 9 : 0;
-        largest = conv3x3_pack_taps(v->weights + (c >> 1), w, v->words, largest, second);
+        largest = conv3x3_pack_taps(to + 8 * v->words + (c >> 1), w, v->words, largest, second);
         w += 18;
     }
     return (int32_t)largest + 1;
 }
 
-static int32_t cells_fit(const conv3x3_cells *cells) {
-    const int32_t *above = cells->sums;
-    for (int32_t y = cells->height; y != 0; y--) {
-        const int32_t *below = above + cells->width + 1;
-        int32_t left = *above++ + *below++;
-        for (int32_t x = cells->width; x != 0; x--) {
-            int32_t right = *above++ + *below++;
-            if (left + right > LANE_LIMIT) {
-                return 0;
-            }
-            left = right;
-        }
-    }
-    return 1;
-}
-
-static int32_t lane(uint32_t word, int32_t is_high) {
-    return is_high ? (int32_t)(word + 0x8000) >> 16 : (int16_t)word;
-}
-
-static const uint32_t *first_lane(const group_t *v, int32_t channel) {
-    int32_t padding = v->d[PADDING];
-    return v->lanes + (padding * v->width + padding) * v->words + (channel >> 1);
-}
-
-// Adds the lanes to the sums and starts them again from 0.
-static void flush(group_t *v) {
-    const int32_t *d = v->d;
-    int32_t *sums = v->sums;
-    if (!v->has_sums) {
-        clear_words(sums, v->channels * d[H_IN] * d[W_IN]);
-        v->has_sums = 1;
-    }
-    for (int32_t c = 0; c < v->channels; c++) {
-        const uint32_t *from = first_lane(v, c);
-        for (int32_t y = d[H_IN]; y != 0; y--) {
-            for (int32_t *end = sums + d[W_IN]; sums != end; from += v->words) {
-                *sums++ += lane(*from, c & 1);
-            }
-            from += (v->width - d[W_IN]) * v->words;
-        }
-    }
-    clear_words(v->lanes, v->plane * v->words);
-}
-
-// One filter straight into the sums.
-static void scatter_exactly(const group_t *v, const int32_t *list, const int32_t *list_end,
+// Chains the errors of all filters by their positions.
+static void link_errors(const group_t *v, const int8_t *g, const uint8_t *argmax,
     const uint8_t *w) {
     const int32_t *d = v->d;
-    for (; list != list_end; list += 2) {
-        int32_t error = list[0], at = list[1] >> 2, top = -d[PADDING];
-        for (; at >= v->width; at -= v->width) {
-            top++;
+    uint32_t *weights = v->weights;
+    struct conv3x3_errors errors;
+    conv3x3_errors_prepare(&errors, v->list, 4 * BUCKET, d);
+    errors.buckets = v->table + BUCKET * (2 * v->width + 2);
+    clear_bytes((int8_t *)v->table, 4 * table_words(d));
+    for (int32_t f = 0; f < d[N_OUT]; f++) {
+        errors.bound = pack_weights(weights, v, w);
+        errors.weights = weights;
+        conv3x3_errors_of(&errors, g, argmax, f, d);
+        errors.list = conv3x3_link(&errors);
+        weights += 9 * v->words;
+        w += d[N_ROW];
+    }
+}
+
+// Lanes of all inputs; returns the end of the list of those that are too large.
+static uint32_t **gather(const group_t *v, const int8_t *x) {
+    const int32_t *d = v->d;
+    int32_t rows = d[PADDING] == 0 ? 1 : d[H_IN]; // without borders all rows at once
+    struct conv3x3_gather_job job;
+    job.channels = d[X_RELU] != 0 ? v->channels : 0;
+    job.x = x;
+    job.size = d[H_IN] * d[W_IN];
+    job.row_step = 4 * BUCKET * (v->width - 3);
+    job.limit = LANE_LIMIT;
+    job.lanes = v->lanes;
+    job.too_large = v->too_large;
+    const uint32_t *row = v->table + BUCKET * d[PADDING] * (v->width + 1);
+    for (; rows != 0; rows--) {
+        job.buckets = row;
+        job.left = d[PADDING] == 0 ? job.size : d[W_IN];
+        if (v->words == 4) {
+            conv3x3_gather_four(&job);
+        } else {
+            conv3x3_gather_two(&job);
         }
-        int32_t left = at - d[PADDING];
-        int32_t *sums = v->sums;
-        for (int32_t c = 0; c < v->channels; c++) {
-            for (int32_t tap = 0, y = top; y < top + 3; y++) {
-                for (int32_t x = left; x < left + 3; x++, tap++) {
-                    if ((uint32_t)y < (uint32_t)d[H_IN] && (uint32_t)x < (uint32_t)d[W_IN]) {
-                        sums[y * d[W_IN] + x] += error * (w[9 * c + tap] - 128);
-                    }
-                }
+        row += BUCKET * v->width;
+    }
+    return job.too_large;
+}
+
+static const uint32_t *at(uint32_t address) {
+    return (const uint32_t *)(uintptr_t)address;
+}
+
+// The sums of one input for two channels, exactly.
+static void sum_pair(const group_t *v, int32_t input, int32_t pair, int32_t sums[2]) {
+    const int32_t *d = v->d;
+    int32_t position = d[PADDING] * (v->width + 1), low = 0, high = 0;
+    for (; input >= d[W_IN]; input -= d[W_IN]) {
+        position += v->width;
+    }
+    const uint32_t *bucket = v->table + BUCKET * (position + input);
+    for (int32_t tap = 0; tap < 9; tap++) {
+        for (const uint32_t *error = at(*bucket); error != NULL; error = at(error[2])) {
+            uint32_t word = at(error[1])[tap * v->words + pair];
+            low += (int32_t)*error * (int16_t)word;
+            high += (int32_t)*error * ((int32_t)(word + 0x8000) >> 16);
+        }
+        bucket += BUCKET * (tap == 2 || tap == 5 ? v->width - 2 : 1);
+    }
+    sums[0] = low;
+    sums[1] = high;
+}
+
+// Inputs whose lanes may have overflowed: about 5,000 cycles each.
+static void put_exactly(const group_t *v, int8_t *dx, const int8_t *x, uint32_t **end) {
+    const int32_t *d = v->d;
+    int32_t sums[2];
+    for (uint32_t **lanes = v->too_large; lanes != end; lanes++) {
+        int32_t input = (int32_t)(*lanes - v->lanes) >> (v->words >> 1);
+        for (int32_t c = 0, i = input; c < v->channels; c++, i += d[H_IN] * d[W_IN]) {
+            if ((c & 1) == 0) {
+                sum_pair(v, input, c >> 1, sums);
             }
-            sums += d[H_IN] * d[W_IN];
+            if (x[i] > 0 || d[X_RELU] == 0) {
+                dx[i] = clamp(round_half_up(sums[c & 1], d[BACKWARD_SHIFT]), -127, 127);
+            }
         }
     }
 }
 
-static void add_filter(group_t *v, const int8_t *g, const uint8_t *argmax, const uint8_t *w) {
-    int32_t row_skip = 4 * (v->width - 3) * v->words;
-    v->cells.weight = pack_weights(v, w);
-    int32_t *end = conv3x3_list_errors(v->list, g, argmax, &v->cells, v->d);
-    if (end == v->list) {
-        return;
-    }
-    if (!cells_fit(&v->cells)) {
-        flush(v);
-        clear_words(v->cells.sums, cells_words(v->d));
-        conv3x3_list_errors(v->list, g, argmax, &v->cells, v->d);
-        if (!cells_fit(&v->cells)) {
-            scatter_exactly(v, v->list, end, w);
-            clear_words(v->cells.sums, cells_words(v->d));
-            return;
-        }
-    }
-    if (v->words == 4) {
-        conv3x3_scatter_four(v->list, end, v->weights, v->lanes, row_skip);
-    } else {
-        conv3x3_scatter_two(v->list, end, v->weights, v->lanes, row_skip);
-    }
-}
-
-// dx of the group from its lanes, at once where there are no borders.
 static void put_lanes(const group_t *v, int8_t *dx, const int8_t *x) {
     const int32_t *d = v->d;
-    int32_t n = d[W_IN], rows = d[H_IN];
+    int32_t size = d[H_IN] * d[W_IN];
     struct gradient_job job;
     gradients_prepare(&job, d);
     job.stride = 4 * v->words;
-    clear_bytes(dx, v->channels * n * rows);
-    if (d[PADDING] == 0) {
-        n *= rows;
-        rows = 1;
-    }
+    clear_bytes(dx, v->channels * size);
     for (int32_t c = 0; c < v->channels; c++) {
-        const uint32_t *from = first_lane(v, c);
         job.bias = c & 1 ? 0x8000 : 0;
         job.left = c & 1 ? 0 : 16;
-        for (int32_t row = rows; row != 0; row--) {
-            dx += n;
-            x += n;
-            gradients_of_lanes(dx, x, from, -n, &job);
-            from += v->width * v->words;
-        }
+        dx += size;
+        x += size;
+        gradients_of_lanes(dx, x, v->lanes + (c >> 1), -size, &job);
     }
-}
-
-static group_t divide(int32_t *scratch, const int32_t *d) {
-    group_t v;
-    v.d = d;
-    v.width = padded_width(d);
-    v.plane = padded_plane(d);
-    v.cells.width = (d[W_CONV] + 1) >> 1;
-    v.cells.height = (d[H_CONV] + 1) >> 1;
-    v.words = words_per_pixel(d[N_IN]);
-    v.lanes = (uint32_t *)scratch;
-    v.weights = v.lanes + v.plane * v.words;
-    v.cells.sums = (int32_t *)(v.weights + 9 * v.words);
-    v.list = v.cells.sums + cells_words(d);
-    v.sums = v.list + 2 * d[H_OUT] * d[W_OUT];
-    return v;
 }
 
 int32_t fast_conv2d_backward_input(int8_t *dx, const int8_t *g, const uint8_t *argmax,
     const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d) {
-    group_t v = divide(scratch, d);
-    int32_t size = d[H_IN] * d[W_IN], outputs = d[H_OUT] * d[W_OUT];
+    group_t v;
+    divide(&v, scratch, d);
     for (int32_t c = 0; c < d[N_IN]; c += GROUP) {
         v.channels = smaller(GROUP, d[N_IN] - c);
-        v.words = words_per_pixel(v.channels);
-        v.has_sums = 0;
-        clear_words(v.lanes, v.plane * v.words);
-        clear_words(v.cells.sums, cells_words(d));
-        for (int32_t f = 0; f < d[N_OUT]; f++) {
-            add_filter(&v, g + f * outputs, argmax + f * channel_argmax_bytes(d),
-                w + f * d[N_ROW] + 9 * c);
-        }
-        if (v.has_sums) {
-            flush(&v);
-            put_sums(dx + c * size, x + c * size, v.sums, v.channels * size, d);
-        } else {
-            put_lanes(&v, dx + c * size, x + c * size);
-        }
+        v.words = words_per_input(v.channels);
+        link_errors(&v, g, argmax, w);
+        uint32_t **end = gather(&v, x);
+        put_lanes(&v, dx, x);
+        put_exactly(&v, dx, x, end);
+        dx += GROUP * d[H_IN] * d[W_IN];
+        x += GROUP * d[H_IN] * d[W_IN];
+        w += 9 * GROUP;
     }
     return 0;
 }

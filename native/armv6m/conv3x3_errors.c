@@ -1,35 +1,23 @@
-// Lists the errors of a filter for conv3x3_sparse.S.
+// Geometry of the lists of errors, and where those of a filter lie.
 
 #include <stddef.h>
 
 #include "conv3x3_errors.h"
 #include "kernels.h"
-#include "rounding.h"
 #include "scratch.h"
 
-int32_t *conv3x3_list_errors(int32_t *list, const int8_t *g, const uint8_t *argmax,
-    const conv3x3_cells *cells, const int32_t *d) {
-    int32_t width = padded_width(d), stride = d[POOL_STRIDE], pooled = d[POOL] == 2;
-    int32_t bit = 0;
-    for (int32_t y = 0; y < d[H_OUT]; y++) {
-        for (int32_t x = 0; x < d[W_OUT]; x++, bit += 2) {
-            int32_t error = *g++;
-            if (error == 0) {
-                continue;
-            }
-            int32_t top = y * stride, left = x * stride;
-            if (pooled) {
-                int32_t winner = argmax[bit >> 3] >> (bit & 7);
-                left += winner & 1;
-                top += winner >> 1 & 1;
-            }
-            *list++ = error;
-            *list++ = 4 * (top * width + left);
-            if (cells != NULL) {
-                int32_t cell = (top >> 1) * (cells->width + 1) + (left >> 1);
-                cells->sums[cell] += absolute(error) * cells->weight;
-            }
-        }
-    }
-    return list;
+void conv3x3_errors_prepare(struct conv3x3_errors *v, int32_t *list, int32_t position_bytes,
+    const int32_t *d) {
+    v->list = list;
+    v->columns = d[W_OUT];
+    v->below = position_bytes * padded_width(d);
+    v->step = position_bytes * d[POOL];
+    v->row_step = v->below * d[POOL];
+}
+
+void conv3x3_errors_of(struct conv3x3_errors *v, const int8_t *g, const uint8_t *argmax,
+    int32_t filter, const int32_t *d) {
+    v->g = g + filter * d[H_OUT] * d[W_OUT];
+    v->argmax = d[POOL] == 2 ? argmax + filter * channel_argmax_bytes(d) : NULL;
+    v->rows = d[H_OUT];
 }

@@ -1,32 +1,74 @@
-// What the files of the 3x3 convolution's backward kernels hand to each other.
+// What C hands to conv3x3_list.S, conv3x3_gradient.S and conv3x3_gather.S, which know the offsets
+// of the fields.
 
 #ifndef PRIOT_CONV3X3_ERRORS_H
 #define PRIOT_CONV3X3_ERRORS_H
 
 #include <stdint.h>
 
-// Bounds of what the errors listed so far add up to: a cell is 2x2 outputs of the convolution,
-// one border cell to the right and below. Every input lies under at most 2x2 cells.
-typedef struct {
-    int32_t *sums; // of |error| * largest |w|
-    int32_t width;
-    int32_t height;
-    int32_t weight; // largest |w| of the filter at hand
-} conv3x3_cells;
+// The errors of one filter. Positions are those of the kernel's upper left corner in the image
+// with its borders, in bytes of what the errors are used with: 4 per position for conv3x3_list,
+// 8 for conv3x3_link.
+struct conv3x3_errors {
+    int32_t *list; // written
+    const int8_t *g;
+    const uint8_t *argmax; // NULL where there is no pooling
+    int32_t rows; // of outputs; counted down
+    int32_t columns;
+    int32_t step; // between two outputs
+    int32_t row_step; // between two rows of outputs
+    int32_t below; // between two rows of positions
+    uint32_t *buckets; // conv3x3_link: of position 0
+    int32_t bound; // conv3x3_link: of |w|
+    const uint32_t *weights; // conv3x3_link: of the filter
+    int32_t sum; // conv3x3_list writes the sum of |error|
+};
 
-// The errors of a filter that are not 0, as pairs (error, 4 * position in the bordered image);
-// adds them to the cells where there are some. Returns the end of the list.
-int32_t *conv3x3_list_errors(int32_t *list, const int8_t *g, const uint8_t *argmax,
-    const conv3x3_cells *cells, const int32_t *d);
+// dW of two channels from a list of errors.
+struct conv3x3_gradient_job {
+    const uint32_t *inputs; // [y][x] with borders, two channels a word
+    const int32_t *list;
+    const int32_t *list_end;
+    int32_t passes;
+    int32_t step; // bytes of inputs between two passes
+    int32_t *dw; // of the low lanes: three words, 8 bytes apart, per pass
+    int32_t second; // bytes from there to those of the high lanes
+    int32_t advance; // bytes of dw between two passes
+    int32_t keep; // 0: store, 1: add to what is there
+};
 
-// conv3x3_sparse.S
-void conv3x3_gradient(uint32_t *lanes, const int32_t *list, const int32_t *list_end,
-    const uint32_t *inputs, int32_t passes, int32_t step);
-void conv3x3_scatter_two(const int32_t *list, const int32_t *list_end, const uint32_t *weights,
-    uint32_t *lanes, int32_t row_skip);
-void conv3x3_scatter_four(const int32_t *list, const int32_t *list_end, const uint32_t *weights,
-    uint32_t *lanes, int32_t row_skip);
+// dX of up to eight channels for neighbouring inputs. Three of the words move along with them.
+struct conv3x3_gather_job {
+    int32_t channels; // that may be cut by a ReLU, 0: none
+    const int8_t *x; // of the first channel
+    int32_t size; // bytes between two channels of x
+    const uint32_t *buckets; // of the upper left of nine positions
+    int32_t row_step; // bytes from behind three buckets to those one row below
+    uint32_t limit; // of the sum of bounds
+    uint32_t *lanes; // written, two or four words per input
+    int32_t left; // inputs, at least 1; counted down
+    uint32_t **too_large; // the lanes of inputs above the limit are listed here
+};
+
+// conv3x3_list.S
+int32_t *conv3x3_list(struct conv3x3_errors *v);
+int32_t *conv3x3_link(struct conv3x3_errors *v);
+
+// conv3x3_gradient.S
+void conv3x3_gradient(const struct conv3x3_gradient_job *job);
+void conv3x3_pack_pair(uint32_t *to, const int8_t *a_end, const int8_t *b_end,
+    int32_t minus_n);
+
+// conv3x3_gather.S
+void conv3x3_gather_two(struct conv3x3_gather_job *job);
+void conv3x3_gather_four(struct conv3x3_gather_job *job);
 uint32_t conv3x3_pack_taps(uint32_t *to, const uint8_t *w, int32_t words, uint32_t largest,
     int32_t second);
+
+// conv3x3_errors.c
+void conv3x3_errors_prepare(struct conv3x3_errors *v, int32_t *list, int32_t position_bytes,
+    const int32_t *d);
+void conv3x3_errors_of(struct conv3x3_errors *v, const int8_t *g, const uint8_t *argmax,
+    int32_t filter, const int32_t *d);
 
 #endif

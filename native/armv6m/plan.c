@@ -8,7 +8,8 @@
 
 int32_t fast_plan(int32_t kind, const uint8_t *w, int32_t *d) {
     (void)w;
-    if (kind == CONV2D && d[KERNEL] == 3 && d[STRIDE] == 1 && d[N_ROW] <= 65536) {
+    if (kind == CONV2D && d[KERNEL] == 3 && d[STRIDE] == 1 && d[N_ROW] <= 65536
+        && (d[POOL] == 1 || (d[POOL] == 2 && d[POOL_STRIDE] == 2))) {
         d[PLAN_FORWARD] = d[PLAN_BACKWARD] = d[PLAN_UPDATE] = 1;
         return 1;
     }

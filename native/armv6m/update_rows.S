@@ -114,12 +114,14 @@
 //
 //   r0  list, walking     r4  index of the edge     r8   half: 2^(s - 1), or 0
 //   r1  w of the row      r5  dW * w, step, score   r9   granule
-//   r2  scores            r6  temporary             r10  shift
+//   r2  scores            r6  temporary             r10  shift       lr  threshold
 //   r3  error             r7  shift s               r12  end of the list        [sp] job
 FUNCTION update_prune_nearest
     SAVE_REGISTERS
     push {r0}
     mov r7, r0
+    ldr r0, [r7, #JOB_THRESHOLD]
+    mov lr, r0
     adds r7, #JOB_GRANULE
     ldmia r7!, {r0, r1, r2}
     mov r9, r0
@@ -135,13 +137,25 @@ prune_four:
     NEXT_PRODUCT
     add r5, r8
     asrs r5, r7
-    SUBTRACT_FROM_SCORE r9, side_changes
+    SUBTRACT_FROM_SCORE r9, another_granule
     .endr
 prune_next:
     cmp r0, r12
     blo prune_four
     pop {r0}
     RESTORE_AND_RETURN
+another_granule:                // often still in 0..255 and on the same side
+    cmp r5, #255
+    bhi side_changes
+    eors r6, r5                 // the score before
+    strb r5, [r2, r4]
+    cmp r6, lr
+    sbcs r6, r6                 // 0 where kept, -1 where pruned
+    cmp r5, lr
+    bhs 1f
+    adds r6, #1
+1:  cmp r6, #0
+    beq prune_next
 side_changes:
     SATURATE_AND_PRUNE
     mov r7, r10
