@@ -112,7 +112,7 @@ def digits_like_mnist(path: Path) -> Path:
 
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        if cli.main(["dataset", "digits", "--resize", "28x28", "--rotate", "30", "--subset", "64",
-                     "-o", str(path)]):
+        if cli.main(["dataset", "digits", "--part", "train", "--resize", "28x28", "--rotate", "30",
+                     "--subset", "64", "-o", str(path)]):
             raise PriotError(str(path), "could not be made")
     return path

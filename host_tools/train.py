@@ -74,7 +74,8 @@ def train(job: TrainJob, target: Target, show_progress: bool = False) -> dict[st
     job.check()
     events: dict[str, Event] = {}
     history: list[Event] = []
-    bar = tqdm(total=job.epochs, unit="epoch", disable=None if show_progress else True)  # None: on a terminal only
+    off = None if show_progress else True  # None: shown on a terminal only
+    bar = tqdm(total=job.epochs, unit="epoch", disable=off)
     with bar:
         for event in target.run(job.for_device()):
             kind = event.pop("event")

@@ -1,8 +1,8 @@
 """Times training steps and their parts; on an emulated Pico the microseconds are exact cycles."""
 
 import gc
-from time import ticks_diff, ticks_us
 
+from .clock import ticks_diff, ticks_us
 from .dataset import Dataset
 from .trainer import check_dataset
 

@@ -4,6 +4,7 @@ import gc
 from array import array
 
 from . import adapter, fields as F
+from .clock import ticks_diff, ticks_us
 from .dataset import Dataset, identity_order
 from .evaluation import Evaluation, permille, percent_text
 from .layer_state import backward_call
@@ -11,11 +12,6 @@ from .methods import check_options, find
 from .memory import Carver, aligned, allocate
 from .progress import epoch_text
 from .selection import fill_selection, select_layers
-
-try:
-    from time import ticks_diff, ticks_us
-except ImportError:  # CPython, and boards without a clock
-    ticks_us = None
 
 _RESERVE = 49152  # bytes of heap that layout="auto" leaves free
 _ROW_BYTES = 512  # of effective weights at a time with layout="small"
@@ -289,7 +285,7 @@ class Trainer:
         self.set_epoch(self.epoch)
         gc.collect()
         self._recorded = self._complete = False
-        self._start_us = ticks_us() if ticks_us else 0
+        self._start_us = ticks_us()
         if isinstance(source, Dataset):
             self._learn_dataset(source, shuffle, stop)
         else:
@@ -302,7 +298,7 @@ class Trainer:
 
     def _record(self, history):
         """Append the dictionary of the epoch at hand, whole or broken off."""
-        record = self._epoch_record(ticks_diff(ticks_us(), self._start_us) if ticks_us else 0)
+        record = self._epoch_record(ticks_diff(ticks_us(), self._start_us))
         history.append(record)
         self._recorded = True
         return record

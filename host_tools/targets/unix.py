@@ -57,11 +57,12 @@ def _child(command: list[str], environment: dict[str, str],
     child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors,
                              text=True, stdin=subprocess.PIPE, start_new_session=True)
     assert child.stdin is not None and child.stdout is not None
+    stdin = child.stdin
 
     def stop(signal_number: int, frame: Any) -> None:
-        if child.stdin.closed:
+        if stdin.closed:
             child.kill()
-        child.stdin.close()
+        stdin.close()
 
     in_main = threading.current_thread() is threading.main_thread()
     if in_main:
@@ -75,7 +76,7 @@ def _child(command: list[str], environment: dict[str, str],
         if child.poll() is None:
             child.kill()
             child.wait()
-        child.stdin.close()
+        stdin.close()
         child.stdout.close()
 
 

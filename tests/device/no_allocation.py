@@ -1,4 +1,7 @@
-"""Trains under heap_lock(), and counts what the heap gains: no_allocation.py MODEL DATASET BACKEND."""
+"""Trains under heap_lock(), and counts what the heap gains.
+
+no_allocation.py MODEL DATASET BACKEND
+"""
 
 import gc
 import micropython
