@@ -1,10 +1,8 @@
 """Images with labels from scikit-learn's digits, MNIST, CIFAR-10, arrays and folders of images."""
 
-import gzip
-import pickle
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,11 @@ import numpy as np
 from PIL import Image
 
 from host_tools.errors import FileError, PriotError, mismatch
+from host_tools.raw_files import existing_file, read_cifar_binary, read_cifar_python, read_idx
 
 IDX_IMAGES, IDX_LABELS = 0x803, 0x801  # big-endian magic: uint8, and the number of axes
-CIFAR_SHAPE = (3, 32, 32)
+
+Size = tuple[int, int]  # height, width
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ class Images:
 class Source:
     """Where images come from.
 
-    read(path, test): all images of the source, or of its own test part. needs: what the path is,
-    empty where there is none. split: usual sizes of the parts (pretrain, train and, unless the
-    source has a test part of its own, test). shuffled: the parts are taken from a fixed random
-    order of the images, not from the order they come in.
+    read(path, test, size): all images of the source, or of its own test part; `size` (height,
+    width) or None matters to images of different sizes alone. needs: what the path is, empty
+    where there is none. split: usual sizes of the parts (pretrain, train and, unless the source
+    has a test part of its own, test). shuffled: the parts are taken from a fixed random order of
+    the images, not from the order they come in.
     """
 
-    read: Callable[[Any, bool], Images]
+    read: Callable[[Any, bool, Size | None], Images]
     needs: str
     split: tuple[int, ...] = ()
     own_test: bool = False
@@ -64,7 +65,7 @@ def checked(where: object, pixels: np.ndarray, labels: np.ndarray, classes: int)
     return Images(np.ascontiguousarray(pixels), labels.astype(np.uint8), classes)
 
 
-def read_digits(_path: Path | None, _test: bool) -> Images:
+def read_digits(_path: Path | None, _test: bool, _size: Size | None = None) -> Images:
     """scikit-learn's 1797 digits of 8x8 pixels, their values 0..16 scaled to 0..255."""
     from sklearn.datasets import load_digits  # here: it takes a second to import
 
@@ -73,101 +74,30 @@ def read_digits(_path: Path | None, _test: bool) -> Images:
     return checked("digits", pixels.astype(np.uint8)[:, None], digits.target, 10)
 
 
-def read_mnist(folder: Path, test: bool) -> Images:
+def read_mnist(folder: Path, test: bool, _size: Size | None = None) -> Images:
     """Digits from a folder of MNIST's idx files, as they are or as .gz. Raises FileError."""
     prefix = "t10k" if test else "train"
-    paths = [_existing(folder, [f"{prefix}-{what}{dot}idx{axes}-ubyte{gz}"
-                                for dot in "-." for gz in ("", ".gz")])
+    paths = [existing_file(folder, [f"{prefix}-{what}{dot}idx{axes}-ubyte{gz}"
+                                    for dot in "-." for gz in ("", ".gz")])
              for what, axes in (("images", 3), ("labels", 1))]
-    pixels, labels = _read_idx(paths[0], IDX_IMAGES), _read_idx(paths[1], IDX_LABELS)
+    pixels, labels = read_idx(paths[0], IDX_IMAGES), read_idx(paths[1], IDX_LABELS)
     return checked(paths[1], pixels[:, None], labels, 10)
 
 
-def _read_idx(path: Path, magic: int) -> np.ndarray:
-    """uint8 array of an idx file: big-endian magic, sizes of the axes, then the values."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            data = file.read()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise FileError(path, f"damaged gzip file: {error}") from None
-    found = int.from_bytes(data[:4], "big")
-    if len(data) < 4 or found != magic:
-        raise FileError(path, mismatch("magic", f"{found:#06x}", f"{magic:#06x}"))
-    axes = magic & 15
-    if len(data) < 4 + 4 * axes:
-        raise FileError(path, mismatch("bytes", len(data), f"at least {4 + 4 * axes}"))
-    shape = [int(size) for size in np.frombuffer(data, ">u4", axes, 4)]
-    count = 1
-    for size in shape:  # Python integers: sizes of a damaged header must not wrap round
-        count *= size
-    if len(data) != 4 + 4 * axes + count:
-        raise FileError(path, mismatch("bytes", len(data), f"{4 + 4 * axes + count} as its "
-                                       f"header says ({'x'.join(map(str, shape))})"))
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
-
-
-def _existing(folder: Path, names: Sequence[str]) -> Path:
-    """The first of these files that the folder has. Raises FileError."""
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    what = "has no" if folder.is_dir() else "is no folder with"
-    raise FileError(folder, f"{what} {names[0]}")
-
-
-def read_cifar10(folder: Path, test: bool) -> Images:
+def read_cifar10(folder: Path, test: bool, _size: Size | None = None) -> Images:
     """CIFAR-10 from the folder of its python or binary batches. Raises FileError."""
     for inner in ("cifar-10-batches-py", "cifar-10-batches-bin"):
         if (folder / inner).is_dir():
             folder = folder / inner
     names = ["test_batch"] if test else [f"data_batch_{i}" for i in range(1, 6)]
-    paths = [_existing(folder, (name, f"{name}.bin")) for name in names]
-    parts = [_read_cifar_binary(path) if path.suffix == ".bin" else _read_cifar_python(path)
+    paths = [existing_file(folder, (name, f"{name}.bin")) for name in names]
+    parts = [read_cifar_binary(path) if path.suffix == ".bin" else read_cifar_python(path)
              for path in paths]
     return checked(folder, np.concatenate([pixels for pixels, _ in parts]),
                    np.concatenate([labels for _, labels in parts]), 10)
 
 
-def _read_cifar_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Records of a label byte and 3072 bytes of pixels."""
-    record = 1 + 3 * 32 * 32
-    data = np.fromfile(path, np.uint8)
-    if not data.size or data.size % record:
-        raise FileError(path, mismatch("bytes", data.size, f"a multiple of {record}"))
-    records = data.reshape(-1, record)
-    return records[:, 1:].reshape(-1, *CIFAR_SHAPE), records[:, 0]
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles arrays alone: a pickle that names anything else could run any code."""
-
-    _ALLOWED = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"),
-                ("numpy._core.multiarray", "_reconstruct"), ("numpy", "dtype"),
-                ("_codecs", "encode")}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"holds {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def _read_cifar_python(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A pickled dict of b"data" uint8 [n][3072] and b"labels"."""
-    try:
-        with open(path, "rb") as file:
-            batch = _ArrayUnpickler(file, encoding="bytes").load()
-        pixels, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"], np.int64)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise FileError(path, f"no CIFAR-10 batch: {error}") from None
-    if pixels.dtype != np.uint8 or pixels.shape != (len(labels), 3072):
-        raise FileError(path, mismatch("data", f"{pixels.dtype} {pixels.shape}",
-                                       f"uint8 ({len(labels)}, 3072)"))
-    return pixels.reshape(-1, *CIFAR_SHAPE), labels
-
-
-def read_arrays(path: Path, _test: bool) -> Images:
+def read_arrays(path: Path, _test: bool, _size: Size | None = None) -> Images:
     """Arrays `x` and `y` of an .npz file, see from_arrays. Raises FileError."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -199,10 +129,10 @@ def from_arrays(where: object, x: np.ndarray, y: np.ndarray) -> Images:
     return checked(where, x, y, classes)
 
 
-def read_folders(path: Path, _test: bool) -> Images:
+def read_folders(path: Path, _test: bool, size: Size | None = None) -> Images:
     """Images from one sub-folder per class, in the order of their names; grey where all are.
 
-    All must be of one size. Raises FileError, OSError.
+    All are resized to `size`, or must be of one. Raises FileError, OSError.
     """
     folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not 2 <= len(folders) <= 256:
@@ -212,21 +142,23 @@ def read_folders(path: Path, _test: bool) -> Images:
              for file in sorted(folder.iterdir()) if file.suffix.lower() in suffixes]
     if not files:
         raise FileError(path, "no images")
-    images = [_open_image(file) for file, _ in files]
+    images = [_open_image(file, size) for file, _ in files]
     if any(image.mode == "RGB" for image in images):
         images = [image.convert("RGB") for image in images]
     for image, (file, _) in zip(images, files, strict=True):
         if image.size != images[0].size:
-            raise FileError(file, mismatch("width, height", image.size, images[0].size))
+            raise FileError(file, mismatch("width, height", image.size, images[0].size)
+                            + ", or --resize")
     pixels = np.array([np.atleast_3d(np.asarray(image)) for image in images], np.uint8)
     labels = np.array([label for _, label in files])
     return checked(path, pixels.transpose(0, 3, 1, 2), labels, len(folders))
 
 
-def _open_image(path: Path) -> Image.Image:
+def _open_image(path: Path, size: Size | None) -> Image.Image:
     try:
         with Image.open(path) as image:
-            return image.convert("L" if image.mode in ("1", "L") else "RGB")
+            pixels = image.convert("L" if image.mode in ("1", "L") else "RGB")
+            return pixels.resize(size[::-1], Image.Resampling.BILINEAR) if size else pixels
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FileError(path, f"not an image: {error}") from None
 
@@ -240,9 +172,9 @@ SOURCES = {
 }
 
 
-def load(name: str, path: Path | None, test: bool = False) -> Images:
+def load(name: str, path: Path | None, test: bool = False, size: Size | None = None) -> Images:
     """All images of a source, or of its own test part. Raises PriotError, OSError."""
     source = SOURCES[name]
     if bool(source.needs) != bool(path):
         raise PriotError(name, f"needs {source.needs}" if source.needs else "takes no path")
-    return source.read(path, test)
+    return source.read(path, test, size)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from host_tools.data_sources import SOURCES, Images, load
+from host_tools.data_sources import SOURCES, Images, Size, load
 from host_tools.errors import PriotError
 from host_tools.formats import Dataset
 from host_tools.reports import add_json_option, write_json
@@ -26,24 +26,25 @@ def permutation(n: int, seed: int) -> np.ndarray:
 
 
 def read_part(name: str, path: Path | None, part: str | None,
-              split: tuple[int, ...] | None = None) -> Images:
+              split: tuple[int, ...] | None = None, size: Size | None = None) -> Images:
     """All images of a part of a source; part None: of a source that is not split.
 
     split: sizes of the parts, pretrain first, instead of the source's usual ones; in a source
-    with a test part of its own they divide its other images. Raises PriotError, OSError.
+    with a test part of its own they divide its other images. size: as `Source.read` takes it.
+    Raises PriotError, OSError.
     """
     source = SOURCES[name]
     sizes = split or source.split
     names = PARTS[: len(sizes)]
     known = names + PARTS[2:] if source.own_test else names
     if part is None and not sizes:
-        return load(name, path)
+        return load(name, path, size=size)
     if part not in known:
         raise PriotError(f"{name}: --part", f"found {part}, expected " + (
             f"one of {', '.join(known)}" if known else "none, or --split with sizes of parts"))
     if part not in names:
-        return load(name, path, test=True)
-    images = load(name, path)
+        return load(name, path, test=True, size=size)
+    images = load(name, path, size=size)
     if sum(sizes) > len(images):
         raise PriotError(f"{name}: --split", f"found {'+'.join(map(str, sizes))}, "
                          f"expected at most {len(images)} images")
@@ -62,6 +63,8 @@ def subset(images: Images, n: int, seed: int) -> Images:
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Images uint8 [n][c][h][w] of another size, by Pillow's bilinear filter."""
     n, channels = pixels.shape[:2]
+    if pixels.shape[2:] == (height, width):
+        return pixels
     planes = [Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
               for plane in pixels.reshape(-1, *pixels.shape[2:])]
     return np.array([np.asarray(plane) for plane in planes], np.uint8).reshape(
@@ -85,7 +88,7 @@ def to_dataset(images: Images) -> Dataset:
     return Dataset(images.pixels >> 1, images.labels, images.classes)
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str) -> Size:
     height, _, width = text.partition("x")
     if not (height.isdecimal() and width.isdecimal() and 1 <= int(height) <= 4096
             and 1 <= int(width) <= 4096):
@@ -135,7 +138,7 @@ def main(args: argparse.Namespace) -> int:
     if args.split and len(args.split) > 2 and own_test:
         raise PriotError("--split", f"{args.source} has test images of its own: "
                          "expected sizes of pretrain and train")
-    images = read_part(args.source, args.path, args.part, args.split)
+    images = read_part(args.source, args.path, args.part, args.split, args.resize)
     if args.subset is not None:
         images = subset(images, args.subset, args.seed)
     pixels = resize(images.pixels, *args.resize) if args.resize else images.pixels
