@@ -15,17 +15,14 @@ void check(bool good, const char *text) {
 }
 
 // The interpreter formats the text: nothing here is paid for while all is well.
-static void check_length(int i, size_t found, size_t expected) {
+static void refuse_length(int i, size_t found, size_t expected) {
     static const char FORMAT[] = "operand %d: %d bytes, expected %d";
-    if (found != expected) {
-        mp_obj_t values[3] = {
-            mp_obj_new_int(i), mp_obj_new_int_from_uint(found),
-            mp_obj_new_int_from_uint(expected),
-        };
-        mp_obj_t text = mp_binary_op(MP_BINARY_OP_MODULO,
-            mp_obj_new_str(FORMAT, sizeof(FORMAT) - 1), mp_obj_new_tuple(3, values));
-        mp_raise_type_arg(&mp_type_ValueError, text);
-    }
+    mp_obj_t values[3] = {
+        mp_obj_new_int(i), mp_obj_new_int_from_uint(found), mp_obj_new_int_from_uint(expected),
+    };
+    mp_obj_t text = mp_binary_op(MP_BINARY_OP_MODULO,
+        mp_obj_new_str(FORMAT, sizeof(FORMAT) - 1), mp_obj_new_tuple(3, values));
+    mp_raise_type_arg(&mp_type_ValueError, text);
 }
 
 static void check_alignment(const void *buf, size_t size) {
@@ -40,42 +37,37 @@ const mp_obj_t *objects_of(mp_obj_t tuple, size_t n) {
     return items;
 }
 
+static void refuse_type(void) {
+    mp_raise_TypeError("operands: one is no buffer, or read-only");
+}
+
 operand_t buffer_of(const mp_obj_t *objects, int i, mp_uint_t access) {
     mp_buffer_info_t info;
     if (!mp_get_buffer(objects[i], &info, access)) {
-        mp_raise_TypeError("operands: one is no buffer, or read-only");
+        refuse_type();
     }
     return (operand_t) { info.buf, info.len };
 }
 
 void *exactly(const mp_obj_t *objects, int i, size_t n_bytes, mp_uint_t access) {
     operand_t operand = buffer_of(objects, i, access);
-    check_length(i, operand.n, n_bytes);
+    if (operand.n != n_bytes) {
+        refuse_length(i, operand.n, n_bytes);
+    }
     return operand.buf;
 }
 
 void *at_least(const mp_obj_t *objects, int i, size_t n_words) {
     operand_t operand = buffer_of(objects, i, MP_BUFFER_RW);
     if (operand.n < 4 * n_words) {
-        check_length(i, operand.n, 4 * n_words);
+        refuse_length(i, operand.n, 4 * n_words);
     }
     check_alignment(operand.buf, 4);
     return operand.buf;
 }
 
-// Ranges of the fields on which everything else rests.
-static const struct {
-    uint8_t field;
-    uint8_t low;
-    uint8_t high;
-} RANGES[] = {
-    { KERNEL, 1, 15 }, { STRIDE, 1, 15 }, { PADDING, 0, 14 }, { POOL, 1, 15 },
-    { POOL_STRIDE, 1, 15 }, { FORWARD_SHIFT, 0, 30 }, { BACKWARD_SHIFT, 0, 30 },
-    { UPDATE_SHIFT, 0, 30 }, { RULE, FROZEN, WEIGHTS }, { SELECTION, ALL, BITMAP },
-};
-
-static bool within(int32_t value, int32_t low, int32_t high) {
-    return value >= low && value <= high;
+static inline bool within(int32_t value, int32_t low, int32_t high) {
+    return (uint32_t)value - (uint32_t)low <= (uint32_t)(high - low);
 }
 
 // a * b, or more than MAX_ELEMENTS where that is less than either or not a number of elements.
@@ -94,18 +86,17 @@ static bool fits(int32_t count, int32_t step, int32_t size, int32_t length) {
 }
 
 static bool is_good(const int32_t *d, int32_t kind) {
-    for (size_t i = 0; i < sizeof(RANGES) / sizeof(RANGES[0]); i++) {
-        if (!within(d[RANGES[i].field], RANGES[i].low, RANGES[i].high)) {
-            return false;
-        }
-    }
     int32_t kernel = d[KERNEL], pool = d[POOL], bits = d[ARGMAX_BITS], border = d[PADDING];
-    if (!within(d[H_IN], 1, MAX_ELEMENTS) || !within(d[W_IN], 1, MAX_ELEMENTS)) {
+    if (!(within(kernel, 1, 15) && within(d[STRIDE], 1, 15) && within(border, 0, kernel - 1)
+        && within(pool, 1, 15) && within(d[POOL_STRIDE], 1, 15)
+        && within(d[FORWARD_SHIFT], 0, 30) && within(d[BACKWARD_SHIFT], 0, 30)
+        && within(d[UPDATE_SHIFT], 0, 30) && within(d[RULE], FROZEN, WEIGHTS)
+        && within(d[SELECTION], ALL, BITMAP)
+        && within(d[H_IN], 1, MAX_ELEMENTS) && within(d[W_IN], 1, MAX_ELEMENTS))) {
         return false;
     }
     int32_t height = d[H_IN] + 2 * border, width = d[W_IN] + 2 * border;
-    return border < kernel
-        && product(d[N_IN], product(height, width)) <= MAX_ELEMENTS
+    return product(d[N_IN], product(height, width)) <= MAX_ELEMENTS
         && product(d[N_OUT], product(d[H_OUT], d[W_OUT])) <= MAX_ELEMENTS
         && fits(d[H_CONV], d[STRIDE], kernel, height)
         && fits(d[W_CONV], d[STRIDE], kernel, width)
@@ -128,8 +119,8 @@ const int32_t *descriptor(const mp_obj_t *objects, int i, int32_t kind) {
     return d;
 }
 
-// bytes of the operand with that letter, in lower case
-static size_t length_of(int letter, const int32_t *d) {
+// Bytes of the operand with that letter, in lower case; `found` where any number is right.
+static size_t length_of(int letter, size_t found, const int32_t *d) {
     if (letter == 'x') {
         return d[N_IN] * d[H_IN] * d[W_IN];
     }
@@ -146,37 +137,35 @@ static size_t length_of(int letter, const int32_t *d) {
         return d[SELECTION] == ALL ? 0
             : 4 * d[N_OUT] + (d[SELECTION] == BITMAP ? (d[N_OUT] * d[N_ROW] + 7) >> 3 : 0);
     }
+    if (letter == 'v' || (letter == 'e' && found == 0)
+        || (letter == 's' && (d[SELECTION] != ALL || (d[RULE] != PRUNE && d[RULE] != GAIN)))) {
+        return found;
+    }
     return d[N_OUT] * d[N_ROW];
 }
 
-// True for a length that is free.
-static bool is_open(int letter, size_t n, const int32_t *d) {
-    if ((letter | 32) == 's') {
-        return d[SELECTION] != ALL || (d[RULE] != PRUNE && d[RULE] != GAIN);
-    }
-    return (letter | 32) == 'v' || (letter == 'E' && n == 0);
-}
-
-// Address of operand i, whose letter says what it must be; *n gets its length.
-static void *operand(const mp_obj_t *objects, int i, int letter, size_t *n, const int32_t *d,
+// Operand i, whose letter says what it must be.
+static operand_t operand(const mp_obj_t *objects, int i, int letter, const int32_t *d,
     int32_t kind) {
+    operand_t o;
     if (letter <= '3') {
-        return at_least(objects, i,
-            letter == '3' ? HISTOGRAM_WORDS : scratch_words(kind, letter - '0', d));
+        o.n = letter == '3' ? HISTOGRAM_WORDS : scratch_words(kind, letter - '0', d);
+        o.buf = at_least(objects, i, o.n);
+        return o;
     }
     bool written = letter < 'a' && (letter != 'W' || d[RULE] == WEIGHTS);
-    operand_t o = buffer_of(objects, i, written ? MP_BUFFER_RW : MP_BUFFER_READ);
-    *n = o.n;
-    if (!is_open(letter, o.n, d)) {
-        check_length(i, o.n, length_of(letter | 32, d));
+    o = buffer_of(objects, i, written ? MP_BUFFER_RW : MP_BUFFER_READ);
+    size_t expected = length_of(letter | 32, o.n, d);
+    if (o.n != expected) {
+        refuse_length(i, o.n, expected);
     }
     if (o.n == 0) {
-        return NULL;
+        o.buf = NULL;
     }
     if (letter == 'b') {
         check_alignment(o.buf, 4);
     }
-    return o.buf;
+    return o;
 }
 
 const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, const char *form, int32_t kind) {
@@ -187,10 +176,10 @@ const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, const char *form, int
     const mp_obj_t *objects = objects_of(tuple, n);
     const int32_t *d = form[n - 1] == 'd' ? descriptor(objects, --n, kind) : NULL;
     for (int i = 0; i < n; i++) {
-        size_t length = 0;
-        *arguments++ = (uintptr_t)operand(objects, i, form[i], &length, d, kind);
+        operand_t o = operand(objects, i, form[i], d, kind);
+        *arguments++ = (uintptr_t)o.buf;
         if ((form[i] | 32) == 's' || (form[i] | 32) == 'v') {
-            *arguments++ = length;
+            *arguments++ = o.n;
         }
     }
     *arguments = (uintptr_t)d;
