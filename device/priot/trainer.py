@@ -14,6 +14,7 @@ from .progress import epoch_text
 from .selection import fill_selection, select_layers
 
 _RESERVE = 49152  # bytes of heap that layout="auto" leaves free
+_HISTORY = 32  # epochs whose figures are kept: 250 bytes each
 _ROW_BYTES = 512  # of effective weights at a time with layout="small"
 
 
@@ -230,7 +231,7 @@ class Trainer:
 
     def fit(self, source, epochs=1, validate=None, checkpoint=None, shuffle=True, progress=None,
             verbose=True, stop=None):
-        """Train. Returns a list with one dictionary an epoch, also when Ctrl-C ended it.
+        """Train. Returns a list with a dictionary for each of the last 32 epochs.
 
         source: path of a dataset file, a Dataset, or an iterable of (buffer, label) pairs.
         validate: dataset to test on after every epoch. checkpoint: file to save to after every
@@ -300,6 +301,8 @@ class Trainer:
         """Append the dictionary of the epoch at hand, whole or broken off."""
         record = self._epoch_record(ticks_diff(ticks_us(), self._start_us))
         history.append(record)
+        if len(history) > _HISTORY:
+            history.pop(0)
         self._recorded = True
         return record
 
