@@ -15,7 +15,8 @@
 #include "scratch.h"
 
 enum {
-    GROUP = 8, // channels that are done at once: four words per input
+    GROUP = 8, // channels that are done at once; those that are not there cost as much
+    WORDS = 4, // of two channels each, per input and per tap
     BUCKET = 2, // words: first error, bound
     ERROR = 3, // words: error, weights of its filter, next error
     LANE_LIMIT = 32767,
@@ -24,7 +25,6 @@ enum {
 typedef struct {
     const int32_t *d;
     int32_t channels; // of this group
-    int32_t words; // per input: 2 or 4
     int32_t width; // of a row of positions, which is that of the image with borders
     uint32_t *table; // buckets
     int32_t *list;
@@ -41,24 +41,18 @@ static int32_t list_words(const int32_t *d) {
     return ERROR * d[N_OUT] * d[H_OUT] * d[W_OUT];
 }
 
-static int32_t words_per_input(int32_t channels) {
-    return channels > GROUP / 2 ? 4 : 2;
-}
-
 int32_t conv3x3_backward_words(const int32_t *d) {
-    int32_t words = words_per_input(d[N_IN]);
-    return table_words(d) + list_words(d) + d[N_OUT] * 9 * words + d[H_IN] * d[W_IN] * (words + 1);
+    return table_words(d) + list_words(d) + d[N_OUT] * 9 * WORDS + d[H_IN] * d[W_IN] * (WORDS + 1);
 }
 
 static void divide(group_t *v, int32_t *scratch, const int32_t *d) {
-    int32_t words = words_per_input(d[N_IN]);
     v->d = d;
     v->width = padded_width(d);
     v->table = (uint32_t *)scratch;
     v->list = scratch + table_words(d);
     v->weights = (uint32_t *)(v->list + list_words(d));
-    v->lanes = v->weights + d[N_OUT] * 9 * words;
-    v->too_large = (uint32_t **)(v->lanes + d[H_IN] * d[W_IN] * words);
+    v->lanes = v->weights + d[N_OUT] * 9 * WORDS;
+    v->too_large = (uint32_t **)(v->lanes + d[H_IN] * d[W_IN] * WORDS);
 }
 
 // Packs the group's weights of a filter, last tap first; returns a bound of |w|.
@@ -66,7 +60,7 @@ static int32_t pack_weights(uint32_t *to, const group_t *v, const uint8_t *w) {
     uint32_t largest = 0;
     for (int32_t c = 0; c < v->channels; c += 2) {
         int32_t second = c + 1 < v->channels ? 9 : 0;
-        largest = conv3x3_pack_taps(to + 8 * v->words + (c >> 1), w, v->words, largest, second);
+        largest = conv3x3_pack_taps(to + 8 * WORDS + (c >> 1), w, second, largest);
         w += 18;
     }
     return (int32_t)largest + 1;
@@ -86,7 +80,7 @@ static void link_errors(const group_t *v, const int8_t *g, const uint8_t *argmax
         errors.weights = weights;
         conv3x3_errors_of(&errors, g, argmax, f, d);
         errors.list = conv3x3_link(&errors);
-        weights += 9 * v->words;
+        weights += 9 * WORDS;
         w += d[N_ROW];
     }
 }
@@ -107,11 +101,7 @@ static uint32_t **gather(const group_t *v, const int8_t *x) {
     for (; rows != 0; rows--) {
         job.buckets = row;
         job.left = d[PADDING] == 0 ? job.size : d[W_IN];
-        if (v->words == 4) {
-            conv3x3_gather_four(&job);
-        } else {
-            conv3x3_gather_two(&job);
-        }
+        conv3x3_gather(&job);
         row += BUCKET * v->width;
     }
     return job.too_large;
@@ -131,7 +121,7 @@ static void sum_pair(const group_t *v, int32_t input, int32_t pair, int32_t sums
     const uint32_t *bucket = v->table + BUCKET * (position + input);
     for (int32_t tap = 0; tap < 9; tap++) {
         for (const uint32_t *error = at(*bucket); error != NULL; error = at(error[2])) {
-            uint32_t word = at(error[1])[tap * v->words + pair];
+            uint32_t word = at(error[1])[tap * WORDS + pair];
             low += (int32_t)*error * (int16_t)word;
             high += (int32_t)*error * ((int32_t)(word + 0x8000) >> 16);
         }
@@ -146,7 +136,7 @@ static void put_exactly(const group_t *v, int8_t *dx, const int8_t *x, uint32_t 
     const int32_t *d = v->d;
     int32_t sums[2];
     for (uint32_t **lanes = v->too_large; lanes != end; lanes++) {
-        int32_t input = (int32_t)(*lanes - v->lanes) >> (v->words >> 1);
+        int32_t input = (int32_t)(*lanes - v->lanes) >> 2;
         for (int32_t c = 0, i = input; c < v->channels; c++, i += d[H_IN] * d[W_IN]) {
             if ((c & 1) == 0) {
                 sum_pair(v, input, c >> 1, sums);
@@ -163,7 +153,7 @@ static void put_lanes(const group_t *v, int8_t *dx, const int8_t *x) {
     int32_t size = d[H_IN] * d[W_IN];
     struct gradient_job job;
     gradients_prepare(&job, d);
-    job.stride = 4 * v->words;
+    job.stride = 4 * WORDS;
     clear_bytes(dx, v->channels * size);
     for (int32_t c = 0; c < v->channels; c++) {
         job.bias = c & 1 ? 0x8000 : 0;
@@ -180,7 +170,6 @@ int32_t fast_conv2d_backward_input(int8_t *dx, const int8_t *g, const uint8_t *a
     divide(&v, scratch, d);
     for (int32_t c = 0; c < d[N_IN]; c += GROUP) {
         v.channels = smaller(GROUP, d[N_IN] - c);
-        v.words = words_per_input(v.channels);
         link_errors(&v, g, argmax, w);
         uint32_t **end = gather(&v, x);
         put_lanes(&v, dx, x);

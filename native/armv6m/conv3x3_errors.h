@@ -45,7 +45,7 @@ struct conv3x3_gather_job {
     const uint32_t *buckets; // of the upper left of nine positions
     int32_t row_step; // bytes from behind three buckets to those one row below
     uint32_t limit; // of the sum of bounds
-    uint32_t *lanes; // written, two or four words per input
+    uint32_t *lanes; // written, four words per input
     int32_t left; // inputs, at least 1; counted down
     uint32_t **too_large; // the lanes of inputs above the limit are listed here
 };
@@ -60,10 +60,8 @@ void conv3x3_pack_pair(uint32_t *to, const int8_t *a_end, const int8_t *b_end,
     int32_t minus_n);
 
 // conv3x3_gather.S
-void conv3x3_gather_two(struct conv3x3_gather_job *job);
-void conv3x3_gather_four(struct conv3x3_gather_job *job);
-uint32_t conv3x3_pack_taps(uint32_t *to, const uint8_t *w, int32_t words, uint32_t largest,
-    int32_t second);
+void conv3x3_gather(struct conv3x3_gather_job *job);
+uint32_t conv3x3_pack_taps(uint32_t *to, const uint8_t *w, int32_t second, uint32_t largest);
 
 // conv3x3_errors.c
 void conv3x3_errors_prepare(struct conv3x3_errors *v, int32_t *list, int32_t position_bytes,

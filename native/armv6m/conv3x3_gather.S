@@ -21,9 +21,8 @@
 .set JOB_LEFT, 28
 .set JOB_TOO_LARGE, 32
 
-// Adds the errors of the next bucket, tap \tap of the row. 7 cycles, and 23 per error with
-// four words.
-.macro BUCKET words, tap
+// Adds the errors of the next bucket, tap \tap of the row. 7 cycles, and 24 per error.
+.macro BUCKET tap
     ldmia r1!, {r0, r2}         // head, bound
     add lr, r2
     cmp r0, #0
@@ -32,58 +31,50 @@
     ldmia r0!, {r2, r3}         // error, weights
     add r3, r12
     .if \tap
-    adds r3, #(4 * \words * \tap)
+    adds r3, #(16 * \tap)
     .endif
-    .if \words == 4
     ldmia r3!, {r4, r5, r6, r7}
-    .else
-    ldmia r3!, {r4, r5}
-    .endif
     muls r4, r2, r4
     add r8, r4
     muls r5, r2, r5
     add r9, r5
-    .if \words == 4
     muls r6, r2, r6
     add r10, r6
     muls r7, r2, r7
     add r11, r7
-    .endif
     ldr r0, [r0]
     cmp r0, #0
     bne .Lnext_\@
 .Lempty_\@:
 .endm
 
-// void NAME(struct conv3x3_gather_job *job): lanes of `left` neighbouring inputs, `words` words
-// each. 130 cycles per input that is not skipped, and 23 per error within reach for four words;
-// 8 per channel of an input that is.
+// void conv3x3_gather(struct conv3x3_gather_job *job): four words of lanes for each of `left`
+// neighbouring inputs. 135 cycles per input that is not skipped and 24 per error within its
+// reach; 8 per channel of an input that is.
 //
 //   r0  error, chain          r8 .. r11  sums: channels 0, 1 .. 6, 7
 //   r1  bucket                r12  offset of the row of taps in the weights
 //   r2  error                 lr   sum of bounds
 //   r3  weights               r4 .. r7  words of weights            [sp] job
-.macro GATHER name, words
-FUNCTION \name
+FUNCTION conv3x3_gather
     SAVE_REGISTERS
     push {r0}
     mov r7, r0
-.Linput_\@:
+next_input:
     mov r6, r7
     ldmia r6!, {r2, r3, r4}     // channels, x, size
     adds r0, r3, #1
     str r0, [r7, #JOB_X]
     cmp r2, #0
-    beq .Lalive_\@
-.Lchannel_\@:
-    ldrb r0, [r3]
+    beq alive
+1:  ldrb r0, [r3]
     cmp r0, #0
-    bne .Lalive_\@
+    bne alive
     adds r3, r3, r4
     subs r2, #1
-    bne .Lchannel_\@
-    b .Ldone_\@
-.Lalive_\@:
+    bne 1b
+    b input_done
+alive:
     movs r2, #0
     mov r8, r2
     mov r9, r2
@@ -92,36 +83,33 @@ FUNCTION \name
     mov r12, r2
     mov lr, r2
     ldr r1, [r7, #JOB_BUCKETS]
-.Lrow_\@:
-    BUCKET \words, 0
-    BUCKET \words, 1
-    BUCKET \words, 2
+1:  BUCKET 0
+    BUCKET 1
+    BUCKET 2
     ldr r7, [sp]
     ldr r2, [r7, #JOB_ROW_STEP]
     adds r1, r1, r2
-    movs r2, #(12 * \words)
+    movs r2, #(3 * 16)
     add r12, r2
     mov r2, r12
-    cmp r2, #(36 * \words)
-    bne .Lrow_\@
+    cmp r2, #(9 * 16)
+    bne 1b
     ldr r3, [r7, #JOB_LANES]
     mov r1, r8
     mov r2, r9
-    .if \words == 4
     mov r4, r10
     mov r5, r11
     mov r6, r3
     stmia r6!, {r1, r2, r4, r5}
-    .else
-    mov r6, r3
-    stmia r6!, {r1, r2}
-    .endif
     ldr r1, [r7, #JOB_LIMIT]
     cmp r1, lr
-    blo .Ltoo_large_\@
-.Ldone_\@:
+    bhs input_done
+    ldr r1, [r7, #JOB_TOO_LARGE]
+    stmia r1!, {r3}
+    str r1, [r7, #JOB_TOO_LARGE]
+input_done:
     ldr r3, [r7, #JOB_LANES]
-    adds r3, #(4 * \words)
+    adds r3, #16
     str r3, [r7, #JOB_LANES]
     ldr r1, [r7, #JOB_BUCKETS]
     adds r1, #8
@@ -129,20 +117,9 @@ FUNCTION \name
     ldr r1, [r7, #JOB_LEFT]
     subs r1, #1
     str r1, [r7, #JOB_LEFT]
-    beq .Lend_\@
-    b .Linput_\@
-.Lend_\@:
+    bne next_input
     pop {r0}
     RESTORE_AND_RETURN
-.Ltoo_large_\@:
-    ldr r1, [r7, #JOB_TOO_LARGE]
-    stmia r1!, {r3}
-    str r1, [r7, #JOB_TOO_LARGE]
-    b .Ldone_\@
-.endm
-
-    GATHER conv3x3_gather_two, 2
-    GATHER conv3x3_gather_four, 4
 
 // uint32_t conv3x3_pack_taps(uint32_t *to, const uint8_t *w, int32_t words, uint32_t largest,
 //     int32_t second): the weights of two channels, `second` bytes apart, as nine words that lie
@@ -151,22 +128,20 @@ FUNCTION \name
 //
 //   r0  to    r1  w    r2  bytes between words    r3  largest    r7  second    r12  end of w
 FUNCTION conv3x3_pack_taps
-    push {r4, r5, r6, r7, lr}
-    ldr r7, [sp, #20]
-    lsls r2, r2, #2
+    push {r4, r5, r6, lr}
     mov r12, r1
     movs r4, #9
     add r12, r4
 pack_tap:
     ldrb r4, [r1]
-    ldrb r5, [r1, r7]
+    ldrb r5, [r1, r2]
     adds r1, #1
     subs r4, #128
     subs r5, #128
     lsls r6, r5, #16
     adds r6, r6, r4
     str r6, [r0]
-    subs r0, r0, r2
+    subs r0, #16
     asrs r6, r4, #31
     eors r4, r6
     asrs r6, r5, #31
@@ -180,4 +155,4 @@ pack_tap:
 1:  cmp r1, r12
     bne pack_tap
     mov r0, r3
-    pop {r4, r5, r6, r7, pc}
+    pop {r4, r5, r6, pc}

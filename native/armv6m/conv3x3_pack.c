@@ -83,27 +83,12 @@ int32_t conv3x3_pack_filter(uint32_t *to, const uint8_t *w, int32_t n_in, int32_
 // their (first) output. `zero` is the word of zeros. Returns the end of the list.
 uint32_t *conv3x3_list_blocks(uint32_t *list, const uint32_t *inputs, uint32_t zero,
     const conv3x3_geometry *v, const int32_t *d) {
-    uint32_t step = d[POOL] == 2 ? 1 : 2, skip = d[POOL] == 2 ? 0 : (uint32_t)d[W_OUT];
-    uint32_t output = 0;
+    uint32_t step = d[POOL] == 2 ? 1 : 2, output = 0;
     for (int32_t row = v->rows; row != 0; row--) {
-        const uint32_t *upper = inputs, *lower = inputs + 2 * v->width;
-        uint32_t before = 0; // whether the columns of the block that were seen last are not 0
-        for (int32_t column = -1; column < v->columns; column++) {
-            uint32_t seen = (upper[0] ^ zero) | (upper[1] ^ zero) | (lower[0] ^ zero)
-                | (lower[1] ^ zero);
-            if (column >= 0) {
-                if ((before | seen) != 0) {
-                    *list++ = (uint32_t)(uintptr_t)(upper - 2);
-                    *list++ = output;
-                }
-                output += step;
-            }
-            before = seen;
-            upper += 2;
-            lower += 2;
-        }
+        list = conv3x3_list_row(list, inputs, inputs + 2 * v->width, v->columns, zero, output,
+            step);
         inputs += v->row_words;
-        output += skip;
+        output += step * (uint32_t)d[W_OUT]; // without pooling a block is two outputs high
     }
     return list;
 }

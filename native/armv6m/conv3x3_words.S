@@ -130,3 +130,54 @@ next_pair:
     stmia r3!, {r4, r5}
     mov r0, r6
     RESTORE_AND_RETURN
+
+// r6 = 0 where the next two columns are all zeros; r4 zero. Clobbers r5. 15 cycles.
+.macro LOOK_AT_TWO_COLUMNS
+    ldmia r1!, {r5, r6}
+    eors r5, r4
+    eors r6, r4
+    orrs r6, r5
+    ldr r5, [r2]
+    eors r5, r4
+    orrs r6, r5
+    ldr r5, [r2, #4]
+    eors r5, r4
+    orrs r6, r5
+    adds r2, #8
+.endm
+
+// uint32_t *conv3x3_list_row(uint32_t *list, const uint32_t *upper, const uint32_t *lower,
+//     int32_t columns, uint32_t zero, uint32_t output, uint32_t step): blocks of a row of blocks
+// of one channel that see anything but zeros: address of their inputs, index of their output.
+// Returns the end of the list. 28 cycles per block.
+//
+//   r0  list                    r4  zero             r8  the two columns before
+//   r1  inputs of phase 1       r5, r6  temporaries  r9  step
+//   r2  inputs of phase 2       r7  output
+//   r3  columns
+FUNCTION conv3x3_list_row
+    push {r4, r5, r6, r7, lr}
+    mov r4, r8
+    mov r5, r9
+    push {r4, r5}
+    ldr r4, [sp, #28]
+    ldr r7, [sp, #32]
+    ldr r5, [sp, #36]
+    mov r9, r5
+    LOOK_AT_TWO_COLUMNS
+    mov r8, r6
+1:  LOOK_AT_TWO_COLUMNS
+    mov r5, r8
+    mov r8, r6
+    orrs r6, r5
+    beq 2f
+    mov r5, r1
+    subs r5, #16
+    stmia r0!, {r5, r7}
+2:  add r7, r9
+    subs r3, #1
+    bne 1b
+    pop {r4, r5}
+    mov r8, r4
+    mov r9, r5
+    pop {r4, r5, r6, r7, pc}

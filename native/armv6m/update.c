@@ -43,23 +43,6 @@ void update_row(const struct update_job *job, const int32_t *d) {
     }
 }
 
-// Inputs that are not 0 as pairs (column, input). Returns the end, behind which three pairs of
-// zeros stand.
-static int32_t *list_inputs(int32_t *list, const int8_t *x, int32_t n) {
-    for (int32_t i = 0; i < n; i++) {
-        int32_t v = x[i];
-        if (v != 0) {
-            list[0] = i;
-            list[1] = v;
-            list += 2;
-        }
-    }
-    for (int32_t i = 0; i < LIST_PADDING; i++) {
-        list[i] = 0;
-    }
-    return list;
-}
-
 int32_t fast_linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const int8_t *x, const uint8_t *w, const uint32_t *select, int32_t *scratch,
     const int32_t *d) {

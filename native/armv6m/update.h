@@ -23,6 +23,7 @@ void update_prune_nearest(const struct update_job *job);
 void update_prune_stochastic(const struct update_job *job);
 void update_gain(const struct update_job *job);
 void update_weights(const struct update_job *job);
+int32_t *list_inputs(int32_t *list, const int8_t *x, int32_t n);
 
 // update.c
 int32_t update_is_supported(const int32_t *d);

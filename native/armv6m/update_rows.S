@@ -252,3 +252,25 @@ store_trained:
 clamp_trained:
     CLAMP_WEIGHT r6
     b store_trained
+
+// int32_t *list_inputs(int32_t *list, const int8_t *x, int32_t n): pairs (index, x) of those of
+// n > 0 inputs that are not 0, then three pairs of zeros. Returns the end before those.
+// 10 cycles per input.
+FUNCTION list_inputs
+    push {r4, r5, lr}
+    mov r5, r2
+    movs r2, #0
+1:  ldrsb r4, [r1, r2]
+    cmp r4, #0
+    beq 2f
+    stmia r0!, {r2, r4}
+2:  adds r2, #1
+    cmp r2, r5
+    bne 1b
+    movs r2, #0
+    movs r4, #0
+    mov r1, r0
+    stmia r1!, {r2, r4}
+    stmia r1!, {r2, r4}
+    stmia r1!, {r2, r4}
+    pop {r4, r5, pc}
