@@ -27,8 +27,10 @@ const char *fast_plan_name(int32_t number) {
 int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d) {
     if (kind == CONV2D && d[KERNEL] == 3 && d[STRIDE] == 1) {
         int32_t words = conv3x3_forward_words(d);
-        if (training) {
+        if (training == 1) {
             words = larger(words, conv3x3_backward_words(d));
+        }
+        if (training != 0) {
             words = larger(words, conv3x3_update_words(d));
         }
         return words;
