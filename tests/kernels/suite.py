@@ -171,10 +171,22 @@ def _large(rng) -> Iterator[Case]:
         for case in _image_layer(rng, f"network a conv {i + 1}", d):
             case.heavy = True
             yield case
+    yield from _in_parts(rng)
     yield from _largest_sums(rng)
     order = ("H", np.arange(65536, dtype=np.uint16).tobytes())
     state = ("I", np.array([7], np.uint32).tobytes())
     yield Case("shuffle", "65536", [order, state], heavy=True)
+
+
+def _in_parts(rng) -> Iterator[Case]:
+    """Layers that a backend with little scratch does a few channels at a time."""
+    d = conv2d_descriptor(130, (5, 4), 3, X_RELU=1, FORWARD_SHIFT=12)
+    x, w = rng.integers(0, 128, 2600).astype(np.int8), rng.integers(1, 256, 3510).astype(np.uint8)
+    yield layers.conv2d_forward("130 channels", d, x, w)
+    d = conv2d_descriptor(7, (28, 30), 2, pool=2, BACKWARD_SHIFT=6)
+    x, w = rng.integers(-9, 10, 5880).astype(np.int8), rng.integers(1, 256, 126).astype(np.uint8)
+    g = np.where(rng.random(n_outputs(d)) < 0.1, 55, 0).astype(np.int8)
+    yield layers.conv2d_backward_input("7 large channels", d, g, random_argmax(rng, d), x, w)
 
 
 def _largest_sums(rng) -> Iterator[Case]:
