@@ -18,8 +18,10 @@ data = priot.Dataset(dataset)
 total = 0
 if int(samples) < 0:
     print("ready")
-    for record in trainer.fit(dataset, epochs=10000, verbose=False, checkpoint=save):
-        total += record["samples"]
+    last = trainer.fit(dataset, epochs=10000, verbose=False, checkpoint=save)[-1]
+    total = trainer.epoch * len(data)
+    if last["epoch"] > trainer.epoch:  # broken off
+        total += last["samples"]
 else:
     left = int(samples)
     while left:
