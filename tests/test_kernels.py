@@ -1,32 +1,49 @@
 """Every kernel, byte for byte, on every backend: the same cases, answers from the numpy oracle."""
 
+import base64
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from kernels.cases import Case, difference, read_answers, solve, write_cases
+from kernels.cases import Answer, Case, difference, read_answers, solve, write_cases
 from kernels.runner import KERNELS
 from kernels.suite import all_cases
 from kernels.worked import worked_cases
 
 from host_tools import oracle
+from host_tools.emulator import Qemu
+from host_tools.errors import PriotError
+from host_tools.package import compile_package
 from host_tools.paths import DEVICE, native_module, tool
 
-RUNNER = os.path.join(os.path.dirname(__file__), "kernels", "runner.py")
-# backend of the kernels, and what runs it
-BACKENDS = {
-    "plain-cpython": "plain",
-    "plain-micropython": "plain",
-    "viper": "viper",
-    "native": "native",
-}
+RUNNER = Path(__file__).parent / "kernels" / "runner.py"
+HERE = {"plain-cpython": "plain", "plain-unix": "plain", "viper-unix": "viper",
+        "native-unix": "native"}
+# on the Cortex-M0+ of QEMU: the backend, and whether it chooses fast kernels first
+QEMU = {"viper-armv6m": ("viper", False), "native-armv6m": ("native", False),
+        "planned-armv6m": ("native", True)}
+LARGEST_ON_QEMU = 8000  # bytes of operands: a case has to fit a Pico's heap with the rest
+READ_BACK = """
+import binascii
+with open("answers", "rb") as f:
+    while True:
+        part = f.read(3000)
+        if not part:
+            break
+        print(str(binascii.b2a_base64(part), "ascii"), end="")
+"""
 
 
-def _command(where: str) -> list[str]:
-    if where == "plain-cpython":
-        return [sys.executable, RUNNER, "plain"]
-    return [str(tool("micropython")), "-X", "heapsize=64M", RUNNER, BACKENDS[where]]
+@dataclass
+class Run:
+    """The cases that a backend was given, its answers, and what it said at the end."""
+
+    cases: list[Case]
+    answers: list[Answer]
+    failed: str
 
 
 @pytest.fixture(scope="session")
@@ -34,36 +51,70 @@ def suite() -> list[Case]:
     return all_cases()
 
 
-@pytest.fixture(scope="session", params=list(BACKENDS))
-def answered(request, suite, tmp_path_factory):
-    """The cases of a backend with its answers, all from one run."""
-    where = request.param
-    cases = [c for c in suite if not (c.heavy and BACKENDS[where] == "plain")]
-    folder = tmp_path_factory.mktemp(where)
+@pytest.fixture(scope="session")
+def qemu(suite, tmp_path_factory):
+    """A running Cortex-M0+ with the cases that fit it in its file system, and those cases."""
+    folder = tmp_path_factory.mktemp("qemu")
+    cases = [c for c in suite if not c.heavy and c.size() <= LARGEST_ON_QEMU]
     write_cases(folder / "cases", cases)
-    paths = [str(DEVICE)]
-    if where == "native":
-        paths.append(str(native_module("x64").parent))
+    files = {"cases": (folder / "cases").read_bytes(), "runner.py": RUNNER.read_bytes(),
+             "priot_native.mpy": native_module("armv6m").read_bytes()}
+    for path in (compile_package("armv6m") / "priot").iterdir():
+        files[f"priot/{path.name}"] = path.read_bytes()
+    with Qemu(files, folder) as board:
+        yield board, cases
+
+
+def _run_here(where: str, suite: list[Case], folder: Path) -> Run:
+    backend = HERE[where]
+    cases = [c for c in suite if not (c.heavy and backend == "plain")]
+    write_cases(folder / "cases", cases)
+    command = [sys.executable] if where == "plain-cpython" else [
+        str(tool("micropython")), "-X", "heapsize=64M"]
+    paths = [str(DEVICE)] + ([str(native_module("x64").parent)] if backend == "native" else [])
     environment = dict(os.environ, MICROPYPATH=os.pathsep.join(paths), PYTHONPATH=str(DEVICE))
-    done = subprocess.run([*_command(where), str(folder / "cases"), str(folder / "answers")],
-                          env=environment, capture_output=True, text=True, timeout=300)
-    return cases, read_answers(folder / "answers"), done.returncode, done.stdout + done.stderr
+    done = subprocess.run(
+        [*command, str(RUNNER), backend, str(folder / "cases"), str(folder / "answers")],
+        env=environment, capture_output=True, text=True, timeout=300)
+    answers = read_answers((folder / "answers").read_bytes())
+    failed = f"status {done.returncode}: {done.stderr[-2000:]}" if done.returncode else ""
+    return Run(cases, answers, failed)
+
+
+def _run_in_qemu(where: str, board: Qemu, cases: list[Case]) -> Run:
+    backend, planned = QEMU[where]
+    failed = ""
+    try:
+        board.run(f"import runner; runner.answer({backend!r}, 'cases', 'answers', {planned})",
+                  timeout_s=300)
+    except PriotError as error:
+        failed = str(error)
+    return Run(cases, read_answers(base64.b64decode(board.run(READ_BACK, timeout_s=300))), failed)
+
+
+@pytest.fixture(scope="session", params=[*HERE, *QEMU])
+def answered(request, suite, tmp_path_factory) -> Run:
+    """One backend's answers, all from one run."""
+    where = request.param
+    if where in HERE:
+        return _run_here(where, suite, tmp_path_factory.mktemp(where))
+    return _run_in_qemu(where, *request.getfixturevalue("qemu"))
 
 
 @pytest.mark.parametrize("kernel", sorted(KERNELS))
 def test_kernel(answered, kernel):
-    cases, answers, _status, _text = answered
-    mine = [(c, a) for c, a in zip(cases, answers, strict=False) if c.kernel == kernel]
+    pairs = zip(answered.cases, answered.answers, strict=False)
+    mine = [(case, answer) for case, answer in pairs if case.kernel == kernel]
     assert mine, f"{kernel}: no case was answered"
     wrong = [d for d in (difference(case, answer) for case, answer in mine) if d]
     assert not wrong, f"{len(wrong)} of {len(mine)} cases, the first: {wrong[0]}"
 
 
 def test_all_cases_were_answered(answered):
-    cases, answers, status, text = answered
-    last = cases[len(answers)] if len(answers) < len(cases) else None
+    n = len(answered.answers)
+    last = answered.cases[n] if n < len(answered.cases) else None
     stopped = f"stopped at {last.kernel} ({last.what})" if last else "answered all"
-    assert status == 0 and last is None, f"status {status}, {stopped}: {text[-2000:]}"
+    assert not answered.failed and last is None, f"{stopped}; {answered.failed}"
 
 
 @pytest.mark.parametrize("case", worked_cases(), ids=lambda c: f"{c.kernel}: {c.what}")

@@ -28,7 +28,8 @@ SCRATCH = ("-", b"")
 class Case:
     """One call: operands as (typecode, bytes) or the index of the operand that is the same buffer.
 
-    `result` and `outputs` are what the call answers; `heavy` ones are not for plain Python.
+    `result` and `outputs` are what the call answers. `heavy` ones are neither for plain Python nor
+    for a board's memory.
     """
 
     kernel: str
@@ -39,6 +40,10 @@ class Case:
     heavy: bool = False
     result: int = 0
     outputs: list[bytes] = field(default_factory=list)
+
+    def size(self) -> int:
+        """Bytes of all operands, scratch apart."""
+        return sum(len(o[1]) for o in self.operands if not isinstance(o, int))
 
 
 def solve(case: Case, scratch: array | None = None) -> array | None:
@@ -96,9 +101,8 @@ class Answer:
     outputs: list[bytes]
 
 
-def read_answers(path: Path) -> list[Answer]:
+def read_answers(data: bytes) -> list[Answer]:
     """The answers that were written before the end of the file, or of the backend."""
-    data = path.read_bytes() if path.exists() else b""
     answers, at = [], 0
     while at + 6 <= len(data):
         result, overrun, n_outputs = struct.unpack_from("<iBB", data, at)

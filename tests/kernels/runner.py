@@ -159,9 +159,14 @@ def backend(name):
     return kernels_plain
 
 
+def answer(backend_name, cases, answers, planned=False):
+    """Answers a file of cases in another file."""
+    with open(cases, "rb") as f, open(answers, "wb") as out:
+        run(backend(backend_name), f, out, planned)
+
+
 def main():
-    with open(sys.argv[2], "rb") as f, open(sys.argv[3], "wb") as out:
-        run(backend(sys.argv[1]), f, out, "plan" in sys.argv[4:])
+    answer(sys.argv[1], sys.argv[2], sys.argv[3], "plan" in sys.argv[4:])
 
 
 if __name__ == "__main__":

@@ -171,7 +171,9 @@ def _large(rng) -> Iterator[Case]:
         for case in _image_layer(rng, f"network a conv {i + 1}", d):
             case.heavy = True
             yield case
-    yield from _in_parts(rng)
+    for case in _in_parts(rng):
+        case.heavy = True
+        yield case
     yield from _largest_sums(rng)
     order = ("H", np.arange(65536, dtype=np.uint16).tobytes())
     state = ("I", np.array([7], np.uint32).tobytes())
