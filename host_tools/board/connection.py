@@ -51,23 +51,19 @@ class Connection:
         return transport
 
     def _wake(self) -> None:
-        """Interrupt whatever runs until the friendly REPL shows its prompt."""
+        """Interrupt whatever runs until the friendly REPL shows its banner and prompt."""
         serial = self._transport.serial
         deadline = time.monotonic() + _WAKE_S
-        with self._translated():
+        with self._translated(), self._timeout(0.5):
             while time.monotonic() < deadline:
                 serial.write(b"\r\x03\x02")
-                if self._read_until_quiet(0.5).endswith(b">>> "):
-                    return
+                seen = b""
+                while piece := serial.read(serial.in_waiting or 1):
+                    seen += piece
+                    if seen.endswith(b">>> ") and b"MicroPython" in seen:
+                        return
         raise BoardError(self.port, "does not answer: a program on the board ignores Ctrl-C; "
                          "unplug the board, plug it in and repeat the command")
-
-    def _read_until_quiet(self, quiet_s: float) -> bytes:
-        data = b""
-        with self._timeout(quiet_s):
-            while piece := self._transport.serial.read(self._transport.serial.in_waiting or 1):
-                data += piece
-        return data
 
     @contextlib.contextmanager
     def _timeout(self, seconds: float) -> Iterator[None]:

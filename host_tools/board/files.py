@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from host_tools.board.connection import Connection
-from host_tools.board.errors import BoardError
+from host_tools.board.errors import BoardError, BoardRefused
 
 PIECE = 3072  # bytes in a line of base64, as in on_board.py
 PART = ".part"  # what follows the name of a file that is not complete
 _RECORDS = ".more"  # what follows the name of a dataset's new samples
+_FLASH_FULL = 28  # errno
 _FOLDER_BIT = 0x4000
 _HELPER = Path(__file__).with_name("on_board.py")
 
@@ -87,13 +88,22 @@ class Files:
             self._connection.send(b2a_base64(piece))
             answer = self._connection.receive()
             if answer != b"+":
-                self._connection.finish(answer)  # raises what the board complains about
-                raise BoardError(path, f"found {answer!r} from the board, expected '+'; "
-                                 "repeat the command")
+                self._explain(answer, path, part)
             progress(len(piece))
         self._connection.finish()
         self._verify(data, part)
         self._connection.execute(f"rename({part!r}, {path!r})")
+
+    def _explain(self, answer: bytes, path: str, part: str) -> None:
+        """Raise what the board complains about instead of taking a piece."""
+        try:
+            self._connection.finish(answer)
+        except BoardRefused as error:
+            if error.number == _FLASH_FULL:
+                self.remove(part)
+            raise
+        raise BoardError(path, f"found {answer!r} from the board, expected '+'; repeat the "
+                         "command")
 
     def _resume_at(self, data: bytes, part: str) -> int:
         """Bytes of `data` that a partial copy holds already; 0 where it is of something else."""

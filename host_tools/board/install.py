@@ -69,5 +69,6 @@ def install(files: Files, show_progress: bool = False) -> list[Copied]:
 
 @contextmanager
 def _bar(n: int, show: bool) -> Iterator[tqdm]:
-    with tqdm(total=n, unit="B", unit_scale=True, disable=not show or not n, leave=False) as bar:
+    hide = None if show and n else True  # None: shown on a terminal only
+    with tqdm(total=n, unit="B", unit_scale=True, disable=hide, leave=False) as bar:
         yield bar

@@ -31,5 +31,7 @@ class PortLock:
         os.write(self._handle, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let others have the port."""
-        os.close(self._handle)
+        """Let others have the port; doing it again does nothing."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1

@@ -1,0 +1,194 @@
+"""deploy, push, pull, train and evaluate on the emulated Pico, through its serial port."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pico_support import complaint, priot, running_pico, start_priot
+from support import random_dataset, random_model
+
+from host_tools.board import Board, BoardError
+from host_tools.board.install import NATIVE, PACKAGE, package_files
+from host_tools.formats import Adapter, Dataset, Model
+from host_tools.targets.unix import UnixTarget
+from host_tools.train import TrainJob, train
+
+SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
+SHAPE = (1, 12, 12)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, Path]:
+    """A small model, a dataset to learn and one to test."""
+    folder = tmp_path_factory.mktemp("files")
+    model = random_model(SPEC, SHAPE, seed=4)
+    model.write(folder / "model.priot")
+    random_dataset(model, 40, seed=3).write(folder / "train.prd")
+    random_dataset(model, 30, seed=5).write(folder / "test.prd")
+    return {path.stem: path for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def pico(tmp_path_factory):
+    """A Pico with the package; tests give their files names of their own."""
+    with running_pico(tmp_path_factory.mktemp("pico")) as running:
+        yield running
+
+
+@pytest.fixture
+def board(pico):
+    with Board(pico.port) as connected:
+        yield connected
+
+
+def on_unix(job: TrainJob) -> dict:
+    """The report of the same job on the unix port."""
+    return train(job, UnixTarget())
+
+
+def test_deploy_to_a_bare_pico(files, tmp_path):
+    """What is missing is copied, what is there is skipped, what would be in the way is named."""
+    stale = {PACKAGE + "/trainer.py": b"broken", PACKAGE + "/old.mpy": b"M\x06"}
+    with running_pico(tmp_path / "pico", stale, with_package=False) as pico:
+        first = priot("deploy", "--port", pico.port, files["model"], files["train"])
+        assert first.returncode == 0, first.stderr
+        assert re.search(r"/lib/priot_native.mpy +[\d,]+ +[\d,]+ +[\d,]+ +copied", first.stdout)
+        report = tmp_path / "report.json"
+        again = priot("deploy", "--port", pico.port, files["model"], "--json", report)
+        assert again.returncode == 0, again.stderr
+        assert "copied" not in again.stdout
+        found = json.loads(report.read_text())
+        assert not any(file["sent"] for file in found["files"])
+        heap = found["heap"]
+        assert heap["heap"] - heap["native"] - heap["package"] - heap["model"] >= heap["free"]
+        assert heap["native"] >= 10_000 and heap["model"] >= files["model"].stat().st_size
+        with Board(pico.port) as board:
+            board.execute("import os; os.mkdir('/priot')")
+        hidden = priot("deploy", "--port", pico.port)
+        assert hidden.returncode == 1
+        assert "/priot: would be imported instead" in complaint(hidden)
+    there = pico.read_files()
+    expected = {path.lstrip("/"): data for path, data in package_files().items()}
+    expected["model.priot"] = files["model"].read_bytes()
+    expected["train.prd"] = files["train"].read_bytes()
+    assert there == expected
+
+
+def test_a_native_module_of_another_processor_is_replaced(files, board):
+    """A module built for this machine lies on the board: training brings the right one."""
+    from host_tools.paths import native_module
+
+    board.execute("import os")
+    wrong = native_module("x64").read_bytes()
+    board._files.put(wrong, NATIVE)
+    report = board.evaluate(files["model"], files["test"])
+    assert report["backend"] == "native"
+    assert board._files.has(native_module("armv6m").read_bytes(), NATIVE)
+
+
+def test_training_is_that_of_the_unix_port(files, pico, tmp_path):
+    """`priot train --port`: report, scores and mask come back; evaluate takes them."""
+    report, saved, mask = (tmp_path / name for name in ("r.json", "a.scores", "a.adapter"))
+    done = priot("train", files["model"], files["train"], "--test", files["test"], "--epochs", 2,
+                 "--seed", 7, "--validate", "--save", saved, "--mask", mask, "--json", report,
+                 "--port", pico.port)
+    assert done.returncode == 0, done.stderr
+    same = on_unix(TrainJob(files["model"], files["train"], files["test"], epochs=2,
+                            options={"seed": 7}, validate=True, save=tmp_path / "b.scores",
+                            mask=tmp_path / "b.adapter"))
+    assert saved.read_bytes() == (tmp_path / "b.scores").read_bytes()
+    assert mask.read_bytes() == (tmp_path / "b.adapter").read_bytes()
+    found = json.loads(report.read_text())
+    assert found["backend"] == "native" and found["finished"]
+    for key in ("accuracy_before", "accuracy_after", "confusion", "n_params", "backward_passes"):
+        assert found[key] == same[key], key
+    assert found["history"][0]["us_per_sample"] > 0
+
+    evaluated = priot("evaluate", files["model"], files["test"], "--adapter", mask,
+                      "--target", pico.port)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert f"{same['accuracy_after']:.2f} % of 30 images right" in evaluated.stdout
+
+
+def test_a_dataset_larger_than_the_flash_is_streamed(files, tmp_path):
+    """What does not fit stays here, and its samples are sent: the same scores."""
+    model = Model.read(files["model"])
+    big = tmp_path / "big.prd"
+    random_dataset(model, 300, seed=8).write(big)
+    filler = bytes(1408 * 1024 - 65 * 4096)  # leaves what the package needs, and 90 kB
+    with running_pico(tmp_path / "pico", {"filler": filler}) as pico:
+        with Board(pico.port) as board:
+            assert 65536 < board.free_flash() < 65536 + big.stat().st_size
+            board.train(files["model"], big, epochs=1, save=tmp_path / "a.scores")
+            assert "big.prd" not in [entry.name for entry in board.listing()]
+    on_unix(TrainJob(files["model"], big, epochs=1, save=tmp_path / "b.scores"))
+    assert (tmp_path / "a.scores").read_bytes() == (tmp_path / "b.scores").read_bytes()
+
+
+def test_push_takes_arrays_and_folders_of_images(pico, tmp_path):
+    """Names may hold any letter; pixels are halved as in dataset files."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (6, 12, 12), dtype=np.uint8)
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    np.savez(tmp_path / "größe ☂.npz", x=pixels, y=labels)
+    for i, label in enumerate(labels):
+        (tmp_path / "images" / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[i]).save(tmp_path / "images" / str(label) / f"{i}.png")
+    pushed = priot("push", "--port", pico.port, tmp_path / "größe ☂.npz", tmp_path / "images",
+                   "--classes", 10)
+    assert pushed.returncode == 0, pushed.stderr
+    pulled = priot("pull", "--port", pico.port, "-o", tmp_path, "größe ☂.prd", "images.prd")
+    assert pulled.returncode == 0, pulled.stderr
+    arrays = Dataset.read(tmp_path / "größe ☂.prd")
+    assert arrays.classes == 10
+    assert (arrays.images[:, 0] == pixels >> 1).all() and (arrays.labels == labels).all()
+    images = Dataset.read(tmp_path / "images.prd")
+    order = np.argsort(labels, kind="stable")
+    assert (images.images[:, 0] == pixels[order] >> 1).all()
+
+
+def test_a_script_captures_samples_and_trains(files, board, tmp_path):
+    """The few lines that a user's script needs, as in device/README.md."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (20, 12, 12), dtype=np.uint8)
+    labels = np.arange(20) % 10
+
+    assert board.append("captured.prd", images[:8], labels[:8], classes=10) == 8
+    assert board.append("captured.prd", images[8:], labels[8:]) == 20
+    captured = board.pull("captured.prd", tmp_path)
+    report = board.train(files["model"], captured, epochs=1, save=tmp_path / "a.scores")
+    assert report["train_images"] == 20
+    Adapter.read(board.pull("a.scores", tmp_path)).check_backbone(Model.read(files["model"]))
+
+    whole = Dataset.read(captured)
+    assert (whole.images[:, 0] == images >> 1).all() and (whole.labels == labels).all()
+    names = [entry.name for entry in board.listing()]
+    assert not [name for name in names if name.endswith((".part", ".more", ".tmp"))]
+    with pytest.raises(BoardError, match="captured.prd: images of"):
+        board.append("captured.prd", images[:, :8], labels)
+    with pytest.raises(BoardError, match="is no dataset file"):
+        board.append("a.scores", images, labels)
+
+
+def test_pull_refuses_what_is_damaged_or_missing(board, pico, tmp_path):
+    board._files.put(b"PRIA" + bytes(60), "/bad.scores")
+    board.close()
+    damaged = priot("pull", "--port", pico.port, "-o", tmp_path, "bad.scores")
+    assert damaged.returncode == 1
+    assert "bad.scores: version: found 0, expected 1" in complaint(damaged)
+    assert not (tmp_path / "bad.scores").exists()
+    missing = priot("pull", "--port", pico.port, "-o", tmp_path, "none.scores")
+    assert "none.scores: no such file on the board" in complaint(missing)
+    with Board(pico.port) as again:
+        again.remove("bad.scores")
+
+
+def test_names_that_would_collide(files, board, tmp_path):
+    """Two files of one name cannot both be on the board."""
+    other = tmp_path / "train.prd"
+    other.write_bytes(files["test"].read_bytes())
+    with pytest.raises(BoardError, match="has the same name"):
+        board.train(files["model"], files["train"], test=other, epochs=1)

@@ -1,0 +1,271 @@
+"""Everything that goes wrong between host and board ends in one line; a repeat completes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pico_support import complaint, priot, running_pico, start_priot
+from support import random_dataset, random_model
+
+from host_tools import cli
+from host_tools.board import Board, BoardError, info
+from host_tools.board.files import Files
+from host_tools.board.install import package_files
+from host_tools.formats import Adapter, Model
+from host_tools.named_networks import network_line
+
+FLASH_BYTES = 1408 * 1024
+BLOCK_BYTES = 4096
+COMMIT_BYTES = 16384  # on_board.py puts a partial file on record so often
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, Path]:
+    """Network A, few samples to learn, and a dataset that takes a while to copy."""
+    folder = tmp_path_factory.mktemp("files")
+    model = random_model(network_line("network-a", 10), (1, 28, 28), seed=1)
+    model.write(folder / "model.priot")
+    random_dataset(model, 12, seed=1).write(folder / "train.prd")
+    random_dataset(model, 80, seed=2).write(folder / "big.prd")
+    return {path.stem: path for path in sorted(folder.iterdir())}
+
+
+def contents(files: dict[str, Path], *names: str) -> dict[str, bytes]:
+    return {files[name].name: files[name].read_bytes() for name in names}
+
+
+@pytest.fixture(scope="module")
+def pico(files, tmp_path_factory):
+    """A Pico with the package, model and samples, for tests that leave it as it was."""
+    with running_pico(tmp_path_factory.mktemp("pico"),
+                      contents(files, "model", "train")) as running:
+        yield running
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """Wait for a command that fails with status 1; its line."""
+    output = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    return complaint(output)
+
+
+def whole_files(pico) -> dict[str, bytes]:
+    """Files under their final names in the flash of a Pico that is off."""
+    return {name: data for name, data in pico.read_files().items()
+            if not name.endswith((".part", ".tmp", ".more"))}
+
+
+def test_power_lost_in_deploy(files, tmp_path):
+    expected = {path.lstrip("/"): data for path, data in package_files().items()}
+    expected |= contents(files, "model")
+    with running_pico(tmp_path / "pico", with_package=False) as pico:
+        pico.cut_power_after(300)
+        said = end(start_priot("deploy", "--port", pico.port, files["model"]))
+        assert "the board went away while copying /lib/priot" in said
+        assert said.endswith("plug it in and repeat the command")
+        pico.wait()
+        there = whole_files(pico)
+        assert 1 <= len(there) < len(expected)
+        assert all(expected[name] == data for name, data in there.items())
+        pico.start()
+        again = priot("deploy", "--port", pico.port, files["model"])
+        assert again.returncode == 0, again.stderr
+    assert pico.read_files() == expected
+
+
+def test_power_lost_in_push(files, tmp_path):
+    """A repeat goes on where the copy was last put on record."""
+    with running_pico(tmp_path / "pico") as pico:
+        pico.cut_power_after(200)
+        said = end(start_priot("push", "--port", pico.port, files["big"]))
+        assert "the board went away while copying /big.prd" in said
+        pico.wait()
+        there = pico.read_files()
+        assert "big.prd" not in there
+        part = there["big.prd.part"]
+        size = files["big"].stat().st_size
+        assert COMMIT_BYTES <= len(part) < size
+        assert part == files["big"].read_bytes()[: len(part)]
+        pico.start()
+        again = priot("push", "--port", pico.port, files["big"])
+        assert again.returncode == 0, again.stderr
+        written = 256 * pico.statistics()["programmed_pages"]
+        assert written < size - len(part) + 5 * BLOCK_BYTES
+    there = pico.read_files()
+    assert there["big.prd"] == files["big"].read_bytes()
+    assert "big.prd.part" not in there
+
+
+@pytest.mark.parametrize("operation", [1, 60, 200])
+def test_power_lost_in_writing_scores(files, tmp_path, operation):
+    """In the first save, and in one that replaces another: no half a file, a repeat completes."""
+    saved = tmp_path / "a.scores"
+    command = ("train", files["model"], files["train"], "--epochs", 3, "--save", saved)
+    with running_pico(tmp_path / "pico", contents(files, "model", "train")) as pico:
+        pico.cut_power_after(operation)
+        said = end(start_priot(*command, "--port", pico.port))
+        assert "the board went away while running the job" in said
+        assert not saved.exists()
+        pico.wait()
+        there = whole_files(pico)
+        assert ("a.scores" in there) == (operation > 140)
+        if "a.scores" in there:
+            Adapter.from_bytes(there["a.scores"]).check_backbone(Model.read(files["model"]))
+        pico.start()
+        if operation == 200:
+            again = priot(*command, "--port", pico.port)
+            assert again.returncode == 0, again.stderr
+            Adapter.read(saved).check_backbone(Model.read(files["model"]))
+
+
+RESET_SOON = """
+from machine import Timer, reset
+Timer(period=1000, mode=Timer.ONE_SHOT, callback=lambda t: reset())
+"""
+
+
+def test_the_board_resets_in_push(files, tmp_path):
+    """The port vanishes and comes back under its name."""
+    with running_pico(tmp_path / "pico") as pico:
+        with Board(pico.port) as board:
+            board.execute(RESET_SOON)
+            with pytest.raises(BoardError, match="the board went away while copying /big.prd"):
+                board.push(files["big"])
+        again = priot("push", "--port", pico.port, files["big"])
+        assert again.returncode == 0, again.stderr
+
+
+FILL = """
+n = 0
+try:
+    while True:
+        with open("/junk%d" % n, "wb") as f:
+            f.write(bytes(4096))
+        n += 1
+except OSError:
+    pass
+"""
+
+
+def test_flash_full(files, tmp_path, monkeypatch):
+    """A dataset is refused before anything is written; nothing is left in halves."""
+    package = sum(-(-len(data) // BLOCK_BYTES) + 1 for data in package_files().values())
+    filler = bytes(FLASH_BYTES - (package + 20) * BLOCK_BYTES)
+    command = ("train", files["model"], files["train"], "--epochs", 1, "--save",
+               tmp_path / "a.scores")
+    with running_pico(tmp_path / "pico", {
+            "filler": filler, **contents(files, "model", "train")}) as pico:
+        with Board(pico.port) as board:
+            board.execute(FILL)
+        pushed = priot("push", "--port", pico.port, files["big"])
+        assert pushed.returncode == 1
+        assert "/big.prd: needs 62832 bytes, the board's flash has" in complaint(pushed)
+        with monkeypatch.context() as patch, Board(pico.port) as board:
+            patch.setattr(Files, "_check_space", lambda *_: None)  # as if the count were wrong
+            with pytest.raises(BoardError, match="the board's flash is full; remove files"):
+                board.push(files["big"])
+            assert "big.prd.part" not in [entry.name for entry in board.listing()]
+        trained = priot(*command, "--port", pico.port)
+        assert trained.returncode == 1
+        assert "/a.scores: no space left" in complaint(trained)
+        with Board(pico.port) as board:
+            board.remove("filler")
+        again = priot(*command, "--port", pico.port)
+        assert again.returncode == 0, again.stderr
+    assert {name for name in pico.read_files() if "/" not in name and "junk" not in name} == {
+        "model.priot", "train.prd", "a.scores"}
+
+
+@pytest.mark.parametrize("answer, said", [
+    ("(1, 19), 5126, 'Pico', 0", "MicroPython 1.19 with .mpy files 6.0 is on the board, 6.3 is "
+     "needed: install firmware 1.23 or later"),
+    ("(1, 25), 11014, 'ESP32', 0", "a xtensawin processor is on the board "
+     "(ESP32), the native module is built for armv6m: use a Raspberry Pi Pico or another board "
+     "with an Arm Cortex-M"),
+])
+def test_a_board_that_cannot_run_it(pico, monkeypatch, capsys, answer, said):
+    monkeypatch.setattr(info, "_QUESTION", f'print("({answer})")')
+    assert cli.main(["deploy", "--port", pico.port]) == 1
+    assert capsys.readouterr().err.strip() == f"priot: {pico.port}: {said}"
+
+
+def start_program(port: str, code: str) -> None:
+    """Leave a program running on the board, as somebody else would."""
+    subprocess.run([sys.executable, "-m", "mpremote", "connect", port, "exec", "--no-follow", code],
+                   check=True, timeout=60)
+    time.sleep(0.5)
+
+
+def test_a_program_in_the_repl_is_interrupted(pico, files):
+    start_program(pico.port, "import time\nwhile True: print('busy'); time.sleep(0.1)")
+    pushed = priot("push", "--port", pico.port, files["train"])
+    assert pushed.returncode == 0, pushed.stderr
+
+
+def test_a_program_that_ignores_ctrl_c(files, tmp_path):
+    with running_pico(tmp_path / "pico") as pico:
+        start_program(pico.port, "import micropython\nmicropython.kbd_intr(-1)\nwhile True: pass")
+        pushed = priot("push", "--port", pico.port, files["train"])
+        assert pushed.returncode == 1
+        assert "a program on the board ignores Ctrl-C; unplug the board" in complaint(pushed)
+        pico.kill()
+        pico.start()
+        again = priot("push", "--port", pico.port, files["train"])
+        assert again.returncode == 0, again.stderr
+
+
+def test_two_hosts_at_once(pico, files):
+    with Board(pico.port):
+        second = priot("push", "--port", pico.port, files["train"])
+    assert second.returncode == 1
+    assert complaint(second) == (f"priot: {pico.port}: in use by another priot (process "
+                                 f"{os.getpid()}); wait for it to end, or stop it")
+    other = subprocess.Popen([sys.executable, "-m", "mpremote", "connect", pico.port, "exec",
+                              "print('on'); import time; time.sleep(60)"], stdout=subprocess.PIPE)
+    assert other.stdout is not None and other.stdout.readline().strip() == b"on"
+    second = priot("push", "--port", pico.port, files["train"])
+    other.kill()
+    other.communicate()
+    assert second.returncode == 1
+    assert "in use by another program; close mpremote" in complaint(second)
+    again = priot("push", "--port", pico.port, files["train"])
+    assert again.returncode == 0, again.stderr
+
+
+def until_written(pico, pages: int) -> None:
+    """Wait until the board has programmed so many pages of flash."""
+    deadline = time.monotonic() + 60
+    while pico.statistics()["programmed_pages"] < pages:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_ctrl_c_in_push(files, tmp_path):
+    with running_pico(tmp_path / "pico") as pico:
+        process = start_priot("push", "--port", pico.port, files["big"])
+        until_written(pico, 60)
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert output[1] == "priot: stopped: interrupted from the keyboard\n"
+        again = priot("push", "--port", pico.port, files["big"])
+        assert again.returncode == 0, again.stderr
+    assert pico.read_files()["big.prd"] == files["big"].read_bytes()
+
+
+def test_ctrl_c_in_training(pico, files, tmp_path):
+    """The board stops after the sample at hand; what it learned comes back."""
+    saved = tmp_path / "a.scores"
+    before = pico.statistics()["programmed_pages"]
+    process = start_priot("train", files["model"], files["train"], "--epochs", 500, "--save",
+                          saved, "--port", pico.port)
+    until_written(pico, before + 300)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "stopped early; what was learned is saved" in output[0]
+    assert Adapter.read(saved).epochs >= 2
