@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pico_support import complaint, priot, running_pico
 from PIL import Image
-from pico_support import complaint, priot, running_pico, start_priot
 from support import random_dataset, random_model
 
 from host_tools.board import Board, BoardError

@@ -195,8 +195,8 @@ def test_a_board_that_cannot_run_it(pico, monkeypatch, capsys, answer, said):
 
 def start_program(port: str, code: str) -> None:
     """Leave a program running on the board, as somebody else would."""
-    subprocess.run([sys.executable, "-m", "mpremote", "connect", port, "exec", "--no-follow", code],
-                   check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "mpremote", "connect", port, "exec", "--no-follow",
+                    code], check=True, timeout=60)
     time.sleep(0.5)
 
 
