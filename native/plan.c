@@ -2,6 +2,7 @@
 //
 // How fast kernels plug in. A folder named after the architecture (armv6m/) holds them: *.S, *.c
 // and fast.h; the Makefile finds them by wildcard and defines PRIOT_FAST. x64 has no such folder.
+// Its C is compiled for size, unless the folder's flags.mk sets ARCH_CFLAGS.
 // fast.h declares, with the signatures of kernels.h,
 //   int32_t fast_plan(int32_t kind, const uint8_t *w, int32_t *d);
 //   const char *fast_plan_name(int32_t number);
@@ -16,8 +17,8 @@
 // bounds of w, X_RELU: activations in 0..127). module.c calls fast_conv2d_forward and
 // fast_linear_forward where d[PLAN_FORWARD] is set, the fast *_backward_input where
 // d[PLAN_BACKWARD] is, the fast *_update where d[PLAN_UPDATE] is, and the portable kernel
-// otherwise and wherever MEASURE is set; which of several fast variants runs is up to the fast
-// function, which may also fall back to the portable kernel. fast_kth_largest, fast_count_below
+// otherwise and wherever MEASURE is set (dispatch.h, module.c); which of several fast variants
+// runs is up to the fast function, which may also fall back to the portable kernel. fast_kth_largest, fast_count_below
 // and fast_max_abs replace the portable kernel for good.
 // d[PLAN_PARAMETERS] and the words after it belong to the fast kernels.
 // fast_plan returns the number that fast_plan_name explains, 0 for all portable.

@@ -1,5 +1,6 @@
 """The whole set of kernel cases from one seed: every kernel, shape, shift, rule and rounding."""
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -212,6 +213,7 @@ def _largest_sums(rng) -> Iterator[Case]:
         yield case
 
 
+@functools.cache
 def all_cases() -> list[Case]:
     """Every case, solved by the oracle; the hand-worked ones bring their own answers."""
     rng = np.random.default_rng(SEED)
