@@ -11,6 +11,7 @@ from host_tools.formats import Adapter, Dataset, Model
 from host_tools.formats.container import pad4
 from host_tools.heap import (
     BOOT_BYTES,
+    BYTES_PER_TRAINED_LAYER,
     HEAP_BYTES,
     WORKING_BYTES,
     Code,
@@ -123,7 +124,8 @@ def plan_adapter(model: Model, adapter: Adapter, layout: str, board: Board,
     network = network_bytes(model, board.backend)
     loaded = after_load(after_import(code, board.heap_bytes), network)
     block = adapter_bytes(network, adapter, layout)
-    plan = Plan(board, code, network, loaded.with_blocks(0, block), loaded,
+    objects = BYTES_PER_TRAINED_LAYER * len(adapter.layers)
+    plan = Plan(board, code, network, loaded.with_blocks(objects, block), loaded,
                 flash_blocks({**package_sizes(board), **files}), adapter=block)
     _refuse(plan, "applying the adapter")
     return plan

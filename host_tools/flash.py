@@ -12,7 +12,7 @@ BLOCK_BYTES = 4096
 PICO_BLOCKS = 352  # 1408 kB from 0xA0000 to the end of a Pico's flash
 _INLINE_MOST = BLOCK_BYTES // 8  # a file so small lies in its folder
 _FOLDER_BLOCKS = 2  # a folder is written in turn to a pair of blocks
-# A folder is split over two pairs when what it holds no longer fits in half a block.
+# A folder is split over two pairs when, as it is tidied up, it no longer fits in half a block.
 _FOLDER_BYTES = BLOCK_BYTES // 2
 _ENTRY_BYTES = 4 + 4 + 8 + 4 + 8  # tags of name, place and time, and what the last two hold
 _FOLDER_HEADER = 64  # revision, checksum, links to the next

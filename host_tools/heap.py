@@ -1,4 +1,4 @@
-"""What else lies in a board's heap: loaded code, the objects around the arenas, and the holes.
+"""What else lies in a board's heap: loaded code, and the objects around the arenas.
 
 The arenas are known to the byte (host_tools/memory.py). The rules here were measured on the
 emulated Pico with MicroPython 1.25, by gc.mem_alloc() and micropython.mem_info(); a test measures
@@ -18,21 +18,17 @@ from host_tools.targets import PICO_HEAP_BYTES
 HEAP_BYTES = PICO_HEAP_BYTES
 BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system included
 WORKING_BYTES = 6_144  # of what is left: open files, printing, the garbage of an epoch
+HOLES_BYTES = 5_120  # free, but in pieces too small for an arena: 1.8 to 4.3 kB were seen
 
 _KERNELS = {"native": (), "viper": ("kernels_viper",), "plain": ("kernels_plain",)}
 _BLOCK = 16  # the heap is given out in pieces of 16 bytes
 _BLOCK_HEADER = 16  # of a bytearray, beside its bytes
-# Loading a module of bytecode takes a third more than its .mpy file: function objects, the
-# module's dictionary, its names. One of machine code takes what the file takes.
-_BYTECODE_PERCENT = 133
-_MACHINE_CODE_PERCENT = 100
-# What importing leaves behind in pieces too small for an arena, in percent of the .mpy files.
-_HOLES_PERCENT = 56
+_BYTES_PER_NAME = 10  # that a module uses: an entry of a dictionary, a function object, its text
 _BYTES_PER_NETWORK = 576
 _BYTES_PER_WEIGHT_STAGE = 448
 _BYTES_PER_POOL_STAGE = 432
 _BYTES_PER_TRAINER = 416
-_BYTES_PER_TRAINED_LAYER = 320
+BYTES_PER_TRAINED_LAYER = 320
 _BYTES_PER_TRAINED_POOL = 96
 _BYTES_PER_TOP_K = 120  # a layer
 _BYTES_PER_DYNAMIC = 122  # a layer
@@ -41,38 +37,38 @@ _BYTES_PER_FIT = 1_728  # an open dataset file, the counts of an epoch
 
 @dataclass
 class Code:
-    """Package and native module: bytes of their .mpy files, of heap once loaded, of its holes."""
+    """Package and native module: bytes of heap that they take once loaded."""
 
-    backend: str
-    files: int
     package: int
     native: int
-    holes: int
 
     @property
     def heap(self) -> int:
-        """Bytes of heap."""
+        """Both."""
         return self.package + self.native
 
 
 @dataclass
 class Heap:
-    """Bytes of a board's heap at one moment: `used`, and the largest free block."""
+    """Bytes of a board's heap at one moment: all, in use, and free in pieces of little use."""
 
     size: int
     used: int
-    largest: int
+    holes: int = HOLES_BYTES
 
     @property
     def free(self) -> int:
-        """What is left, in one piece or not."""
+        """What is left, in one piece or not; below 0 where more is wanted than there is."""
         return self.size - self.used
 
+    @property
+    def largest(self) -> int:
+        """The largest free block, about."""
+        return self.free - self.holes
+
     def with_blocks(self, objects: int, *blocks: int) -> "Heap":
-        """After small objects, which go into the holes, and large blocks, which do not."""
-        large = sum(map(block_bytes, blocks))
-        overflow = max(0, objects - (self.free - self.largest))
-        return Heap(self.size, self.used + objects + large, self.largest - large - overflow)
+        """After small objects and large blocks of so many bytes."""
+        return Heap(self.size, self.used + objects + sum(map(block_bytes, blocks)), self.holes)
 
 
 def block_bytes(n: int) -> int:
@@ -108,28 +104,28 @@ def code_bytes(backend: str, dynamic: bool = False, arch: str = "armv6m") -> Cod
     """
     folder = compile_package(arch) / "priot"
     entries = ("__init__", "remote", *(["dynamic"] if dynamic else []), *_KERNELS[backend])
-    files = package = 0
-    for name in modules(entries):
-        data = (folder / f"{name}.mpy").read_bytes()
-        files += len(data)
-        package += loaded_bytes(data)
-    native = native_module(arch).read_bytes() if backend == "native" else b""
-    files += len(native)
-    return Code(backend, files, package, loaded_bytes(native) if native else 0,
-                files * _HOLES_PERCENT // 100)
+    package = sum(loaded_bytes((folder / f"{name}.mpy").read_bytes())
+                  for name in modules(entries))
+    native = loaded_bytes(native_module(arch).read_bytes()) if backend == "native" else 0
+    return Code(package, native)
 
 
 def loaded_bytes(mpy: bytes) -> int:
-    """Heap that a .mpy file takes when it is imported."""
-    is_machine_code = mpy[2] >> 2  # the processor, 0 for none: MicroPython's docs, "mpy files"
-    percent = _MACHINE_CODE_PERCENT if is_machine_code else _BYTECODE_PERCENT
-    return len(mpy) * percent // 100
+    """Heap that a .mpy file takes when it is imported: as much as the file, and for its names.
+
+    Their number follows the header of 4 bytes (MicroPython's documentation, ".mpy files").
+    """
+    n_names = 0
+    for byte in mpy[4:]:  # seven bits a byte, the last one below 128
+        n_names = n_names << 7 | byte & 127
+        if byte < 128:
+            break
+    return len(mpy) + _BYTES_PER_NAME * n_names
 
 
 def after_import(code: Code, size: int = HEAP_BYTES) -> Heap:
     """A board's heap when the package is imported."""
-    used = BOOT_BYTES + code.heap
-    return Heap(size, used, size - used - code.holes)
+    return Heap(size, BOOT_BYTES + code.heap)
 
 
 def after_load(heap: Heap, network: Network) -> Heap:
@@ -143,7 +139,7 @@ def trainer_objects(trained: Trained) -> int:
     """Bytes of the objects of a Trainer, its arena left out."""
     layers = [s for s in trained.stages if s.trained]
     first = trained.stages.index(layers[0])
-    per_layer = (_BYTES_PER_TRAINED_LAYER + _BYTES_PER_TOP_K * bool(trained.training.keep)
+    per_layer = (BYTES_PER_TRAINED_LAYER + _BYTES_PER_TOP_K * bool(trained.training.keep)
                  + _BYTES_PER_DYNAMIC * trained.training.rule.dynamic)
     pools = sum(1 for s in trained.stages[first:] if _is_pool(s))
     return _BYTES_PER_TRAINER + per_layer * len(layers) + _BYTES_PER_TRAINED_POOL * pools
@@ -158,5 +154,6 @@ def while_training(loaded: Heap, network: Network, trained: Trained, samples: in
     grown = trained.scratch if trained.scratch > network.scratch else 0
     heap = loaded.with_blocks(trainer_objects(trained), trained.arena, grown)
     if grown:  # the scratch of the forward pass is free again, as a hole
-        heap = Heap(heap.size, heap.used - block_bytes(network.scratch), heap.largest)
+        unused = block_bytes(network.scratch)
+        heap = Heap(heap.size, heap.used - unused, heap.holes + unused)
     return heap.with_blocks(_BYTES_PER_FIT, 2 * samples)

@@ -18,6 +18,7 @@ from host_tools.oracle_train import METHODS, Method
 from host_tools.scratch import scratch_words
 from host_tools.selection import largest_tau
 from host_tools.stages import Stage
+from host_tools.training_options import check_options
 
 RESERVE = 49_152  # bytes of heap that the trainer's layout "auto" leaves free
 ROW_BYTES = 512  # of effective weights at a time in the layout "small"
@@ -48,15 +49,8 @@ class Training:
 
     def check(self, n_layers: int) -> None:
         """Raise PriotError for what the device's trainer refuses on a network of `n_layers`."""
-        if self.keep is not None and self.rule.rule != f.PRUNE:
-            raise PriotError("keep", f"{self.method} prunes nothing")
-        if self.fraction is not None and (self.rule.dynamic or self.rule.last):
-            raise PriotError("fraction", f"{self.method} trains whole layers")
-        for name, value, low, high in (("keep", self.keep, 1, 96),
-                                       ("fraction", self.fraction, 1, 100),
-                                       ("last", self.last, 1, n_layers)):
-            if value is not None and not low <= value <= high:
-                raise PriotError(name, f"found {value}, expected {low}..{high}")
+        check_options(self.method, n_layers, {
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name != "method"})
 
     def command(self) -> str:
         """The options of `priot train` that say the same."""

@@ -31,6 +31,7 @@ from host_tools.plan_text import (
 )
 from host_tools.reports import add_json_option, write_json
 from host_tools.train import add_training_options, options_from
+from host_tools.training_options import check_options
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -100,10 +101,13 @@ def main(args: argparse.Namespace) -> int:
     board, note = _board(args)
     options = options_from(args)
     found: list[Choice] = []
+    notes = [note] if note else []
     if args.adapter:
         title, plan = _adapter_plan(args, model, board, options)
     else:
         training = Training.from_options(args.method or "priot", options)
+        notes += [f"warning: {text}" for text in check_options(
+            training.method, len(model.weight_layers), options)]
         files = file_sizes(args.model, args.dataset)
         plan = plan_training(model, training, board, files, samples)
         title = f"{model.name} trained by {training.method}"
@@ -114,8 +118,8 @@ def main(args: argparse.Namespace) -> int:
         "choices": [describe_choice(choice) for choice in found],
         "recommended": {**describe_choice(chosen.choice), "reason": chosen.reason}
         if chosen else None})
-    if note:
-        print(note)
+    for text in notes:
+        print(text)
     print(f"{title}, {board.backend} kernels\n")
     for table in (print_layers, print_ram, print_flash):
         table(plan)

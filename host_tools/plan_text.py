@@ -28,14 +28,17 @@ def print_layers(plan: Plan) -> None:
         columns |= {"trained_edges": "trained", "scores": "scores", "selection": "selection",
                     "effective_weights": "effective"}
     rows = [describe_stage(s, plan.board.backend) for s in plan.stages]
-    print(f"{'layer':11}{'output':>9}  {'  '.join(columns.values())}  kernels")
+    sums = {name: sum(row[name] for row in rows) for name in columns}
+    widths = {name: max(len(title), len(f"{sums[name]:,}")) for name, title in columns.items()}
+    titles = [f"{title:>{widths[name]}}" for name, title in columns.items()]
+    print(f"{'layer':11}{'output':>9}  {'  '.join(titles)}  kernels")
     for row in rows:
-        cells = [f"{row[name] or '-':>{len(title)}}" if not row[name] else
-                 f"{row[name]:>{len(title)},}" for name, title in columns.items()]
+        cells = [f"{row[name]:>{widths[name]},}" if row[name] else f"{'-':>{widths[name]}}"
+                 for name in columns]
         print(f"{row['kind']:11}{shape_text(tuple(row['output'])):>9}  {'  '.join(cells)}  "
               f"{row['kernel']}")
-    sums = [f"{sum(row[name] for row in rows):>{len(title)},}" for name, title in columns.items()]
-    print(f"{'together':20}  {'  '.join(sums)}")
+    cells = [f"{sums[name]:>{widths[name]},}" for name in columns]
+    print(f"{'together':20}  {'  '.join(cells)}")
 
 
 def print_ram(plan: Plan) -> None:
@@ -96,14 +99,14 @@ def print_flash(plan: Plan) -> None:
 
 def print_advice(plan: Plan, found: list[Choice], chosen: Recommendation | None) -> None:
     """Other ways to train, each with its bytes, and which to take."""
-    print(f"{'':2}{'training':>10}{'left':>10}{'result':>10}  bytes of RAM, of heap, of file")
+    print(f"{'':2}{'training RAM':>12}{'heap left':>12}{'result file':>12}  method")
     for choice in found:
         assert choice.plan.trained is not None
         mark = "*" if chosen and choice is chosen.choice else " "
         left = f"{choice.plan.heap.free:,}" if choice.fits else "-"
         note = "" if choice.fits else f"  lacks {choice.plan.missing:,}"
-        print(f"{mark:2}{choice.plan.trained.ram_bytes:>10,}{left:>10}"
-              f"{choice.result_bytes:>10,}  {choice.training.command()}{note}")
+        print(f"{mark:2}{choice.plan.trained.ram_bytes:>12,}{left:>12}"
+              f"{choice.result_bytes:>12,}  {choice.training.command()}{note}")
     if plan.missing:
         fitting = weights_that_fit(plan)
         print(f"  or a smaller network: about {fitting:,} weights instead of "

@@ -3,18 +3,28 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from littlefs import LittleFS
 from support import import_device, micropython, random_dataset, random_model
 
 from host_tools import memory
+from host_tools.advice import choices, recommend
 from host_tools.board_plan import Board, package_sizes, plan_training, saved_bytes
 from host_tools.cli import main
 from host_tools.errors import PriotError
 from host_tools.flash import flash_blocks
 from host_tools.formats import Adapter, Model
+from host_tools.m0plus.build import link
+from host_tools.m0plus.machine import Machine
 from host_tools.memory import Training, adapter_bytes, network_bytes, training_bytes
+from host_tools.network_spec import parse_network
+from host_tools.paths import ROOT
+from host_tools.scratch import kernel_name, scratch_words
+from host_tools.stages import Stage, compile_stages
+from host_tools.training_options import check_options
 
+NATIVE = ROOT / "native"
 ARENAS = Path(__file__).parent / "plan" / "arenas.py"
 
 NETWORK_A = ("conv 8 3, relu, maxpool 2, conv 16 3, relu, maxpool 2, flatten, linear 64, relu, "
@@ -84,6 +94,50 @@ def test_arenas_to_the_byte(model_path, backend):
     assert sum("refused" in answer for answer in answers) >= 4
 
 
+@pytest.fixture(scope="module")
+def pico_kernels() -> Machine:
+    """The Pico's native module, less its glue to MicroPython, on the simulated Cortex-M0+."""
+    sources = sorted(path for pattern in ("*.c", "armv6m/*.c", "armv6m/*.S")
+                     for path in NATIVE.glob(pattern) if path.stem not in ("module", "check"))
+    return Machine(link("plan", sources, (
+        "-O2", "-fno-jump-tables", "-fno-tree-loop-distribute-patterns", "-DPRIOT_FAST",
+        f"-I{NATIVE}", f"-I{NATIVE / 'armv6m'}")))
+
+
+def random_stages(rng: np.random.Generator) -> list[Stage]:
+    """A conv2d stage, and a linear one, of any size that a Pico might see."""
+    kernel = int(rng.choice([1, 2, 3, 3, 3, 5, 9]))
+    pool, stride = rng.choice([1, 2, 2, 3, 4]), rng.choice([1, 1, 2, 3])
+    channels, height, width, filters = rng.integers([1, 15, 15, 2], [40, 33, 33, 40])
+    spec = f"conv {filters} {kernel} stride {stride} pad {rng.integers(kernel)}"
+    spec += f", maxpool {pool}" if pool > 1 else ""
+    size = [int(n) for n in (channels, height, width)]
+    layers = parse_network(spec + f", avgpool 2, flatten, linear {rng.integers(2, 9)}")
+    try:
+        return compile_stages(layers, (size[0], size[1], size[2]), layers[-1].n_out)
+    except ValueError:  # a sum leaves int32, or pooling leaves nothing
+        return random_stages(rng)
+
+
+def test_scratch_and_kernels_of_the_pico(pico_kernels):
+    """The same words, and the same choice of kernels, as the code for the Pico."""
+    rng = np.random.default_rng(1)
+    names = set()
+    for _ in range(150):
+        for stage in random_stages(rng):
+            pico_kernels.clear()
+            kind = stage.kind if stage.weight_index >= 0 else 0
+            d = pico_kernels.place(stage.d, writable=True)
+            words = [pico_kernels.call("scratch_words", kind, training, d)
+                     for training in (0, 1, 2)]
+            assert [scratch_words(stage, i, "native") for i in (0, 1, 2)] == words, stage
+            number = pico_kernels.call("plan", kind, 0, d)
+            text = pico_kernels.fetch(pico_kernels.call("plan_name", number), 40, np.uint8)
+            names.add(kernel_name(stage, "native"))
+            assert kernel_name(stage, "native") == bytes(text).split(b"\0")[0].decode()
+    assert len(names) == 3
+
+
 def test_files_and_adapters_to_the_byte(model_path):
     """Sizes of what is saved, and the block that applying it takes, in both layouts."""
     model = Model.read(model_path)
@@ -118,6 +172,41 @@ def test_constants_are_the_devices():
     assert adapter._ROW_BYTES == memory.ROW_BYTES
 
 
+MISUSE = [
+    ("priot", {"keep": 0}), ("priot", {"keep": 96}), ("priot", {"keep": 97}),
+    ("gain", {"keep": 50}), ("weights", {"threshold": 0}), ("priot", {"threshold": -128}),
+    ("priot", {"threshold": 127}), ("priot", {"threshold": 0, "keep": 50}),
+    ("niti", {"fraction": 10}), ("head", {"fraction": 10}), ("priot", {"fraction": 0}),
+    ("priot", {"fraction": 101}), ("priot", {"fraction": 100}), ("gain", {"select": "random"}),
+    ("priot-s", {"select": "random"}), ("priot", {"last": 0}), ("priot", {"last": 4}),
+    ("priot", {"last": 5}), ("priot", {"step": 31}), ("priot", {"step": -21}),
+    ("priot", {"step": 5}), ("niti", {"step": 5}), ("weights", {"step": 0}),
+    ("gain", {"step": 9}), ("head", {"step": 6}), ("priot-s", {"step": 11}),
+    ("priot", {"gmin": 128}), ("priot", {"halve": -1}), ("gain", {"rounding": "rhu"}),
+    ("priot", {"rounding": "rhu"}), ("priot", {"rounding": "up"}), ("priot", {"layout": "tiny"}),
+    ("priot", {"select": "smallest"}),
+]
+
+
+@pytest.mark.parametrize("method, options", MISUSE)
+def test_options_are_refused_as_on_the_device(method, options):
+    """The same refusals and warnings, word for word."""
+    import_device()
+    from priot import methods
+
+    keywords = {"step": None, "threshold": None, "keep": None, "fraction": None,
+                "select": "largest", "last": None, "gmin": 2, "halve": 8, "rounding": None,
+                "layout": "auto", **options}
+    try:
+        expected = methods.check_options(methods.find(method), 4, **keywords)
+    except ValueError as error:
+        with pytest.raises(PriotError) as refused:
+            check_options(method, 4, options)
+        assert str(refused.value) == str(error)
+    else:
+        assert check_options(method, 4, options) == expected
+
+
 # ---- flash -------------------------------------------------------------------------------------
 
 
@@ -140,8 +229,9 @@ def test_blocks_of_a_file(size):
 
 @pytest.mark.parametrize("backend", ["native", "viper"])
 def test_blocks_of_the_package(backend):
+    """Exactly, but for a folder that littlefs will split sooner or later."""
     sizes = {**package_sizes(Board(backend=backend)), "/model.priot": 27_672, "/a.prd": 803_872}
-    assert flash_blocks(sizes).blocks == littlefs_blocks(sizes)
+    assert flash_blocks(sizes).blocks - littlefs_blocks(sizes) in (0, 2)
 
 
 # ---- the command -------------------------------------------------------------------------------
@@ -190,12 +280,25 @@ def test_levers_make_it_fit(network_a, capsys):
         again = report_of(*asked, *choice["command"].split())
         assert again["training_bytes"] == choice["training_bytes"]
         assert choice["command"] in printed.out
-    assert report["recommended"]["command"] == "--method weights"
+    assert report["recommended"]["command"] in {c["command"] for c in fitting}
     missing = report["ram"]["missing_bytes"]
     wider = report_of(*asked[:-1], 160_000 + missing, "--layout", "kept")
     assert wider["fits"]
     assert not report_of(*asked[:-1], 160_000 + missing - 32, "--layout", "kept",
                          status=1)["fits"]
+
+
+def test_advice_follows_the_heap(network_a):
+    """A score an edge where there is room, then weights in place, then less, then nothing."""
+    model = Model.read(network_a)
+    advised = []
+    for heap in range(100_000, 246_144, 2_000):
+        board = Board(heap, backend="viper")
+        advice = recommend(choices(model, Training(), board, {}))
+        advised.append((advice.choice.training.method, advice.choice.plan.trained.layout)
+                       if advice else None)
+    assert list(dict.fromkeys(advised)) == [
+        None, ("head", "kept"), ("weights", "kept"), ("priot", "small"), ("priot", "kept")]
 
 
 def test_a_network_beyond_the_heap(tmp_path, capsys):
@@ -221,10 +324,11 @@ def test_few_weights_are_not_pruned(tmp_path):
 
 @pytest.mark.parametrize("options, text", [
     (["--method", "weights", "--keep", "80"], "keep: weights prunes nothing"),
-    (["--keep", "97"], "keep: found 97, expected 1..96"),
-    (["--fraction", "0"], "fraction: found 0, expected 1..100"),
+    (["--keep", "97"], "keep: 97 %, expected 1..96"),
+    (["--fraction", "0"], "fraction: 0, expected 1..100"),
     (["--method", "head", "--fraction", "10"], "fraction: head trains whole layers"),
-    (["--last", "5"], "last: found 5, expected 1..4"),
+    (["--last", "5"], "last: 5, expected 1..4"),
+    (["--method", "gain", "--select", "layers"], "select: layers needs a fraction"),
     (["--heap", "1000"], "board: found 1000 bytes of heap"),
     (["--dataset", "none.prd"], "none.prd: no such file or directory"),
 ])

@@ -1,0 +1,140 @@
+"""`priot plan` against the emulated Pico: heap in use and free, largest block, layout, kernels."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import random_dataset, random_model
+
+from host_tools.board.connection import Connection
+from host_tools.board.errors import BoardRefused
+from host_tools.board.install import package_files
+from host_tools.board_plan import Board, Plan, plan_adapter, plan_training
+from host_tools.emulator import Pico
+from host_tools.formats import Adapter, AdapterLayer, Model
+from host_tools.heap import BOOT_BYTES, after_import
+from host_tools.memory import Training
+from host_tools.scratch import kernel_name
+
+HEAP = (Path(__file__).parent / "plan" / "heap.py").read_text()
+SAMPLES = 8
+TOLERANCE = 0.05
+CAUTION_BYTES = 8192  # by which a plan may take the largest block for smaller than it is
+
+# name -> network, input shape
+NETWORKS = {
+    "a": ("conv 8 3, relu, maxpool 2, conv 16 3, relu, maxpool 2, flatten, linear 64, relu, "
+          "linear 10", (1, 28, 28)),
+    "pools": ("conv 5 5 stride 2 pad 2, relu, avgpool 2, conv 7 3 pad 1, maxpool 3 stride 2, "
+              "maxpool 2, relu, flatten, linear 21, relu, linear 10", (3, 24, 24)),
+    # too large for layout "auto" to keep its effective weights
+    "wide": ("conv 16 3 pad 1, relu, maxpool 2, flatten, linear 40, relu, linear 10",
+             (1, 16, 16)),
+}
+CASES = [("a", "priot", {}), ("a", "gain", {"fraction": 10, "select": "layers"}),
+         ("pools", "weights", {}), ("pools", "priot", {"keep": 80}), ("wide", "priot", {})]
+
+
+def perceptron(hidden: int) -> Model:
+    """A network whose only large layer has so many outputs."""
+    return random_model(f"flatten, linear {hidden}, relu, linear 10", (1, 28, 28), seed=1)
+
+
+def missing(hidden: int) -> int:
+    """What a plan says that `priot` lacks on it."""
+    return plan_training(perceptron(hidden), Training(), Board(), {}, SAMPLES).missing
+
+
+def adapter_of(model: Model) -> Adapter:
+    """A gain of 1 for every edge."""
+    return Adapter(model.crc, "gains", "gain", [
+        AdapterLayer(i, np.zeros(layer.weights.size, np.int8))
+        for i, layer in enumerate(model.weight_layers)])
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Those above, the largest that is said to fit, and one that lacks 8 kB."""
+    found = {name: random_model(*network, seed=1) for name, network in NETWORKS.items()}
+    found["brink"] = perceptron(max(n for n in range(60, 140) if not missing(n)))
+    found["beyond"] = perceptron(min(n for n in range(60, 140) if missing(n) > CAUTION_BYTES))
+    return found
+
+
+@pytest.fixture(scope="module")
+def board(models, tmp_path_factory):
+    """A connection to an emulated Pico that has package, models and datasets."""
+    files = package_files()
+    for name, model in models.items():
+        files[f"/{name}.priot"] = model.to_bytes()
+        files[f"/{name}.prd"] = random_dataset(model, SAMPLES, 1).to_bytes()
+    files["/a.scores"] = adapter_of(models["a"]).to_bytes()
+    pico = Pico(tmp_path_factory.mktemp("pico"))
+    pico.write_files(files)
+    with pico:
+        connection = Connection(pico.port)
+        yield connection
+        connection.close()
+
+
+def board_says(board: Connection, name: str, method: str, options: dict) -> tuple[dict, list]:
+    """Used, free and largest bytes of heap at each moment, and arenas, layout and kernels.
+
+    What the measuring code itself takes is found from the heap before it came, and left out.
+    """
+    board.soft_reset()
+    before = int(board.execute(
+        "import gc; gc.collect(); gc.collect(); print(gc.mem_alloc())"))
+    board.soft_reset()
+    printed = board.execute(f"MODEL = '/{name}.priot'\nDATASET = '/{name}.prd'\n"
+                            f"METHOD = {method!r}\nOPTIONS = {options!r}\n{HEAP}")
+    moments, *others = json.loads(printed.splitlines()[-1])
+    measuring = moments[0][1] - before
+    return {moment: (used - measuring, free + measuring, largest + measuring)
+            for moment, used, free, largest in moments}, others
+
+
+def near(planned: int, found: int) -> bool:
+    """Within the tolerance that `priot plan` promises."""
+    return abs(planned - found) <= TOLERANCE * found
+
+
+@pytest.mark.parametrize("name, method, options", CASES)
+def test_heap_of_the_board(board, models, name, method, options):
+    """Arenas, layout and kernels exactly, the heap within 5 %."""
+    plan = plan_training(models[name], Training.from_options(method, options), Board(), {},
+                         SAMPLES)
+    found, (arena, ram_bytes, layout, kernels) = board_says(board, name, method, options)
+    assert (plan.network.arena, plan.trained.ram_bytes) == (arena, ram_bytes)
+    assert plan.trained.layout == layout == ("small" if name == "wide" else "kept")
+    assert [kernel_name(s.stage, "native") for s in plan.stages] == kernels
+    assert abs(found["boot"][0] - BOOT_BYTES) < 1024
+    compare(plan, found, "training")
+
+
+def compare(plan: Plan, found: dict[str, tuple], last: str) -> None:
+    """In use and free within 5 % at every moment; never more in one piece than there is."""
+    for moment, heap in (("imported", after_import(plan.code)), ("loaded", plan.loaded),
+                         (last, plan.heap)):
+        used, free, largest = found[moment]
+        assert near(heap.used, used) and near(heap.free, free), (moment, heap, found)
+        assert 0 <= largest - heap.largest <= CAUTION_BYTES, (moment, heap, found)
+
+
+@pytest.mark.parametrize("layout", ["kept", "small"])
+def test_heap_with_an_adapter(board, models, layout):
+    """`Network.apply` takes what `priot plan --adapter` says."""
+    plan = plan_adapter(models["a"], adapter_of(models["a"]), layout, Board(), {})
+    found, (arena,) = board_says(board, "a", "apply", {"path": "/a.scores", "layout": layout})
+    assert plan.network.arena == arena
+    compare(plan, found, "applied")
+
+
+def test_the_verdict_holds(board, models):
+    """The largest network that is said to fit trains; a little beyond, memory runs out."""
+    found, _ = board_says(board, "brink", "priot", {})
+    assert found["training"][1] > 0
+    with pytest.raises(BoardRefused) as refused:
+        board_says(board, "beyond", "priot", {})
+    assert refused.value.kind == "MemoryError"
