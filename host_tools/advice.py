@@ -85,8 +85,8 @@ def _candidates(asked: Training, n_layers: int) -> Iterator[Training]:
 def recommend(found: list[Choice]) -> Recommendation | None:
     """What to take of what fits; None where nothing does.
 
-    The order is that of the methods' accuracies in the table of experiments (METHODS.md): a score
-    an edge where there is room, then weights in place, which need none, then some edges only.
+    The order follows the accuracies in the table of experiments (device/METHODS.md): a score an
+    edge where there is room, then weights in place, which need none, then some edges only.
     """
     if not found:
         return None

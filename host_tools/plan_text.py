@@ -116,4 +116,4 @@ def print_advice(plan: Plan, found: list[Choice], chosen: Recommendation | None)
         print(f"* recommended: {chosen.reason}")
         for text in chosen.also:
             print(f"  {text}")
-        print("  METHODS.md has the measured accuracy of every method")
+        print("  device/METHODS.md has the measured accuracy of every method")
