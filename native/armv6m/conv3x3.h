@@ -14,6 +14,7 @@ typedef struct {
     int32_t columns; // of blocks
     int32_t width; // words in a row of packed inputs
     int32_t row_words; // of packed inputs for a row of blocks
+    int32_t outputs; // of a filter: of whole blocks
 } conv3x3_geometry;
 
 enum { WALK_PAIRS, WALK_SINGLES, WALK_EXACT };

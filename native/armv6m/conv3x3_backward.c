@@ -2,14 +2,13 @@
 //
 // Scratch: a bucket (head of a chain of errors, bound of what they add up to) per position of the
 // kernel with two rows and columns of empty ones around, the errors, the weights of all filters,
-// lanes for each input and the list of inputs whose lanes may have overflowed.
+// and the list of inputs whose lanes may have overflowed.
 
 #include <stddef.h>
 
 #include "bytes.h"
 #include "conv3x3_errors.h"
 #include "fast.h"
-#include "gradients.h"
 #include "layout.h"
 #include "rounding.h"
 #include "scratch.h"
@@ -29,8 +28,7 @@ typedef struct {
     uint32_t *table; // buckets
     int32_t *list;
     uint32_t *weights;
-    uint32_t *lanes;
-    uint32_t **too_large;
+    const int8_t **too_large;
 } group_t;
 
 static int32_t table_words(const int32_t *d) {
@@ -42,7 +40,7 @@ static int32_t list_words(const int32_t *d) {
 }
 
 int32_t conv3x3_backward_words(const int32_t *d) {
-    return table_words(d) + list_words(d) + d[N_OUT] * 9 * WORDS + d[H_IN] * d[W_IN] * (WORDS + 1);
+    return table_words(d) + list_words(d) + d[N_OUT] * 9 * WORDS + d[H_IN] * d[W_IN];
 }
 
 static void divide(group_t *v, int32_t *scratch, const int32_t *d) {
@@ -51,8 +49,7 @@ static void divide(group_t *v, int32_t *scratch, const int32_t *d) {
     v->table = (uint32_t *)scratch;
     v->list = scratch + table_words(d);
     v->weights = (uint32_t *)(v->list + list_words(d));
-    v->lanes = v->weights + d[N_OUT] * 9 * WORDS;
-    v->too_large = (uint32_t **)(v->lanes + d[H_IN] * d[W_IN] * WORDS);
+    v->too_large = (const int8_t **)(v->weights + d[N_OUT] * 9 * WORDS);
 }
 
 // Packs the group's weights of a filter, last tap first; returns a bound of |w|.
@@ -85,18 +82,26 @@ static void link_errors(const group_t *v, const int8_t *g, const uint8_t *argmax
     }
 }
 
-// Lanes of all inputs; returns the end of the list of those that are too large.
-static uint32_t **gather(const group_t *v, const int8_t *x) {
+// Bytes from behind three buckets to those one row below.
+static int32_t row_step(const group_t *v) {
+    return 4 * BUCKET * (v->width - 3);
+}
+
+// dx of all inputs; returns the end of the list of those whose lanes may have overflowed.
+static const int8_t **gather(const group_t *v, int8_t *dx, const int8_t *x) {
     const int32_t *d = v->d;
     int32_t rows = d[PADDING] == 0 ? 1 : d[H_IN]; // without borders all rows at once
     struct conv3x3_gather_job job;
-    job.channels = d[X_RELU] != 0 ? v->channels : 0;
+    job.channels = v->channels;
     job.x = x;
     job.size = d[H_IN] * d[W_IN];
-    job.row_step = 4 * BUCKET * (v->width - 3);
+    job.dx = dx;
+    job.shift = d[BACKWARD_SHIFT];
+    job.half = 1 << job.shift >> 1;
+    job.row_step = row_step(v);
     job.limit = LANE_LIMIT;
-    job.lanes = v->lanes;
     job.too_large = v->too_large;
+    clear_bytes(dx, v->channels * job.size);
     const uint32_t *row = v->table + BUCKET * d[PADDING] * (v->width + 1);
     for (; rows != 0; rows--) {
         job.buckets = row;
@@ -107,60 +112,22 @@ static uint32_t **gather(const group_t *v, const int8_t *x) {
     return job.too_large;
 }
 
-static const uint32_t *at(uint32_t address) {
-    return (const uint32_t *)(uintptr_t)address;
-}
-
-// The sums of one input for two channels, exactly.
-static void sum_pair(const group_t *v, int32_t input, int32_t pair, int32_t sums[2]) {
-    const int32_t *d = v->d;
-    int32_t position = d[PADDING] * (v->width + 1), low = 0, high = 0;
-    for (; input >= d[W_IN]; input -= d[W_IN]) {
-        position += v->width;
-    }
-    const uint32_t *bucket = v->table + BUCKET * (position + input);
-    for (int32_t tap = 0; tap < 9; tap++) {
-        for (const uint32_t *error = at(*bucket); error != NULL; error = at(error[2])) {
-            uint32_t word = at(error[1])[tap * WORDS + pair];
-            low += (int32_t)*error * (int16_t)word;
-            high += (int32_t)*error * ((int32_t)(word + 0x8000) >> 16);
-        }
-        bucket += BUCKET * (tap == 2 || tap == 5 ? v->width - 2 : 1);
-    }
-    sums[0] = low;
-    sums[1] = high;
-}
-
-// Inputs whose lanes may have overflowed: about 5,000 cycles each.
-static void put_exactly(const group_t *v, int8_t *dx, const int8_t *x, uint32_t **end) {
+static void put_exactly(const group_t *v, int8_t *dx, const int8_t *x, const int8_t **end) {
     const int32_t *d = v->d;
     int32_t sums[2];
-    for (uint32_t **lanes = v->too_large; lanes != end; lanes++) {
-        int32_t input = (int32_t)(*lanes - v->lanes) >> 2;
-        for (int32_t c = 0, i = input; c < v->channels; c++, i += d[H_IN] * d[W_IN]) {
+    for (const int8_t **at = v->too_large; at != end; at++) {
+        int32_t i = (int32_t)(*at - x), position = i + d[PADDING] * (v->width + 1);
+        for (int32_t left = i; left >= d[W_IN]; left -= d[W_IN]) {
+            position += v->width - d[W_IN];
+        }
+        for (int32_t c = 0; c < v->channels; c++, i += d[H_IN] * d[W_IN]) {
             if ((c & 1) == 0) {
-                sum_pair(v, input, c >> 1, sums);
+                conv3x3_sum_pair(v->table + BUCKET * position, row_step(v), 2 * c, sums);
             }
-            if (x[i] > 0 || d[X_RELU] == 0) {
+            if (x[i] > 0) {
                 dx[i] = clamp(round_half_up(sums[c & 1], d[BACKWARD_SHIFT]), -127, 127);
             }
         }
-    }
-}
-
-static void put_lanes(const group_t *v, int8_t *dx, const int8_t *x) {
-    const int32_t *d = v->d;
-    int32_t size = d[H_IN] * d[W_IN];
-    struct gradient_job job;
-    gradients_prepare(&job, d);
-    job.stride = 4 * WORDS;
-    clear_bytes(dx, v->channels * size);
-    for (int32_t c = 0; c < v->channels; c++) {
-        job.bias = c & 1 ? 0x8000 : 0;
-        job.left = c & 1 ? 0 : 16;
-        dx += size;
-        x += size;
-        gradients_of_lanes(dx, x, v->lanes + (c >> 1), -size, &job);
     }
 }
 
@@ -171,9 +138,7 @@ int32_t fast_conv2d_backward_input(int8_t *dx, const int8_t *g, const uint8_t *a
     for (int32_t c = 0; c < d[N_IN]; c += GROUP) {
         v.channels = smaller(GROUP, d[N_IN] - c);
         link_errors(&v, g, argmax, w);
-        uint32_t **end = gather(&v, x);
-        put_lanes(&v, dx, x);
-        put_exactly(&v, dx, x, end);
+        put_exactly(&v, dx, x, gather(&v, dx, x));
         dx += GROUP * d[H_IN] * d[W_IN];
         x += GROUP * d[H_IN] * d[W_IN];
         w += 9 * GROUP;

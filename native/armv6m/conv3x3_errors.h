@@ -37,17 +37,19 @@ struct conv3x3_gradient_job {
     int32_t keep; // 0: store, 1: add to what is there
 };
 
-// dX of up to eight channels for neighbouring inputs. Three of the words move along with them.
+// dX of up to eight channels behind a ReLU for neighbouring inputs.
 struct conv3x3_gather_job {
-    int32_t channels; // that may be cut by a ReLU, 0: none
-    const int8_t *x; // of the first channel
-    int32_t size; // bytes between two channels of x
+    int32_t channels;
+    const int8_t *x; // of the first channel; moves along with dx and buckets
+    int32_t size; // bytes between two channels
+    int8_t *dx; // zeros
+    int32_t half; // 2^(shift - 1), or 0
+    int32_t shift;
     const uint32_t *buckets; // of the upper left of nine positions
     int32_t row_step; // bytes from behind three buckets to those one row below
     uint32_t limit; // of the sum of bounds
-    uint32_t *lanes; // written, four words per input
+    const int8_t **too_large; // x of the inputs above the limit are listed here
     int32_t left; // inputs, at least 1; counted down
-    uint32_t **too_large; // the lanes of inputs above the limit are listed here
 };
 
 // conv3x3_list.S
@@ -61,6 +63,8 @@ void conv3x3_pack_pair(uint32_t *to, const int8_t *a_end, const int8_t *b_end,
 
 // conv3x3_gather.S
 void conv3x3_gather(struct conv3x3_gather_job *job);
+void conv3x3_sum_pair(const uint32_t *bucket, int32_t row_step, int32_t offset,
+    int32_t sums[2]);
 uint32_t conv3x3_pack_taps(uint32_t *to, const uint8_t *w, int32_t second, uint32_t largest);
 
 // conv3x3_errors.c

@@ -9,8 +9,9 @@ conv3x3_geometry conv3x3_geometry_of(const int32_t *d) {
     conv3x3_geometry v;
     int32_t pooled = d[POOL] == 2;
     v.channels = (d[N_IN] + 1) & ~1;
-    v.rows = pooled ? d[H_OUT] : d[H_OUT] >> 1;
-    v.columns = pooled ? d[W_OUT] : d[W_OUT] >> 1;
+    v.rows = pooled ? d[H_OUT] : (d[H_OUT] + 1) >> 1;
+    v.columns = pooled ? d[W_OUT] : (d[W_OUT] + 1) >> 1;
+    v.outputs = pooled ? v.rows * v.columns : 4 * v.rows * v.columns;
     v.width = 2 * v.columns + 2;
     v.row_words = 2 * v.channels * v.width;
     return v;
@@ -88,7 +89,7 @@ uint32_t *conv3x3_list_blocks(uint32_t *list, const uint32_t *inputs, uint32_t z
         list = conv3x3_list_row(list, inputs, inputs + 2 * v->width, v->columns, zero, output,
             step);
         inputs += v->row_words;
-        output += step * (uint32_t)d[W_OUT]; // without pooling a block is two outputs high
+        output += step * step * (uint32_t)v->columns;
     }
     return list;
 }

@@ -28,6 +28,7 @@ typedef struct {
     int32_t *gradient; // the list for update_rows.S
     int32_t *list_end;
     int32_t *nobody; // a row of weff where that is not kept
+    int32_t *selected; // for select.c
 } parts_t;
 
 static void divide(parts_t *v, int32_t *scratch, const int32_t *d) {
@@ -40,11 +41,12 @@ static void divide(parts_t *v, int32_t *scratch, const int32_t *d) {
     v->gradient = scratch + 2 * (d[H_OUT] * d[W_OUT] + 1);
     v->list_end = v->gradient + 2 * d[N_ROW];
     v->nobody = v->list_end + SPARE;
+    v->selected = v->nobody + words_of(d[N_ROW]);
 }
 
 int32_t conv3x3_update_words(const int32_t *d) {
     return ((d[N_IN] + 1) >> 1) * padded_plane(d) + 2 * (d[H_OUT] * d[W_OUT] + 1) + 2 * d[N_ROW]
-        + SPARE + words_of(d[N_ROW]);
+        + SPARE + words_of(d[N_ROW]) + selection_words(smaller(d[N_ROW], SELECTED));
 }
 
 // Without borders a single channel needs only two passes.
@@ -122,7 +124,7 @@ static void filter_gradient(const parts_t *v, int32_t *errors_end) {
 int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
     int32_t *scratch, const int32_t *d) {
-    if (!update_is_supported(d)) {
+    if (!update_is_supported(n_scores, d)) {
         return conv2d_update(scores, n_scores, weff, g, argmax, x, w, select, scratch, d);
     }
     parts_t v;
@@ -133,18 +135,24 @@ int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
     for (int32_t edge = 0; edge < d[N_ROW]; edge++) {
         v.gradient[2 * edge] = edge;
     }
-    job.list = v.gradient;
-    job.list_end = v.list_end;
     job.error = 1;
+    struct selection selection = { w, select, scores, n_scores, NULL, NULL, NULL };
+    selection_divide(&selection, v.selected, d[N_ROW]);
     for (int32_t f = 0, row = 0; f < d[N_OUT]; f++, row += d[N_ROW]) {
         conv3x3_errors_of(&v.errors, g, argmax, f, d);
         int32_t *errors_end = conv3x3_list(&v.errors);
         if (errors_end != v.errors.list) {
             filter_gradient(&v, errors_end);
+            job.list = v.gradient;
+            job.list_end = v.list_end;
             job.w = (uint8_t *)w + row;
             job.scores = scores + row;
             job.weff = weff != NULL ? weff + row : (uint8_t *)v.nobody;
-            update_row(&job, d);
+            if (d[SELECTION] == ALL || d[RULE] == WEIGHTS) {
+                update_row(&job, d);
+            } else {
+                update_selected(&selection, &job, f, NULL, d);
+            }
         }
     }
     return 0;

@@ -3,7 +3,6 @@
 #include "linear.h"
 #include "bytes.h"
 #include "fast.h"
-#include "gradients.h"
 #include "layout.h"
 #include "rounding.h"
 
@@ -47,12 +46,14 @@ int32_t fast_linear_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_
     return 0;
 }
 
-void put_sums(int8_t *dx, const int8_t *x, const int32_t *sums, int32_t n, const int32_t *d) {
+static void put_sums(int8_t *dx, const int8_t *x, const int32_t *sums, const int32_t *d) {
+    int32_t n = d[N_IN];
     struct gradient_job job;
-    gradients_prepare(&job, d);
-    job.stride = 4;
+    job.shift = d[BACKWARD_SHIFT];
+    job.half = 1 << job.shift >> 1;
+    job.cut = d[X_RELU] != 0 ? 0 : -129;
     clear_bytes(dx, n);
-    gradients_of_sums(dx + n, x + n, (const uint32_t *)sums, -n, &job);
+    gradients_of_sums(dx + n, x + n, sums, -n, &job);
 }
 
 int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
@@ -84,7 +85,7 @@ int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
         row += d[N_IN];
     }
     if (d[ROW] + d[ROWS] == d[N_OUT]) {
-        put_sums(dx, x, scratch, d[N_IN], d);
+        put_sums(dx, x, scratch, d);
     }
     return 0;
 }

@@ -6,37 +6,88 @@
 #include "layout.h"
 #include "rounding.h"
 
+enum {
+    FAST_3X3 = 1,
+    FAST_LINEAR,
+    NOT_3X3,
+    NOT_POOLED_BY_2,
+    NOT_IN_FOURS,
+    TOO_LARGE,
+    // A kernel with more scratch (64 kB) leaves the layer to the portable one. The other limits
+    // keep a sum of products and the rounding of a shift by 30 in int32.
+    MOST_WORDS = 16384,
+    MOST_TERMS = 65536, // 65536 * 127 * 127 + 2^29
+    MOST_POSITIONS = 786, // 786 * 127 * 127 * 127 + 2^29
+};
+
+// What a kernel needs, or 0 where it does not take the layer.
+static int32_t words_if(int32_t is_taken, int32_t words) {
+    return is_taken && words <= MOST_WORDS ? words : 0;
+}
+
+static int32_t forward_words(const int32_t *d) {
+    return words_if(d[N_ROW] <= MOST_TERMS, conv3x3_forward_words(d));
+}
+
+static int32_t backward_words(const int32_t *d) {
+    return words_if(d[X_RELU] != 0 && 9 * d[N_OUT] <= MOST_TERMS, conv3x3_backward_words(d));
+}
+
+static int32_t gradient_words(const int32_t *d) {
+    return words_if(d[H_OUT] * d[W_OUT] <= MOST_POSITIONS, conv3x3_update_words(d));
+}
+
+static int32_t number_of(int32_t kind, const int32_t *d) {
+    if (kind == LINEAR) {
+        return (d[N_IN] & 3) != 0 ? NOT_IN_FOURS : d[N_IN] > MOST_TERMS ? TOO_LARGE : FAST_LINEAR;
+    }
+    if (kind != CONV2D) {
+        return 0;
+    }
+    if (d[KERNEL] != 3 || d[STRIDE] != 1) {
+        return NOT_3X3;
+    }
+    if (d[POOL] != 1 && (d[POOL] != 2 || d[POOL_STRIDE] != 2)) {
+        return NOT_POOLED_BY_2;
+    }
+    return forward_words(d) != 0 ? FAST_3X3 : TOO_LARGE;
+}
+
 int32_t fast_plan(int32_t kind, const uint8_t *w, int32_t *d) {
-    (void)w;
-    if (kind == CONV2D && d[KERNEL] == 3 && d[STRIDE] == 1 && d[N_ROW] <= 65536
-        && (d[POOL] == 1 || (d[POOL] == 2 && d[POOL_STRIDE] == 2))) {
+    (void)w; // the kernels look at the weights on every call: a method may change them
+    int32_t number = number_of(kind, d);
+    if (number == FAST_LINEAR) {
         d[PLAN_FORWARD] = d[PLAN_BACKWARD] = d[PLAN_UPDATE] = 1;
-        return 1;
+    } else if (number == FAST_3X3) {
+        d[PLAN_FORWARD] = 1;
+        d[PLAN_BACKWARD] = backward_words(d) != 0;
+        d[PLAN_UPDATE] = gradient_words(d) != 0;
     }
-    if (kind == LINEAR && (d[N_IN] & 3) == 0) {
-        d[PLAN_FORWARD] = d[PLAN_BACKWARD] = d[PLAN_UPDATE] = 2;
-        return 2;
-    }
-    return 0;
+    return number;
 }
 
 const char *fast_plan_name(int32_t number) {
-    return number == 1 ? "armv6m 3x3" : number == 2 ? "armv6m linear" : NULL;
+    switch (number) {
+        case FAST_3X3: return "armv6m 3x3";
+        case FAST_LINEAR: return "armv6m linear";
+        case NOT_3X3: return "portable C: not 3x3 with stride 1";
+        case NOT_POOLED_BY_2: return "portable C: not pooled by 2x2";
+        case NOT_IN_FOURS: return "portable C: inputs not a multiple of 4";
+        case TOO_LARGE: return "portable C: too large";
+        default: return NULL;
+    }
 }
 
 int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d) {
-    if (kind == CONV2D && d[KERNEL] == 3 && d[STRIDE] == 1) {
-        int32_t words = conv3x3_forward_words(d);
-        if (training == 1) {
-            words = larger(words, conv3x3_backward_words(d));
-        }
-        if (training != 0) {
-            words = larger(words, conv3x3_update_words(d));
-        }
-        return words;
+    int32_t number = number_of(kind, d), words = 0;
+    if (number == FAST_LINEAR) {
+        words = linear_fast_words(training, d);
+        return training != 0 ? larger(words, update_words(d)) : words;
     }
-    if (kind == LINEAR) {
-        return larger(linear_fast_words(training, d), training != 0 ? update_words(d) : 0);
+    if (number == FAST_3X3) {
+        words = forward_words(d);
+        words = training == 1 ? larger(words, backward_words(d)) : words;
+        words = training != 0 ? larger(words, gradient_words(d)) : words;
     }
-    return 0;
+    return words;
 }

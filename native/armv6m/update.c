@@ -10,11 +10,15 @@
 
 enum { CHUNK = 512 }; // columns that are listed at once
 
-// Every edge has a score; gains and weights that round to nearest die, so nobody does that.
-int32_t update_is_supported(const int32_t *d) {
-    int32_t rule = d[RULE];
-    return (rule == WEIGHTS && d[ROUNDING] == PSR) || (rule == PRUNE && d[SELECTION] == ALL)
-        || (rule == GAIN && d[SELECTION] == ALL && d[ROUNDING] == PSR);
+// Gains and weights that round to nearest die, so nobody does that.
+int32_t update_is_supported(int32_t n_scores, const int32_t *d) {
+    if (d[RULE] == WEIGHTS) {
+        return d[ROUNDING] == PSR;
+    }
+    if (d[SELECTION] == ALL ? n_scores != d[N_OUT] * d[N_ROW] : d[N_ROW] > SELECTED) {
+        return 0;
+    }
+    return d[RULE] == PRUNE || (d[RULE] == GAIN && d[ROUNDING] == PSR);
 }
 
 void update_prepare(struct update_job *job, const int32_t *d) {
@@ -43,35 +47,59 @@ void update_row(const struct update_job *job, const int32_t *d) {
     }
 }
 
+// Columns in chunks: their inputs are listed once for all rows.
+static void update_all(struct update_job *job, uint8_t *scores, uint8_t *weff, const int8_t *g,
+    const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d) {
+    int32_t columns = smaller(CHUNK, d[N_IN]);
+    uint8_t *nobody = (uint8_t *)(scratch + 2 * columns + LIST_PADDING); // where weff is not kept
+    job->list = scratch;
+    for (int32_t column = 0; column < d[N_IN]; column += CHUNK) {
+        int32_t edge = column;
+        job->list_end = list_inputs(scratch, x + column, smaller(CHUNK, d[N_IN] - column));
+        for (int32_t row = 0; row < d[N_OUT]; row++) {
+            if (g[row] != 0 && job->list_end != job->list) {
+                job->error = g[row];
+                job->w = (uint8_t *)w + edge;
+                job->scores = scores + edge;
+                job->weff = weff != NULL ? weff + edge : nobody;
+                update_row(job, d);
+            }
+            edge += d[N_IN];
+        }
+    }
+}
+
 int32_t fast_linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const int8_t *x, const uint8_t *w, const uint32_t *select, int32_t *scratch,
     const int32_t *d) {
-    if (!update_is_supported(d)) {
+    if (!update_is_supported(n_scores, d)) {
         return linear_update(scores, n_scores, weff, g, x, w, select, scratch, d);
     }
     struct update_job job;
-    int32_t columns = smaller(CHUNK, d[N_IN]);
-    uint8_t *nobody = (uint8_t *)(scratch + 2 * columns + LIST_PADDING); // where weff is not kept
     update_prepare(&job, d);
-    job.list = scratch;
-    for (int32_t column = 0; column < d[N_IN]; column += CHUNK) {
-        int32_t edge = column;
-        job.list_end = list_inputs(scratch, x + column, smaller(CHUNK, d[N_IN] - column));
-        for (int32_t row = 0; row < d[N_OUT]; row++) {
-            if (g[row] != 0 && job.list_end != job.list) {
-                job.error = g[row];
-                job.w = (uint8_t *)w + edge;
-                job.scores = scores + edge;
-                job.weff = weff != NULL ? weff + edge : nobody;
-                update_row(&job, d);
-            }
-            edge += d[N_IN];
+    if (d[SELECTION] == ALL || d[RULE] == WEIGHTS) {
+        update_all(&job, scores, weff, g, x, w, scratch, d);
+        return 0;
+    }
+    struct selection selection = { w, select, scores, n_scores, NULL, NULL, NULL };
+    selection_divide(&selection, scratch, d[N_ROW]);
+    uint8_t *nobody = (uint8_t *)(scratch + selection_words(d[N_ROW]));
+    for (int32_t row = 0; row < d[N_OUT]; row++) {
+        if (g[row] != 0) {
+            job.error = g[row];
+            job.w = (uint8_t *)w + row * d[N_ROW];
+            job.weff = weff != NULL ? weff + row * d[N_ROW] : nobody;
+            update_selected(&selection, &job, row, x, d);
         }
     }
     return 0;
 }
 
+// Whatever edges will have a score.
 int32_t update_words(const int32_t *d) {
-    int32_t columns = smaller(CHUNK, d[N_IN]);
-    return 2 * columns + LIST_PADDING + words_of(columns);
+    int32_t columns = smaller(CHUNK, d[N_IN]), words = 2 * columns + LIST_PADDING;
+    if (d[N_ROW] <= SELECTED) {
+        words = larger(words, selection_words(d[N_ROW]));
+    }
+    return words + words_of(d[N_ROW]);
 }

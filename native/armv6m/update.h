@@ -17,7 +17,21 @@ struct update_job {
     int32_t error;
 };
 
-enum { LIST_PADDING = 6 }; // words behind the end of a list
+enum {
+    LIST_PADDING = 6, // words behind the end of a list
+    SELECTED = 1024, // longest row where only some edges have a score
+};
+
+// Edges with a score of a layer where not all have one.
+struct selection {
+    const uint8_t *w;
+    const uint32_t *select;
+    uint8_t *scores;
+    int32_t n_scores;
+    int32_t *list; // the row's edges with a score and a gradient
+    uint8_t **places; // where their scores belong
+    uint8_t *gathered; // their scores, at the place of the edge
+};
 
 void update_prune_nearest(const struct update_job *job);
 void update_prune_stochastic(const struct update_job *job);
@@ -26,8 +40,14 @@ void update_weights(const struct update_job *job);
 int32_t *list_inputs(int32_t *list, const int8_t *x, int32_t n);
 
 // update.c
-int32_t update_is_supported(const int32_t *d);
+int32_t update_is_supported(int32_t n_scores, const int32_t *d);
 void update_prepare(struct update_job *job, const int32_t *d);
 void update_row(const struct update_job *job, const int32_t *d);
+
+// select.c
+int32_t selection_words(int32_t n_row);
+void selection_divide(struct selection *v, int32_t *scratch, int32_t n_row);
+void update_selected(const struct selection *v, struct update_job *job, int32_t row,
+    const int8_t *x, const int32_t *d);
 
 #endif

@@ -1,0 +1,79 @@
+// Rows where only some edges have a score: lists those, gathers their scores for update_rows.S and
+// scatters them again.
+
+#include <stddef.h>
+
+#include "rounding.h"
+#include "update.h"
+
+int32_t selection_words(int32_t n) {
+    return 2 * n + LIST_PADDING + n + ((n + 3) >> 2);
+}
+
+void selection_divide(struct selection *v, int32_t *scratch, int32_t n) {
+    v->list = scratch;
+    v->places = (uint8_t **)(scratch + 2 * n + LIST_PADDING);
+    v->gathered = (uint8_t *)(v->places + n);
+}
+
+// The first edge with a score from `edge` on, or one not before `end`.
+static int32_t next_selected(const struct selection *v, int32_t edge, int32_t end,
+    const int32_t *d) {
+    if (d[SELECTION] == LARGEST) {
+        uint32_t tau = (uint32_t)d[TAU];
+        while (edge < end && v->w[edge] - 128u + tau - 1 < 2 * tau - 1) { // -tau < w < tau
+            edge++;
+        }
+        return edge;
+    }
+    const uint8_t *bitmap = (const uint8_t *)(v->select + d[N_OUT]);
+    while (edge < end) {
+        uint32_t bits = (uint32_t)bitmap[edge >> 3] >> (edge & 7);
+        if (bits != 0) {
+            for (; (bits & 1) == 0; bits >>= 1) {
+                edge++;
+            }
+            return edge;
+        }
+        edge = (edge | 7) + 1;
+    }
+    return edge;
+}
+
+// The update of a row; its factors are x[i], or those of the job's list of all edges where x is
+// NULL. The job's list and scores change.
+void update_selected(const struct selection *v, struct update_job *job, int32_t row,
+    const int8_t *x, const int32_t *d) {
+    int32_t first = row * d[N_ROW], end = first + d[N_ROW];
+    uint8_t *score = v->scores + smaller((int32_t)v->select[row], v->n_scores);
+    const uint8_t *scores_end = v->scores + v->n_scores;
+    const int32_t *dw = job->list;
+    int32_t *to = v->list;
+    uint8_t **place = v->places;
+    for (int32_t edge = next_selected(v, first, end, d); edge < end && score != scores_end;
+        edge = next_selected(v, edge + 1, end, d)) {
+        int32_t i = edge - first;
+        int32_t value = x != NULL ? x[i] : dw[2 * i + 1];
+        if (value != 0) {
+            *to++ = i;
+            *to++ = value;
+            *place++ = score;
+            v->gathered[i] = *score;
+        }
+        score++;
+    }
+    for (int32_t i = 0; i < LIST_PADDING; i++) {
+        to[i] = 0;
+    }
+    if (to == v->list) {
+        return;
+    }
+    job->list = v->list;
+    job->list_end = to;
+    job->scores = v->gathered;
+    update_row(job, d);
+    place = v->places;
+    for (const int32_t *from = v->list; from != to; from += 2) {
+        **place++ = v->gathered[*from];
+    }
+}

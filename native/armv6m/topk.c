@@ -1,0 +1,27 @@
+// The k-th largest score, counting whole words.
+
+#include "bytes.h"
+#include "fast.h"
+
+void count_bytes(int32_t histogram[256], const uint32_t *words, int32_t n); // count_bytes.S
+
+int32_t fast_kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const int32_t *d) {
+    clear_bytes((int8_t *)scratch, 4 * 256);
+    for (; n != 0 && ((uintptr_t)scores & 3) != 0; n--) {
+        scratch[*scores++]++;
+    }
+    if (n >= 4) {
+        count_bytes(scratch, (const uint32_t *)scores, n >> 2);
+        scores += n & ~3;
+        n &= 3;
+    }
+    for (; n != 0; n--) {
+        scratch[*scores++]++;
+    }
+    int32_t left = d[KEEP_COUNT], value = 255;
+    while (value > 0 && left > scratch[value]) {
+        left -= scratch[value];
+        value--;
+    }
+    return value;
+}
