@@ -27,22 +27,24 @@ class Board:
     """A board at a serial port, exclusively; connecting interrupts the program that runs there.
 
         with Board("/dev/ttyACM0") as board:
-            board.push(images, labels, name="kitchen.prd")
-            report = board.train("digits.priot", "kitchen.prd", save="kitchen.scores")
+            board.append("kitchen.prd", images, labels, classes=10)
+            train = board.pull("kitchen.prd")
+            report = board.train("digits.priot", train, save="kitchen.scores")
 
-    `port` None takes the only board that is plugged in; `prelude`: see Connection; `stream` keeps
-    the datasets of jobs on the host and sends samples as they are wanted, as is done anyway with
-    those that do not fit into the flash. Every method raises BoardError, a PriotError whose one
-    line says what to do; a repeat completes the work.
+    `port` None takes the only board that is plugged in. `prelude`, `interruptible`: see
+    Connection. `stream` keeps the datasets of jobs on the host and sends samples as they are
+    wanted, as is done anyway with those that do not fit into the flash. Every method raises
+    BoardError, a PriotError whose one line says what to do; a repeat completes the work.
     """
 
     def __init__(self, port: str | None = None, prelude: str = "",
-                 show_progress: bool = False, stream: bool = False) -> None:
+                 show_progress: bool = False, stream: bool = False,
+                 interruptible: bool = True) -> None:
         self.port = self.name = port or ports.only_board()
         self.show_progress = show_progress
         self.stream = stream
         self._helped: Files | None = None
-        self._connection = Connection(self.port, prelude)
+        self._connection = Connection(self.port, prelude, interruptible)
         try:
             self.info: BoardInfo = ask(self._connection)
             self.info.check(self.port)

@@ -24,14 +24,16 @@ _PROMPT = b">"
 class Connection:
     """An exclusive connection to a board that obeys: any program on it has been interrupted.
 
-    `prelude` is code to run after every soft reset. `doing` is what a failure would interrupt,
-    for its message. Raises BoardError for a port that cannot be opened or a board that does not
-    answer; every method may raise BoardGone.
+    `prelude` is code to run after every soft reset; `interruptible`, whether Ctrl-C reaches a
+    running program. `doing` is what a failure would interrupt, for its message. Raises BoardError
+    for a port that cannot be opened or a board that does not answer; every method may raise
+    BoardGone.
     """
 
-    def __init__(self, port: str, prelude: str = "") -> None:
+    def __init__(self, port: str, prelude: str = "", interruptible: bool = True) -> None:
         self.port = port
         self.prelude = prelude
+        self.interruptible = interruptible
         self.doing = "connecting"
         self._lock = PortLock(port)
         try:

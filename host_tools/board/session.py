@@ -90,7 +90,7 @@ def _place_dataset(plan: _Plan, key: str, source: Path, files: Files, stream: bo
 
 def _events(connection: Connection, plan: _Plan) -> Iterator[Event]:
     interrupts = 0
-    with _counted_ctrl_c() as presses:
+    with _counted_ctrl_c(connection.interruptible) as presses:
         for line in connection.lines(f"import priot.remote as r\nr.run({plan.job!r})"):
             if len(presses) > interrupts:
                 interrupts = len(presses)
@@ -113,9 +113,12 @@ def _answer(dataset: Dataset, request: Event) -> bytes:
 
 
 @contextlib.contextmanager
-def _counted_ctrl_c() -> Iterator[list[int]]:
-    """A list that grows by the first Ctrl-C; the second raises KeyboardInterrupt."""
+def _counted_ctrl_c(wanted: bool) -> Iterator[list[int]]:
+    """A list that grows by the first Ctrl-C, if wanted; the next raises KeyboardInterrupt."""
     presses: list[int] = []
+    if not wanted:
+        yield presses
+        return
     before = signal.getsignal(signal.SIGINT)
 
     def note(number: int, _frame: Any) -> None:

@@ -52,7 +52,8 @@ class SerialProcess:
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
                 [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=errors, pass_fds=pass_fds, bufsize=0)
+                stderr=errors, pass_fds=pass_fds, bufsize=0,
+                start_new_session=True)  # Ctrl-C in a terminal is for us, not for the board
         master = self._plug()
         self._thread = threading.Thread(target=self._serve, args=(self._process, master),
                                         name="serial port", daemon=True)

@@ -35,5 +35,6 @@ class QemuTarget:
                 files[board_path(job[key])] = Path(job[key]).read_bytes()
         with tempfile.TemporaryDirectory(prefix="priot-qemu-") as folder:
             with Qemu(files, Path(folder)) as qemu:
-                with Board(qemu.port, _PRELUDE, stream=self.stream) as board:
+                with Board(qemu.port, _PRELUDE, stream=self.stream,
+                           interruptible=False) as board:
                     yield from board.run(job)
