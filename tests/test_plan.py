@@ -107,8 +107,8 @@ def pico_kernels() -> Machine:
 def random_stages(rng: np.random.Generator) -> list[Stage]:
     """A conv2d stage, and a linear one, of any size that a Pico might see."""
     kernel = int(rng.choice([1, 2, 3, 3, 3, 5, 9]))
-    pool, stride = rng.choice([1, 2, 2, 3, 4]), rng.choice([1, 1, 2, 3])
-    channels, height, width, filters = rng.integers([1, 15, 15, 2], [40, 33, 33, 40])
+    pool, stride = rng.choice([1, 2, 2, 3, 4]), rng.choice([1, 1, 1, 2, 3])
+    channels, height, width, filters = rng.integers([1, 15, 15, 2], [40, 40, 40, 40])
     spec = f"conv {filters} {kernel} stride {stride} pad {rng.integers(kernel)}"
     spec += f", maxpool {pool}" if pool > 1 else ""
     size = [int(n) for n in (channels, height, width)]
@@ -132,10 +132,10 @@ def test_scratch_and_kernels_of_the_pico(pico_kernels):
                      for training in (0, 1, 2)]
             assert [scratch_words(stage, i, "native") for i in (0, 1, 2)] == words, stage
             number = pico_kernels.call("plan", kind, 0, d)
-            text = pico_kernels.fetch(pico_kernels.call("plan_name", number), 40, np.uint8)
+            text = pico_kernels.fetch(pico_kernels.call("plan_name", number), 60, np.uint8)
             names.add(kernel_name(stage, "native"))
             assert kernel_name(stage, "native") == bytes(text).split(b"\0")[0].decode()
-    assert len(names) == 3
+    assert len(names) > 5
 
 
 def test_files_and_adapters_to_the_byte(model_path):
