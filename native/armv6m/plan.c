@@ -56,8 +56,9 @@ static int32_t number_of(int32_t kind, const int32_t *d) {
 int32_t fast_plan(int32_t kind, const uint8_t *w, int32_t *d) {
     (void)w; // the kernels look at the weights on every call: a method may change them
     int32_t number = number_of(kind, d);
-    if (number == FAST_LINEAR) {
-        d[PLAN_FORWARD] = d[PLAN_BACKWARD] = d[PLAN_UPDATE] = 1;
+    if (kind == LINEAR) {
+        d[PLAN_FORWARD] = d[PLAN_BACKWARD] = number == FAST_LINEAR;
+        d[PLAN_UPDATE] = 1;
     } else if (number == FAST_3X3) {
         d[PLAN_FORWARD] = 1;
         d[PLAN_BACKWARD] = backward_words(d) != 0;
@@ -80,11 +81,10 @@ const char *fast_plan_name(int32_t number) {
 
 int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d) {
     int32_t number = number_of(kind, d), words = 0;
-    if (number == FAST_LINEAR) {
-        words = linear_fast_words(training, d);
-        return training != 0 ? larger(words, update_words(d)) : words;
-    }
-    if (number == FAST_3X3) {
+    if (kind == LINEAR) {
+        words = number == FAST_LINEAR ? linear_fast_words(training, d) : 0;
+        words = training != 0 ? larger(words, update_words(d)) : words;
+    } else if (number == FAST_3X3) {
         words = forward_words(d);
         words = training == 1 ? larger(words, backward_words(d)) : words;
         words = training != 0 ? larger(words, gradient_words(d)) : words;
