@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from support import random_dataset, random_model
 from host_tools.board import Board, BoardError
 from host_tools.board.install import NATIVE, PACKAGE, package_files
 from host_tools.formats import Adapter, Dataset, Model
+from host_tools.paths import DEVICE, ROOT, native_module
 from host_tools.targets.unix import UnixTarget
 from host_tools.train import TrainJob, train
 
@@ -79,8 +82,6 @@ def test_deploy_to_a_bare_pico(files, tmp_path):
 
 def test_a_native_module_of_another_processor_is_replaced(files, board):
     """A module built for this machine lies on the board: training brings the right one."""
-    from host_tools.paths import native_module
-
     board.execute("import os")
     wrong = native_module("x64").read_bytes()
     board._files.put(wrong, NATIVE)
@@ -192,3 +193,28 @@ def test_names_that_would_collide(files, board, tmp_path):
     other.write_bytes(files["test"].read_bytes())
     with pytest.raises(BoardError, match="has the same name"):
         board.train(files["model"], files["train"], test=other, epochs=1)
+
+
+def test_packages_for_mip():
+    """device/package.json lists every module, and a native module has its package."""
+    package = json.loads((DEVICE / "package.json").read_text())
+    modules = sorted(path.name for path in (DEVICE / "priot").glob("*.py"))
+    assert package["urls"] == [[f"priot/{name}", f"priot/{name}"] for name in modules]
+    for arch in ("armv6m", "x64"):
+        native = json.loads((DEVICE / arch / "package.json").read_text())
+        ((name, url),) = native["urls"]
+        assert (DEVICE / arch / url).resolve() == native_module(arch)
+        assert f"/lib/{name}" == NATIVE
+
+
+def test_mip_install(files, tmp_path):
+    """What `mpremote mip install` of a checkout brings runs as what deploy brings."""
+    with running_pico(tmp_path / "pico", with_package=False) as pico:
+        subprocess.run([sys.executable, "-m", "mpremote", "connect", pico.port, "mip", "install",
+                        "device/package.json", "device/armv6m/package.json"], cwd=ROOT,
+                       check=True, capture_output=True, timeout=300)
+        with Board(pico.port) as board:
+            assert board.execute("import priot; print(priot.backend.name)").strip() == "native"
+    there = pico.read_files()
+    assert there[NATIVE.lstrip("/")] == native_module("armv6m").read_bytes()
+    assert there["lib/priot/trainer.py"] == (DEVICE / "priot" / "trainer.py").read_bytes()
