@@ -178,6 +178,14 @@ void scatter(int32_t *sums, const uint8_t *w, int32_t error, const window_t *win
     }
 }
 
+int32_t one_tap(const int32_t *list, const int8_t *x) {
+    int32_t item, sum = 0;
+    while ((item = *list++) != 0) {
+        sum += x[item >> 8] * (int8_t)item;
+    }
+    return sum;
+}
+
 void three_taps(int32_t *dw, const int32_t *list, const int8_t *x) {
     int32_t a0 = 0, a1 = 0, a2 = 0;
     int32_t item;

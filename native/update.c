@@ -111,14 +111,6 @@ int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
     return largest;
 }
 
-static int32_t one_tap(const int32_t *list, const int8_t *x) {
-    int32_t sum = 0;
-    for (; *list != 0; list++) {
-        sum += x[*list >> 8] * (int8_t)*list;
-    }
-    return sum;
-}
-
 // dW of a filter from the list of its errors; x with zero borders
 static void filter_gradient(int32_t *dw, const int32_t *list, const int8_t *x,
     const int32_t *d) {
@@ -126,14 +118,15 @@ static void filter_gradient(int32_t *dw, const int32_t *list, const int8_t *x,
     for (int32_t c = d[N_IN]; c != 0; c--) {
         const int8_t *from = x;
         for (int32_t ky = kernel; ky != 0; ky--) {
-            int32_t kx = 0;
-            for (; kx + 3 <= kernel; kx += 3) {
-                three_taps(dw, list, from + kx);
-                dw += 3;
+            for (int32_t kx = 0; kx < kernel; kx += kernel < 3 ? 1 : 3) {
+                if (kernel < 3) {
+                    dw[kx] = one_tap(list, from + kx);
+                } else {
+                    int32_t first = smaller(kx, kernel - 3); // the last three may overlap others
+                    three_taps(dw + first, list, from + first);
+                }
             }
-            for (; kx < kernel; kx++) {
-                *dw++ = one_tap(list, from + kx);
-            }
+            dw += kernel;
             from += width;
         }
         x += plane;
