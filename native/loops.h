@@ -58,8 +58,8 @@ void copy_patches(patch_t *patches, int32_t *bias, const int8_t *x, const int32_
 void dot_rows(int32_t *acc, const int32_t *start, int32_t start_step, const uint8_t *w,
     int32_t n_row, int32_t rows, const patch_t *patches, int32_t n);
 
-// Makes *acc the largest of its window if it is, or the first (place 0), for `rows` rows: acc[4 * r]
-// into best[2 * r], its place into best[2 * r + 1].
+// Keeps the largest accumulator of a window for each of `rows` rows: where acc[4 * r] is larger
+// than best[2 * r], or the first (place 0), it goes there and its place into best[2 * r + 1].
 void take_largest(int32_t *best, const int32_t *acc, int32_t place, int32_t rows);
 
 // n outputs of any layer, `step` apart, from accumulators `acc_step` apart.
@@ -83,7 +83,8 @@ int32_t put_gradients(int8_t *dx, const int8_t *x, const int32_t *sums, int32_t 
 
 // ---- convolutions backward: lists of errors, see list_errors in scratch.h ------------------
 
-// sums += error * filter over the planes of the window; w is at the first of them. 19 cycles.
+// sums += error * filter over the planes of the window; w is at the first of them. 19 to 22
+// cycles.
 void scatter(int32_t *sums, const uint8_t *w, int32_t error, const window_t *window);
 
 // Sum of error * x[position] over a list; dw[0..2] = those of x[position + 0..2].

@@ -12,14 +12,14 @@
 //   int32_t fast_conv2d_forward(...as conv2d_forward...);
 // The names that may be replaced are in dispatch.h.
 //
-// plan() clears d[PLAN] .. d[N_FIELDS - 1]; fast_plan then writes a number other than 0 into
+// plan() clears d[PLAN] .. d[LOW_MEMORY - 1]; fast_plan then writes a number other than 0 into
 // d[PLAN_FORWARD], d[PLAN_BACKWARD], d[PLAN_UPDATE] where its preconditions hold (shape, lane
 // bounds of w, X_RELU: activations in 0..127). module.c calls fast_conv2d_forward and
 // fast_linear_forward where d[PLAN_FORWARD] is set, the fast *_backward_input where
 // d[PLAN_BACKWARD] is, the fast *_update where d[PLAN_UPDATE] is, and the portable kernel
 // otherwise and wherever MEASURE is set (dispatch.h, module.c); which of several fast variants
-// runs is up to the fast function, which may also fall back to the portable kernel. fast_kth_largest, fast_count_below
-// and fast_max_abs replace the portable kernel for good.
+// runs is up to the fast function, which may also fall back to the portable kernel.
+// fast_kth_largest, fast_count_below and fast_max_abs replace the portable kernel for good.
 // d[PLAN_PARAMETERS] and the words after it belong to the fast kernels.
 // fast_plan returns the number that fast_plan_name explains, 0 for all portable.
 // fast_scratch_words returns what the fast kernels need; what the portable ones need is added
@@ -44,7 +44,7 @@ int32_t scratch_words(int32_t kind, int32_t training, const int32_t *d) {
 }
 
 int32_t plan(int32_t kind, const uint8_t *w, int32_t *d) {
-    for (int32_t i = PLAN; i < N_FIELDS; i++) {
+    for (int32_t i = PLAN; i < LOW_MEMORY; i++) {
         d[i] = 0;
     }
     #ifdef PRIOT_FAST
