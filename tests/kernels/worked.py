@@ -172,8 +172,13 @@ def _update(what, g, w, after, scores=NONE, scores_after=NONE, weff=NONE, **valu
 
 
 def _score(what, w, g, score, after, weff, **values) -> Case:
-    return _update(what, g, offset(w), offset(weff), offset(score), offset(after), rubbish(1),
-                   **{"RULE": f.PRUNE, **values})
+    """`before` is what a kernel may leave alone: the effective weight of the first score."""
+    values = {"RULE": f.PRUNE, **values}
+    before = w if score >= -64 else 0
+    if values["RULE"] == f.GAIN:
+        before = min(127, max(-127, (w * (64 + score) + 32) >> 6))
+    return _update(what, g, offset(w), offset(weff), offset(score), offset(after),
+                   offset(before), **values)
 
 
 def _weight(what, w, g, after, **values) -> Case:
@@ -219,7 +224,7 @@ def _two_positions() -> Case:
     """dW of a 1x1 kernel is 2 * 5 + 3 * 7 = 31; times w = 2, over 4: 15.5, rounded to 16."""
     d = conv2d_descriptor(1, (2, 2), 1, kernel=1, RULE=f.PRUNE, UPDATE_SHIFT=2)
     return _case("conv2d_update", "two positions",
-                 [offset(0), rubbish(1), signed(0, 2, 3, 0), NONE, signed(9, 5, 7, 9), offset(2),
+                 [offset(0), offset(2), signed(0, 2, 3, 0), NONE, signed(9, 5, 7, 9), offset(2),
                   NONE, SCRATCH, words(d)], offset(-16), offset(2))
 
 
