@@ -15,7 +15,7 @@ _MOST_POSITIONS = 786
 _LANE_ERRORS = 258  # linear.c
 _CHUNK = 512  # update.c: columns that are listed at once
 _LIST_PADDING, _SELECTED = 6, 1024  # update.h
-_SPARE = 18  # conv3x3_update.c
+_SPARE, _PASS = 24, 4  # conv3x3_update.c
 _WORDS, _BUCKET, _ERROR = 4, 2, 3  # conv3x3_backward.c
 
 
@@ -96,12 +96,13 @@ def _backward_words(d: list[int]) -> int:
 
 
 def _update_words(d: list[int]) -> int:
-    """Packed inputs, a list of errors, a gradient and its list (conv3x3_update.c)."""
+    """Packed inputs, passes, a list of errors, a gradient and its list (conv3x3_update.c)."""
     outputs = d[f.H_OUT] * d[f.W_OUT]
     if outputs > _MOST_POSITIONS:
         return 0
-    n_row = d[f.N_ROW]
-    return _if_few((d[f.N_IN] + 1) // 2 * _padded_plane(d) + 2 * (outputs + 1) + 2 * n_row
+    n_row, pairs = d[f.N_ROW], (d[f.N_IN] + 1) // 2
+    passes = (3 * pairs + 1) // 2
+    return _if_few(pairs * _padded_plane(d) + _PASS * passes + 2 * (outputs + 1) + 2 * n_row
                    + _SPARE + _words_of(n_row) + _selection_words(min(n_row, _SELECTED)))
 
 

@@ -80,8 +80,10 @@ static void all_blocks(const layer_t *v, int8_t *y, int32_t rounding, const int3
 static void listed_blocks(const layer_t *v, int8_t *y, int32_t rounding) {
     const int32_t *d = v->d;
     struct conv3x3_one_job job;
-    clear_bytes(y, v->geometry.outputs);
-    clear_bytes((int8_t *)v->bytes, 4 * words_of(v->geometry.outputs));
+    if (v->list_end - v->list != 2 * v->geometry.rows * v->geometry.columns) {
+        clear_bytes(y, v->geometry.outputs);
+        clear_bytes((int8_t *)v->bytes, 4 * words_of(v->geometry.outputs));
+    }
     if (v->list == v->list_end) {
         return;
     }
@@ -96,15 +98,6 @@ static void listed_blocks(const layer_t *v, int8_t *y, int32_t rounding) {
     job.list = v->list;
     job.list_end = v->list_end;
     conv3x3_one_blocks(&job);
-}
-
-// argmax of one filter, two bits an output, from a byte an output.
-static void pack_winners(uint8_t *argmax, const uint32_t *winners, int32_t n_bytes) {
-    for (; n_bytes != 0; n_bytes--) {
-        uint32_t four = *winners++;
-        four |= four >> 6;
-        *argmax++ = (uint8_t)(four | four >> 12);
-    }
 }
 
 // The outputs of a filter out of those of whole blocks.
@@ -137,7 +130,7 @@ int32_t fast_conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const u
             all_blocks(&v, to, rounding, lanes);
         }
         if (d[POOL] == 2) {
-            pack_winners(argmax, v.bytes, argmax_bytes);
+            conv3x3_pack_winners(argmax, v.bytes, argmax_bytes);
         } else if (!is_whole) {
             cut_out(y, &v);
         }

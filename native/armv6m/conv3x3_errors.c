@@ -12,12 +12,13 @@ void conv3x3_errors_prepare(struct conv3x3_errors *v, int32_t *list, int32_t pos
     v->columns = d[W_OUT];
     v->below = position_bytes * padded_width(d);
     v->step = position_bytes * d[POOL];
-    v->row_step = v->below * d[POOL];
+    v->skip = v->below * d[POOL] - v->step * d[W_OUT];
 }
 
 void conv3x3_errors_of(struct conv3x3_errors *v, const int8_t *g, const uint8_t *argmax,
     int32_t filter, const int32_t *d) {
-    v->g = g + filter * d[H_OUT] * d[W_OUT];
+    int32_t outputs = d[H_OUT] * d[W_OUT];
+    v->g = g + filter * outputs;
+    v->g_end = v->g + outputs;
     v->argmax = d[POOL] == 2 ? argmax + filter * channel_argmax_bytes(d) : NULL;
-    v->rows = d[H_OUT];
 }

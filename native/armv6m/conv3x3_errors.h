@@ -13,10 +13,10 @@ struct conv3x3_errors {
     int32_t *list; // written
     const int8_t *g;
     const uint8_t *argmax; // NULL where there is no pooling
-    int32_t rows; // of outputs; counted down
-    int32_t columns;
+    const int8_t *g_end;
+    int32_t columns; // of outputs
+    int32_t skip; // from behind a row of outputs to the next
     int32_t step; // between two outputs
-    int32_t row_step; // between two rows of outputs
     int32_t below; // between two rows of positions
     uint32_t *buckets; // conv3x3_link: of position 0
     int32_t bound; // conv3x3_link: of |w|
@@ -24,16 +24,21 @@ struct conv3x3_errors {
     int32_t sum; // conv3x3_list writes the sum of |error|
 };
 
-// dW of two channels from a list of errors.
+// Two rows of three taps, each of two channels.
+struct conv3x3_pass {
+    const uint32_t *inputs; // [y][x] with borders, two channels a word: under the first row
+    int32_t to_second; // bytes from behind three of these to those under the second row
+    int32_t *dw; // of the low lanes of the first row: three words, 8 bytes apart
+    int32_t *dw_second;
+};
+
+// dW of some passes from a list of errors.
 struct conv3x3_gradient_job {
-    const uint32_t *inputs; // [y][x] with borders, two channels a word
+    const struct conv3x3_pass *passes;
+    const struct conv3x3_pass *passes_end;
     const int32_t *list;
     const int32_t *list_end;
-    int32_t passes;
-    int32_t step; // bytes of inputs between two passes
-    int32_t *dw; // of the low lanes: three words, 8 bytes apart, per pass
-    int32_t second; // bytes from there to those of the high lanes
-    int32_t advance; // bytes of dw between two passes
+    int32_t high; // bytes from dW of the low lanes to those of the high ones
     int32_t keep; // 0: store, 1: add to what is there
 };
 

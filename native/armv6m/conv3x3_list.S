@@ -3,12 +3,9 @@
 #include "asm.h"
 
 // struct conv3x3_errors (conv3x3_errors.h)
-.set LIST_G, 4          // LIST itself at 0
-.set LIST_ARGMAX, 8
-.set LIST_ROWS, 12
-.set LIST_COLUMNS, 16
-.set LIST_STEP, 20      // three words, loaded together: step, row_step, below
-.set LIST_BUCKETS, 32   // three words, loaded together: buckets, bound, weights
+.set LIST_LIST, 0       // three words, loaded together: list, g, argmax
+.set LIST_G_END, 12     // six words, loaded together: g_end, columns, skip, step, below, buckets
+.set LIST_BOUND, 36
 .set LIST_SUM, 44
 
 // int32_t *NAME(struct conv3x3_errors *v): goes through the outputs of a filter; returns the end
@@ -23,22 +20,22 @@
 //   r1  g, walking           r5  index, position     r9   step
 //   r2  position, in bytes   r6  temporary           r10  below
 //   r3  end of the row of g  r7  argmax, or 0        r11  sum of |e|, buckets
-//   [sp] row's position, v                           r12  bound      lr  weights
+//   [sp] g_end, columns, skip, v                     r12  bound      lr  weights
 .macro LIST name, is_linked
 FUNCTION \name
     SAVE_REGISTERS
-    sub sp, #8
-    str r0, [sp, #4]
     mov r7, r0
-    adds r0, #LIST_STEP
-    ldmia r0!, {r1, r2, r3}
-    mov r9, r1
-    mov r10, r3
+    adds r0, #LIST_G_END
+    ldmia r0!, {r1, r2, r3, r4, r5, r6}
+    mov r9, r4
+    mov r10, r5
+    mov r4, r7
+    push {r1, r2, r3, r4}
     .if \is_linked
-    ldmia r0!, {r1, r2, r3}
-    mov r11, r1
-    mov r12, r2
-    mov lr, r3
+    mov r11, r6
+    ldmia r0!, {r1, r2}         // bound, weights
+    mov r12, r1
+    mov lr, r2
     .endif
     movs r2, #0
     .ifeq \is_linked
@@ -50,9 +47,7 @@ FUNCTION \name
     movs r3, #1
     add r8, r3
 .Lrow_\@:
-    str r2, [sp]
     ldr r3, [sp, #4]
-    ldr r3, [r3, #LIST_COLUMNS]
     adds r3, r3, r1
 .Lnext_\@:
     ldrb r4, [r1]
@@ -63,19 +58,17 @@ FUNCTION \name
     add r2, r9
     cmp r1, r3
     bne .Lnext_\@
-    ldr r4, [sp, #4]
-    ldr r2, [sp]
-    ldr r3, [r4, #(LIST_STEP + 4)]
-    adds r2, r2, r3
-    ldr r3, [r4, #LIST_ROWS]
-    subs r3, #1
-    str r3, [r4, #LIST_ROWS]
+    ldr r4, [sp, #8]
+    adds r2, r2, r4
+    ldr r4, [sp]
+    cmp r1, r4
     bne .Lrow_\@
     .ifeq \is_linked
+    ldr r4, [sp, #12]
     mov r1, r11
     str r1, [r4, #LIST_SUM]
     .endif
-    add sp, #8
+    add sp, #16
     RESTORE_AND_RETURN
 
 .Lerror_\@:

@@ -1,8 +1,8 @@
 // Update of a 3x3 convolution: gradients of a filter by conv3x3_gradient.S, then update_rows.S.
 //
 // dW goes straight into the list that update_rows.S reads: pairs (edge, dW). Channels are packed
-// in pairs; a single channel is paired with itself one row below, so that two passes over the
-// errors give the three rows of taps instead of three.
+// in pairs; a single channel is paired with itself one row below, so that two rows of taps give
+// all three. A pass over the errors does two rows of taps, of whatever channels.
 
 #include <stddef.h>
 
@@ -16,7 +16,8 @@
 
 enum {
     LANE_ERRORS = 258, // sum(|e|) of a list: 258 * 127 < 32768
-    SPARE = 18, // words behind the list: dW of a channel that is not there, then LIST_PADDING
+    SPARE = 24, // words behind the list: dW of a row or channel that is not there, LIST_PADDING
+    PASS = 4, // words
 };
 
 typedef struct {
@@ -29,7 +30,14 @@ typedef struct {
     int32_t *list_end;
     int32_t *nobody; // a row of weff where that is not kept
     int32_t *selected; // for select.c
+    struct conv3x3_pass *passes;
+    struct conv3x3_pass *passes_end;
+    int32_t has_spare; // whether dW of what is not there goes behind the list
 } parts_t;
+
+static int32_t most_passes(const int32_t *d) {
+    return (3 * ((d[N_IN] + 1) >> 1) + 1) >> 1;
+}
 
 static void divide(parts_t *v, int32_t *scratch, const int32_t *d) {
     v->d = d;
@@ -37,6 +45,8 @@ static void divide(parts_t *v, int32_t *scratch, const int32_t *d) {
     v->plane = padded_plane(d);
     v->inputs = (uint32_t *)scratch;
     scratch += ((d[N_IN] + 1) >> 1) * v->plane;
+    v->passes = (struct conv3x3_pass *)scratch;
+    scratch += PASS * most_passes(d);
     conv3x3_errors_prepare(&v->errors, scratch, 4, d);
     v->gradient = scratch + 2 * (d[H_OUT] * d[W_OUT] + 1);
     v->list_end = v->gradient + 2 * d[N_ROW];
@@ -45,8 +55,9 @@ static void divide(parts_t *v, int32_t *scratch, const int32_t *d) {
 }
 
 int32_t conv3x3_update_words(const int32_t *d) {
-    return ((d[N_IN] + 1) >> 1) * padded_plane(d) + 2 * (d[H_OUT] * d[W_OUT] + 1) + 2 * d[N_ROW]
-        + SPARE + words_of(d[N_ROW]) + selection_words(smaller(d[N_ROW], SELECTED));
+    return ((d[N_IN] + 1) >> 1) * padded_plane(d) + PASS * most_passes(d)
+        + 2 * (d[H_OUT] * d[W_OUT] + 1) + 2 * d[N_ROW] + SPARE + words_of(d[N_ROW])
+        + selection_words(smaller(d[N_ROW], SELECTED));
 }
 
 // Without borders a single channel needs only two passes.
@@ -80,27 +91,44 @@ static void pack_inputs(const parts_t *v, const int8_t *x) {
     }
 }
 
-// dW of a filter from some of its errors.
-static void add_gradient(const parts_t *v, struct conv3x3_gradient_job *job) {
+// Rows of taps, two by two; with an odd number the last goes once more, to behind the list.
+static void list_passes(parts_t *v) {
     const int32_t *d = v->d;
-    job->inputs = v->inputs;
-    job->dw = v->gradient + 1;
+    const uint32_t *inputs = v->inputs, *first = NULL;
+    int32_t by_rows = is_paired_by_rows(d), row = by_rows ? 2 : 1;
+    int32_t *dw = v->gradient + 1;
+    struct conv3x3_pass *pass = v->passes;
     for (int32_t c = 0; c < d[N_IN]; c += 2) {
-        conv3x3_gradient(job);
-        job->inputs += v->plane;
-        job->dw += 36;
+        for (int32_t ky = 0; ky < 3; ky += row) {
+            const uint32_t *taps = inputs + ky * v->width;
+            if (first == NULL) {
+                first = taps;
+                pass->inputs = taps;
+                pass->to_second = -12;
+                pass->dw = dw;
+                pass->dw_second = v->list_end + 1;
+            } else {
+                pass->to_second = 4 * (int32_t)(taps - first) - 12;
+                pass->dw_second = dw;
+                pass++;
+                first = NULL;
+            }
+            dw += 6 * row;
+        }
+        inputs += v->plane;
+        dw += 18;
     }
-    job->keep = 1;
+    v->passes_end = first == NULL ? pass : pass + 1;
+    v->has_spare = first != NULL || (d[N_IN] & 1) != 0;
 }
 
 // dW of a filter: lists of errors as long as the lanes allow.
 static void filter_gradient(const parts_t *v, int32_t *errors_end) {
-    int32_t rows = is_paired_by_rows(v->d), size = 0;
+    int32_t size = 0;
     struct conv3x3_gradient_job job;
-    job.passes = rows ? 2 : 3;
-    job.step = rows ? 8 * v->width : 4 * v->width;
-    job.second = rows ? 24 : 72;
-    job.advance = rows ? 48 : 24;
+    job.passes = v->passes;
+    job.passes_end = v->passes_end;
+    job.high = is_paired_by_rows(v->d) ? 24 : 72;
     job.keep = 0;
     job.list = v->errors.list;
     errors_end[0] = errors_end[1] = 0; // errors go by two
@@ -110,15 +138,18 @@ static void filter_gradient(const parts_t *v, int32_t *errors_end) {
             size += magnitude;
             if (size > LANE_ERRORS) {
                 job.list_end = error;
-                add_gradient(v, &job);
+                conv3x3_gradient(&job);
                 job.list = error;
+                job.keep = 1;
                 size = magnitude;
             }
         }
     }
     job.list_end = errors_end;
-    add_gradient(v, &job);
-    clear_bytes((int8_t *)v->list_end, 4 * LIST_PADDING); // lanes that are not there went here
+    conv3x3_gradient(&job);
+    if (v->has_spare) {
+        clear_bytes((int8_t *)v->list_end, 4 * LIST_PADDING);
+    }
 }
 
 int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
@@ -131,10 +162,12 @@ int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
     struct update_job job;
     divide(&v, scratch, d);
     pack_inputs(&v, x);
+    list_passes(&v);
     update_prepare(&job, d);
     for (int32_t edge = 0; edge < d[N_ROW]; edge++) {
         v.gradient[2 * edge] = edge;
     }
+    clear_bytes((int8_t *)v.list_end, 4 * LIST_PADDING);
     job.error = 1;
     struct selection selection = { w, select, scores, n_scores, NULL, NULL, NULL };
     selection_divide(&selection, v.selected, d[N_ROW]);
@@ -148,7 +181,7 @@ int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
             job.w = (uint8_t *)w + row;
             job.scores = scores + row;
             job.weff = weff != NULL ? weff + row : (uint8_t *)v.nobody;
-            if (d[SELECTION] == ALL || d[RULE] == WEIGHTS) {
+            if (d[SELECTION] == ALL) {
                 update_row(&job, d);
             } else {
                 update_selected(&selection, &job, f, NULL, d);

@@ -56,33 +56,47 @@ static void put_sums(int8_t *dx, const int8_t *x, const int32_t *sums, const int
     gradients_of_sums(dx + n, x + n, sums, -n, &job);
 }
 
+// Adds up the rows of a list; `is_first` where there are no sums yet.
+static void add_rows(int32_t *sums, const uint8_t *w, const int32_t *list,
+    const int32_t *list_end, int32_t sum, int32_t is_first, const int32_t *d) {
+    uint32_t start = (uint32_t)sum * (uint32_t)-0x800080;
+    if (is_first) {
+        linear_columns(sums, w, list, list_end, d[N_IN], start);
+    } else {
+        linear_columns_more(sums, w, list, list_end, d[N_IN], start);
+    }
+}
+
 int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
     const uint8_t *w, int32_t *scratch, const int32_t *d) {
     if (!is_aligned(w)) {
         return linear_backward_input(dx, g, x, w, scratch, d);
     }
     int32_t *list = scratch + d[N_IN], *end = list;
-    int32_t size = 0, sum = 0;
-    if (d[ROW] == 0) {
-        clear_bytes((int8_t *)scratch, 4 * d[N_IN]);
-    }
+    int32_t size = 0, sum = 0, row = 0, is_first = d[ROW] == 0;
     g += d[ROW];
-    int32_t row = 0;
-    for (int32_t left = d[ROWS]; left >= 0; left--) {
-        int32_t error = left != 0 ? *g++ : 0;
+    for (const int8_t *g_end = g + d[ROWS]; g != g_end; row += d[N_IN]) {
+        int32_t error = *g++;
+        if (error == 0) {
+            continue;
+        }
         int32_t magnitude = absolute(error);
-        if (end != list && (left == 0 || size + magnitude > LANE_ERRORS)) {
-            linear_columns(scratch, w, list, end, d[N_IN], (uint32_t)sum * (uint32_t)-0x800080);
+        size += magnitude;
+        if (size > LANE_ERRORS) {
+            add_rows(scratch, w, list, end, sum, is_first, d);
+            is_first = 0;
             end = list;
-            size = sum = 0;
+            size = magnitude;
+            sum = 0;
         }
-        if (error != 0) {
-            *end++ = error;
-            *end++ = row;
-            size += magnitude;
-            sum += error;
-        }
-        row += d[N_IN];
+        *end++ = error;
+        *end++ = row;
+        sum += error;
+    }
+    if (end != list) {
+        add_rows(scratch, w, list, end, sum, is_first, d);
+    } else if (is_first) {
+        clear_bytes((int8_t *)scratch, 4 * d[N_IN]);
     }
     if (d[ROW] + d[ROWS] == d[N_OUT]) {
         put_sums(dx, x, scratch, d);

@@ -27,6 +27,8 @@ struct gradient_job {
 void linear_rows(struct linear_rows_job *job);
 void linear_columns(int32_t *sums, const uint8_t *w, const int32_t *list,
     const int32_t *list_end, int32_t n_in, uint32_t start);
+void linear_columns_more(int32_t *sums, const uint8_t *w, const int32_t *list,
+    const int32_t *list_end, int32_t n_in, uint32_t start);
 void gradients_of_sums(int8_t *dx_end, const int8_t *x_end, const int32_t *sums,
     int32_t minus_n, const struct gradient_job *job);
 

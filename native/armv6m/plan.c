@@ -13,6 +13,7 @@ enum {
     NOT_POOLED_BY_2,
     NOT_IN_FOURS,
     TOO_LARGE,
+    LITTLE_SCRATCH,
     // A kernel with more scratch (64 kB) leaves the layer to the portable one. The other limits
     // keep a sum of products and the rounding of a shift by 30 in int32.
     MOST_WORDS = 16384,
@@ -38,6 +39,9 @@ static int32_t gradient_words(const int32_t *d) {
 }
 
 static int32_t number_of(int32_t kind, const int32_t *d) {
+    if (d[LOW_MEMORY] != 0 && (kind == LINEAR || kind == CONV2D)) {
+        return LITTLE_SCRATCH;
+    }
     if (kind == LINEAR) {
         return (d[N_IN] & 3) != 0 ? NOT_IN_FOURS : d[N_IN] > MOST_TERMS ? TOO_LARGE : FAST_LINEAR;
     }
@@ -58,7 +62,7 @@ int32_t fast_plan(int32_t kind, const uint8_t *w, int32_t *d) {
     int32_t number = number_of(kind, d);
     if (kind == LINEAR) {
         d[PLAN_FORWARD] = d[PLAN_BACKWARD] = number == FAST_LINEAR;
-        d[PLAN_UPDATE] = 1;
+        d[PLAN_UPDATE] = number != LITTLE_SCRATCH;
     } else if (number == FAST_3X3) {
         d[PLAN_FORWARD] = 1;
         d[PLAN_BACKWARD] = backward_words(d) != 0;
@@ -74,6 +78,7 @@ const char *fast_plan_name(int32_t number) {
         case NOT_3X3: return "portable C: not 3x3 with stride 1";
         case NOT_POOLED_BY_2: return "portable C: not pooled by 2x2";
         case NOT_IN_FOURS: return "portable C: inputs not a multiple of 4";
+        case LITTLE_SCRATCH: return "portable C: layout small";
         case TOO_LARGE: return "portable C: too large";
         default: return NULL;
     }
@@ -83,7 +88,7 @@ int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d) {
     int32_t number = number_of(kind, d), words = 0;
     if (kind == LINEAR) {
         words = number == FAST_LINEAR ? linear_fast_words(training, d) : 0;
-        words = training != 0 ? larger(words, update_words(d)) : words;
+        words = training != 0 && number != LITTLE_SCRATCH ? larger(words, update_words(d)) : words;
     } else if (number == FAST_3X3) {
         words = forward_words(d);
         words = training == 1 ? larger(words, backward_words(d)) : words;

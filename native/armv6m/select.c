@@ -1,4 +1,4 @@
-// Rows where only some edges have a score: lists those, gathers their scores for update_rows.S and
+// Rows where only some edges are trained: lists those, gathers their scores for update_rows.S and
 // scatters them again.
 
 #include <stddef.h>
@@ -16,7 +16,7 @@ void selection_divide(struct selection *v, int32_t *scratch, int32_t n) {
     v->gathered = (uint8_t *)(v->places + n);
 }
 
-// The first edge with a score from `edge` on, or one not before `end`.
+// The first trained edge from `edge` on, or one not before `end`.
 static int32_t next_selected(const struct selection *v, int32_t edge, int32_t end,
     const int32_t *d) {
     if (d[SELECTION] == LARGEST) {
@@ -44,23 +44,29 @@ static int32_t next_selected(const struct selection *v, int32_t edge, int32_t en
 // NULL. The job's list and scores change.
 void update_selected(const struct selection *v, struct update_job *job, int32_t row,
     const int8_t *x, const int32_t *d) {
-    int32_t first = row * d[N_ROW], end = first + d[N_ROW];
-    uint8_t *score = v->scores + smaller((int32_t)v->select[row], v->n_scores);
-    const uint8_t *scores_end = v->scores + v->n_scores;
+    int32_t first = row * d[N_ROW], end = first + d[N_ROW], has_scores = d[RULE] != WEIGHTS;
+    uint8_t *score = v->scores, *scores_end = score + v->n_scores;
     const int32_t *dw = job->list;
     int32_t *to = v->list;
     uint8_t **place = v->places;
-    for (int32_t edge = next_selected(v, first, end, d); edge < end && score != scores_end;
+    if (has_scores) {
+        score += smaller((int32_t)v->select[row], v->n_scores);
+    }
+    for (int32_t edge = next_selected(v, first, end, d); edge < end;
         edge = next_selected(v, edge + 1, end, d)) {
-        int32_t i = edge - first;
-        int32_t value = x != NULL ? x[i] : dw[2 * i + 1];
+        int32_t i = edge - first, value = x != NULL ? x[i] : dw[2 * i + 1];
+        if (has_scores && score == scores_end) {
+            break;
+        }
         if (value != 0) {
             *to++ = i;
             *to++ = value;
-            *place++ = score;
-            v->gathered[i] = *score;
+            if (has_scores) {
+                *place++ = score;
+                v->gathered[i] = *score;
+            }
         }
-        score++;
+        score += has_scores;
     }
     for (int32_t i = 0; i < LIST_PADDING; i++) {
         to[i] = 0;
@@ -72,8 +78,10 @@ void update_selected(const struct selection *v, struct update_job *job, int32_t 
     job->list_end = to;
     job->scores = v->gathered;
     update_row(job, d);
-    place = v->places;
-    for (const int32_t *from = v->list; from != to; from += 2) {
-        **place++ = v->gathered[*from];
+    if (has_scores) {
+        place = v->places;
+        for (const int32_t *from = v->list; from != to; from += 2) {
+            **place++ = v->gathered[*from];
+        }
     }
 }

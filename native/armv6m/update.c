@@ -12,13 +12,14 @@ enum { CHUNK = 512 }; // columns that are listed at once
 
 // Gains and weights that round to nearest die, so nobody does that.
 int32_t update_is_supported(int32_t n_scores, const int32_t *d) {
-    if (d[RULE] == WEIGHTS) {
-        return d[ROUNDING] == PSR;
-    }
-    if (d[SELECTION] == ALL ? n_scores != d[N_OUT] * d[N_ROW] : d[N_ROW] > SELECTED) {
+    int32_t rule = d[RULE];
+    if (d[SELECTION] != ALL && d[N_ROW] > SELECTED) {
         return 0;
     }
-    return d[RULE] == PRUNE || (d[RULE] == GAIN && d[ROUNDING] == PSR);
+    if (d[SELECTION] == ALL && rule != WEIGHTS && n_scores != d[N_OUT] * d[N_ROW]) {
+        return 0;
+    }
+    return rule == PRUNE || ((rule == GAIN || rule == WEIGHTS) && d[ROUNDING] == PSR);
 }
 
 void update_prepare(struct update_job *job, const int32_t *d) {
@@ -77,7 +78,7 @@ int32_t fast_linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
     }
     struct update_job job;
     update_prepare(&job, d);
-    if (d[SELECTION] == ALL || d[RULE] == WEIGHTS) {
+    if (d[SELECTION] == ALL) {
         update_all(&job, scores, weff, g, x, w, scratch, d);
         return 0;
     }

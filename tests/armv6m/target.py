@@ -1,0 +1,122 @@
+"""Runs the kernels of the module for the Pico on the simulated Cortex-M0+, as the oracle is run.
+
+The program is linked from the object files that native/Makefile makes, those that go into
+priot_native.mpy, less its glue to MicroPython.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from host_tools import oracle
+from host_tools.m0plus.build import link
+from host_tools.m0plus.machine import Machine
+from host_tools.paths import BUILD, ROOT
+
+NATIVE = ROOT / "native"
+OBJECTS = BUILD / "native" / "armv6m"
+GLUE = ("module", "check")
+
+# The buffers of each kernel in the order of the oracle's tuple; those that it writes are in
+# capitals, and "n" is the length of the buffer before it, which C wants to know.
+SIGNATURES = {
+    "conv2d_forward": "Y ARGMAX x w SCRATCH d",
+    "linear_forward": "Y x w SCRATCH d",
+    "conv2d_backward_input": "DX g argmax x w SCRATCH d",
+    "linear_backward_input": "DX g x w SCRATCH d",
+    "conv2d_update": "SCORES n WEFF g argmax x w select SCRATCH d",
+    "linear_update": "SCORES n WEFF g x w select SCRATCH d",
+    "kth_largest": "scores n SCRATCH d",
+}
+_WORDS = ("SCRATCH", "select", "d")
+
+
+def built_objects() -> list[Path]:
+    """The module's object files, made anew where a source has changed."""
+    if not (BUILD / "micropython").exists():
+        raise FileNotFoundError("build/micropython: not there; run 'make setup-all'")
+    done = subprocess.run(
+        ["make", "-s", "-C", str(NATIVE), "ARCH=armv6m", f"MPY_DIR={BUILD / 'micropython'}",
+         f"PYTHON={sys.executable}"], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"native: {done.stderr.strip()}")
+    sources = [path for pattern in ("*.c", "armv6m/*.c", "armv6m/*.S")
+               for path in NATIVE.glob(pattern) if not path.name.startswith(GLUE)]
+    return sorted(OBJECTS / path.relative_to(NATIVE).with_suffix(".o") for path in sources)
+
+
+class Target:
+    """The kernels on the simulator.
+
+    `align` shifts byte buffers off their alignment by so many bytes (0..3), words never.
+    """
+
+    def __init__(self) -> None:
+        self.machine = Machine(link("kernels", built_objects()))
+        self.align = 0
+
+    def scratch_words(self, kind: int, training: int, d: np.ndarray) -> int:
+        """As the oracle's: words of scratch that this backend needs."""
+        self.machine.clear()
+        return self.machine.call("scratch_words", kind, training, self.machine.place(d))
+
+    def plan(self, kind: int, d: np.ndarray) -> int:
+        """As the oracle's: fills d[PLAN] and what follows it."""
+        machine = self.machine
+        machine.clear()
+        address = machine.place(d, writable=True)
+        number = machine.call("plan", kind, 0, address)
+        d[:] = machine.fetch(address, len(d), np.int32)
+        return number
+
+    def run(self, name: str, operands: tuple, symbol: str = "", profile: bool = False) -> int:
+        """Call the kernel (or `symbol`, of the same signature); written buffers are updated."""
+        machine = self.machine
+        machine.clear()
+        buffers = iter(operands)
+        placed: dict[int, int] = {}
+        written: list[tuple[np.ndarray, int]] = []
+        arguments: list[int] = []
+        length = 0
+        for part in SIGNATURES[name].split():
+            if part == "n":
+                arguments.append(length)
+                continue
+            buffer = next(buffers)
+            length = len(buffer)
+            if length and id(buffer) not in placed:
+                align = 0 if part in _WORDS else self.align
+                placed[id(buffer)] = machine.place(buffer, 4, align, part.isupper())
+                if part.isupper():
+                    written.append((buffer, placed[id(buffer)]))
+            arguments.append(placed.get(id(buffer), 0))
+        result = machine.call(symbol or name, *arguments, profile=profile)
+        for buffer, address in written:
+            buffer[:] = machine.fetch(address, len(buffer), buffer.dtype)
+        return result
+
+
+def compare(target: Target, name: str, operands: tuple, symbol: str = "",
+            profile: bool = False) -> int:
+    """Run a kernel here and in the oracle on copies of the same buffers; all that they write
+    must be equal, byte for byte, and so must the result. Returns the cycles."""
+    names = [part for part in SIGNATURES[name].split() if part != "n"]
+    here, there = _copies(operands), _copies(operands)
+    result = target.run(name, here, symbol, profile)
+    expected = getattr(oracle, name)(there)
+    for part, a, b in zip(names, here, there, strict=True):
+        wrong = np.flatnonzero(a != b) if part != "SCRATCH" else []
+        if len(wrong):
+            i = wrong[0]
+            raise AssertionError(f"{name}: {part}[{i}] is {a[i]}, not {b[i]}, as are "
+                                 f"{len(wrong)} of {len(a)}")
+    assert result == expected, f"{name}: returned {result}, not {expected}"
+    return target.machine.cycles
+
+
+def _copies(operands: tuple) -> tuple:
+    """Copies of the buffers; where one buffer stands twice, so does its copy."""
+    copies = {id(buffer): buffer.copy() for buffer in operands}
+    return tuple(copies[id(buffer)] for buffer in operands)
