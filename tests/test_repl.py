@@ -1,6 +1,10 @@
 """A person at the REPL of the emulated Pico: real firmware, real mpremote, the native module."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,7 +13,9 @@ from pico_support import Person, priot, running_pico
 from support import micropython, random_dataset, random_model
 
 from host_tools.named_networks import network_line
+from host_tools.paths import BACKBONES, DEVICE, ROOT
 
+TUTORIAL = DEVICE / "README.md"
 SAMPLES = 36
 LEAST_FREE_BYTES = 60_000
 BLOCK_BYTES = 16  # of MicroPython's heap, in which micropython.mem_info() counts
@@ -95,3 +101,41 @@ def test_a_session_at_the_repl(files, tmp_path):
                          backend="native")
     assert result.stdout.strip() == learned
     assert (tmp_path / "a.scores").read_bytes() == there.read_bytes()
+
+
+def blocks(kind: str) -> list[list[str]]:
+    """The lines of every block of one kind in the tutorial, in order."""
+    found = re.findall(rf"^```{kind}\n(.*?)^```$", TUTORIAL.read_text(), re.M | re.S)
+    return [text.splitlines() for text in found]
+
+
+def test_every_line_of_the_tutorial(tmp_path):
+    """Commands of the shell, lines at the prompt and the script, one after the other."""
+    data, copy, commands, push = blocks("sh")
+    *sessions, script = blocks("python")
+    with running_pico(tmp_path / "pico", with_package=False) as pico:
+        environment = dict(os.environ, PORT=pico.port, BACKBONES=str(BACKBONES), PYTHONPATH=str(
+            ROOT), PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+        def run(command: list[str]) -> str:
+            result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True,
+                                    text=True, timeout=300)
+            assert result.returncode == 0, result.stderr
+            return result.stdout
+
+        for line in data + copy:
+            run(["sh", "-c", line])
+        person = Person(pico.port)
+        for session in sessions:
+            answers = {line: person.type(line.removeprefix(">>> "), 180) for line in session}
+            assert not [text for text in answers.values() if "Traceback" in text], answers
+            person.press(b"\x04")
+            person.answer()
+        person.leave()
+        assert re.search(r"\(\d, \d\)", "".join(answers.values()))
+        for line in commands:
+            run(["sh", "-c", line])
+        assert json.loads((tmp_path / "report.json").read_text())["accuracy_after"] > 80
+        assert "% of the captured right" in run([sys.executable, "-c", "\n".join(script)])
+        listed = [run(["sh", "-c", line]) for line in push]
+        assert "more.prd: 40 samples" in listed[1] and "tilted.adapter" in listed[2]
