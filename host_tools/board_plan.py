@@ -144,10 +144,10 @@ def _refuse(plan: Plan, what: str) -> None:
 
 def choose_layout(network: Network, training: Training, loaded: Heap) -> tuple[str, str]:
     """The layout that the device's trainer takes, and why."""
-    if training.rule.rule == f.WEIGHTS:
-        return "kept", "weights are trained in place, there are no effective weights"
     if training.layout != "auto":
         return training.layout, "as asked"
+    if training.rule.rule == f.WEIGHTS:
+        return "kept", "weights are trained in place, there are no effective weights"
     kept = training_bytes(network, training, "kept")
     left = loaded.free - trainer_objects(kept) - kept.arena
     if left >= RESERVE:

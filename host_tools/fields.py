@@ -37,6 +37,7 @@ N_CLASSES = 29
 LOSS_SHIFT = 30
 KEEP_COUNT = 31
 PLAN = 32
+LOW_MEMORY = 39
 N_FIELDS = 40
 
 # layers in a model file

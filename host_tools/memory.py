@@ -154,9 +154,10 @@ def training_bytes(network: Network, training: Training, layout: str,
     arena = rows + sum(map(pad4, areas)) + sum(
         pad4(s.scores) + pad4(s.select) + pad4(s.effective) for s in stages)
     scratch = _scratch(stages, first, network.model.classes, network.backend, target,
-                       _HISTOGRAM_WORDS if training.keep else 0)
-    return Trained(training, layout, stages, (areas[0], areas[1]), rows, arena,
-                   max(network.scratch, scratch))
+                       _HISTOGRAM_WORDS if training.keep else 0, layout == "small")
+    if layout != "small":
+        scratch = max(network.scratch, scratch)
+    return Trained(training, layout, stages, (areas[0], areas[1]), rows, arena, scratch)
 
 
 def _train_stage(s: StageBytes, model: Model, training: Training, layout: str,
@@ -228,10 +229,10 @@ def adapter_bytes(network: Network, adapter: Adapter, layout: str = "kept") -> i
 
 
 def _scratch(stages: list[StageBytes], first: int | None, classes: int, backend: str,
-             target: str, own_words: int = 0) -> int:
+             target: str, own_words: int = 0, low_memory: bool = False) -> int:
     """Bytes of the scratch that all stages share; `first` is the first trained one."""
     words = max(classes, own_words)
     for i, s in enumerate(stages):
         training = 0 if first is None or i < first else 2 if i == first else 1
-        words = max(words, scratch_words(s.stage, training, backend, target))
+        words = max(words, scratch_words(s.stage, training, backend, target, low_memory))
     return 4 * words

@@ -39,7 +39,7 @@ def describe(plan: Plan) -> dict[str, Any]:
     trained = plan.trained
     report: dict[str, Any] = {
         "fits": not plan.refusals, "refusals": plan.refusals, "backend": plan.board.backend,
-        "layers": [describe_stage(s, plan.board.backend) for s in plan.stages],
+        "layers": [describe_stage(s, plan) for s in plan.stages],
         "ram": {
             "heap_bytes": plan.heap.size, "boot_bytes": BOOT_BYTES,
             "package_bytes": plan.code.package, "native_module_bytes": plan.code.native,

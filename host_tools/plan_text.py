@@ -11,13 +11,14 @@ from host_tools.memory import StageBytes
 from host_tools.scratch import kernel_name
 
 
-def describe_stage(s: StageBytes, backend: str) -> dict[str, Any]:
+def describe_stage(s: StageBytes, plan: Plan) -> dict[str, Any]:
     """A row of the table of layers, in bytes."""
+    small = plan.trained is not None and plan.trained.layout == "small"
     return {
         "kind": f.KIND_NAMES[s.stage.kind], "output": list(s.stage.shape_out),
         "weights": s.weights, "activations": s.activations, "argmax": s.argmax,
         "trained_edges": s.scored, "scores": s.scores, "selection": s.select,
-        "effective_weights": s.effective, "kernel": kernel_name(s.stage, backend),
+        "effective_weights": s.effective, "kernel": kernel_name(s.stage, plan.board.backend, small),
     }
 
 
@@ -27,7 +28,7 @@ def print_layers(plan: Plan) -> None:
     if plan.trained:
         columns |= {"trained_edges": "trained", "scores": "scores", "selection": "selection",
                     "effective_weights": "effective"}
-    rows = [describe_stage(s, plan.board.backend) for s in plan.stages]
+    rows = [describe_stage(s, plan) for s in plan.stages]
     sums = {name: sum(row[name] for row in rows) for name in columns}
     widths = {name: max(len(title), len(f"{sums[name]:,}")) for name, title in columns.items()}
     titles = [f"{title:>{widths[name]}}" for name, title in columns.items()]

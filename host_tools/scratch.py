@@ -13,10 +13,12 @@ _SUMS_WORDS = 4096  # native/scratch.h: channels of dx that are added up at once
 _PATCH = {"armv6m": (256, 4, 1), "x64": (1024, 2, 16)}
 
 
-def scratch_words(stage: Stage, training: int, backend: str, target: str = "armv6m") -> int:
+def scratch_words(stage: Stage, training: int, backend: str, target: str = "armv6m",
+                  low_memory: bool = False) -> int:
     """int32 words that a stage needs; `training` as in device/DESIGN.md, 0, 1 or 2.
 
-    `target`: "armv6m" or "x64", the processor that the native module is built for.
+    `target`: "armv6m" or "x64", the processor that the native module is built for. `low_memory`:
+    for the layout "small".
     """
     if backend != "native":
         return _python_words(stage, training)
@@ -24,14 +26,16 @@ def scratch_words(stage: Stage, training: int, backend: str, target: str = "armv
         return 0
     sizes = _Sizes(stage)
     portable = _conv2d_words if stage.kind == f.CONV2D else _linear_words
-    words = portable(sizes, training, target)
-    if target == "armv6m":
+    words = portable(sizes, training, target, low_memory)
+    if target == "armv6m" and not low_memory:
         words = max(words, scratch_armv6m.fast_scratch_words(stage, training))
     return words
 
 
-def kernel_name(stage: Stage, backend: str) -> str:
+def kernel_name(stage: Stage, backend: str, low_memory: bool = False) -> str:
     """What the native module on the Pico, or another backend, runs a stage's forward pass by."""
+    if backend == "native" and low_memory and stage.kind in (f.CONV2D, f.LINEAR):
+        return "portable C: layout small"
     if backend == "native":
         return scratch_armv6m.kernel_name(stage)
     return {"plain": "plain Python"}.get(backend, backend)
@@ -64,7 +68,7 @@ def words_of(n_bytes: int) -> int:
     return -(-n_bytes // 4)
 
 
-def _conv2d_words(s: _Sizes, training: int, target: str) -> int:
+def _conv2d_words(s: _Sizes, training: int, target: str, low_memory: bool) -> int:
     """conv2d_scratch_words of native/conv2d.c."""
     length, size, step = _PATCH[target]
     taps = -(-min(s.n_row, length) // step) * step
@@ -74,12 +78,13 @@ def _conv2d_words(s: _Sizes, training: int, target: str) -> int:
     if training:  # the update: a list of errors, a row of the gradient
         words = max(words, s.outputs + 1 + s.n_row + s.padded_words)
     if training == 1:  # the gradient of the input
-        sums = min(s.n_in * s.padded_plane, max(s.padded_plane, _SUMS_WORDS))
+        most = 0 if low_memory else _SUMS_WORDS
+        sums = min(s.n_in * s.padded_plane, max(s.padded_plane, most))
         words = max(words, s.outputs + 1 + sums)
     return words
 
 
-def _linear_words(s: _Sizes, training: int, target: str) -> int:
+def _linear_words(s: _Sizes, training: int, target: str, low_memory: bool) -> int:
     """linear_scratch_words of native/linear.c."""
     if training:
         return s.n_in

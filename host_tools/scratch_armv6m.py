@@ -30,7 +30,7 @@ def kernel_name(stage: Stage) -> str:
         return "portable C"
     if d[f.KERNEL] != 3 or d[f.STRIDE] != 1:
         return "portable C: not 3x3 with stride 1"
-    if (d[f.POOL], d[f.POOL_STRIDE]) != (2, 2) and d[f.POOL] != 1:
+    if d[f.POOL] > 2 or d[f.POOL_STRIDE] != d[f.POOL]:
         return "portable C: not pooled by 2x2"
     return FAST_3X3 if _forward_words(d) else "portable C: too large"
 

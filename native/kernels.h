@@ -47,10 +47,11 @@ enum {
     LOSS_SHIFT = 30,
     KEEP_COUNT = 31,
     PLAN = 32,
+    LOW_MEMORY = 39,
     N_FIELDS = 40,
 };
 
-// the private words d[PLAN] .. d[N_FIELDS - 1], see plan.c
+// the private words d[PLAN] .. d[LOW_MEMORY - 1], see plan.c
 enum {
     PLAN_FORWARD = PLAN,
     PLAN_BACKWARD,

@@ -8,8 +8,13 @@
 
 enum {
     HISTOGRAM_WORDS = 256,
-    SUMS_WORDS = 4096, // conv2d_backward_input adds up several channels at once up to this size
+    SUMS_WORDS = 4096,
 };
+
+// conv2d_backward_input adds up several channels at once up to this size.
+static inline int32_t most_sums(const int32_t *d) {
+    return d[LOW_MEMORY] != 0 ? 0 : SUMS_WORDS;
+}
 
 // words that hold this many bytes
 static inline int32_t words_of(int32_t n_bytes) {
@@ -38,7 +43,7 @@ static inline int32_t channels_at_once(const int32_t *d) {
     int32_t plane = padded_plane(d);
     int32_t channels = 1;
     int32_t words = 2 * plane;
-    while (channels < d[N_IN] && words <= SUMS_WORDS) {
+    while (channels < d[N_IN] && words <= most_sums(d)) {
         channels++;
         words += plane;
     }
@@ -47,7 +52,7 @@ static inline int32_t channels_at_once(const int32_t *d) {
 
 static inline int32_t sums_words(const int32_t *d) {
     int32_t plane = padded_plane(d);
-    return smaller(d[N_IN] * plane, larger(plane, SUMS_WORDS));
+    return smaller(d[N_IN] * plane, larger(plane, most_sums(d)));
 }
 
 // The errors of one filter that are not 0, as words (position << 8) | (error & 255) where

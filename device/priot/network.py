@@ -76,12 +76,13 @@ class Network:
         `first` is the first trained stage, None for inference alone.
         """
         training = 0
-        words = max(own_words, self.n_classes, len(self.scratch) >> self._scratch_shift)
+        words = max(own_words, self.n_classes)
         for stage in self.stages:
             stage.plan = self.kernels.plan(stage.kind, stage.w, stage.d)
             training = 2 if stage is first else 1 if training else 0
             words = max(words, self.kernels.scratch_words(stage.kind, training, stage.d))
-        if len(self.scratch) >> self._scratch_shift < words:
+        have = len(self.scratch) >> self._scratch_shift
+        if have < words or (have > words and self.stages[0].d[F.LOW_MEMORY]):
             self.scratch = b""
             self.scratch = allocate(4 * words, self.path)
             if self.backend == "plain":  # the others take any aligned bytes as int32
@@ -139,6 +140,11 @@ class Network:
         """Index of the largest logit, the first of equals."""
         return self.kernels.classify(self.top) & 255
 
+    def set_low_memory(self, low):
+        """Choose the kernels with the least scratch, or the fastest; takes effect by prepare."""
+        for stage in self.stages:
+            stage.d[F.LOW_MEMORY] = 1 if low else 0
+
     def weight_stages(self):
         """The stages that have weights, first to last."""
         return [s for s in self.stages if s.index >= 0]
@@ -148,6 +154,7 @@ class Network:
         if self.modified:
             self._reread()
         self.trainer = None
+        self.set_low_memory(False)
         for stage in self.weight_stages():
             stage.weff = stage.w
             stage.rows = None

@@ -84,6 +84,7 @@ class Trainer:
         row_buffer = carver.take(row_bytes)
         for layer in self.layers:
             self._use(layer, carver, row_buffer)
+        net.set_low_memory(self.layout == "small")
         net.prepare(self.first, 256 if self.keep else 0)
         for layer in self.layers:
             layer.refresh()
@@ -110,8 +111,8 @@ class Trainer:
     def _choose_layout(self, layout, fixed):
         if layout != "auto":
             return layout
-        if not hasattr(gc, "mem_free"):
-            return "kept"
+        if self.method.rule == F.WEIGHTS or not hasattr(gc, "mem_free"):
+            return "kept"  # there are no effective weights
         gc.collect()
         kept = sum([aligned(layer.kept_bytes()) for layer in self.layers])
         return "kept" if gc.mem_free() - fixed - kept >= _RESERVE else "small"

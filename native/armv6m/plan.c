@@ -51,7 +51,7 @@ static int32_t number_of(int32_t kind, const int32_t *d) {
     if (d[KERNEL] != 3 || d[STRIDE] != 1) {
         return NOT_3X3;
     }
-    if (d[POOL] != 1 && (d[POOL] != 2 || d[POOL_STRIDE] != 2)) {
+    if (d[POOL] > 2 || d[POOL_STRIDE] != d[POOL]) {
         return NOT_POOLED_BY_2;
     }
     return forward_words(d) != 0 ? FAST_3X3 : TOO_LARGE;
