@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from armv6m.target import Target, compare
 from kernels.layers import (
     argmax_bytes,
     conv2d_descriptor,
@@ -16,6 +15,7 @@ from kernels.layers import (
     random_weights,
 )
 
+from armv6m.target import Target, compare
 from host_tools import fields as f
 from host_tools import oracle
 

@@ -1,0 +1,191 @@
+"""One training step of network A, kernel by kernel: operands from the oracle, cycles per product.
+
+    PYTHONPATH=.:tests .venv/bin/python -m armv6m.step [--write] [MODEL DATASET]
+
+prints the table that native/KERNELS.md quotes; --write makes its figures the committed ones.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from armv6m.target import SIGNATURES, Target, compare
+from host_tools import fields as f
+from host_tools import oracle
+from host_tools.formats import Dataset, Model
+from host_tools.oracle_train import GMIN, Oracle
+from host_tools.paths import BACKBONES
+
+FIGURES = Path(__file__).with_name("cycles.json")
+NETWORK_A = BACKBONES / "mnist-a-0.priot"
+METHODS = ("priot", "priot-s", "gain", "weights")
+SAMPLES = 4
+# update_rows.S: what is spent in these is the update rule, the rest of an update its gradient
+RULES = ("update_prune_nearest", "update_prune_stochastic", "update_gain", "update_weights")
+Figures = dict[str, tuple[int, int]]  # of a row of the table: cycles, and of how many products
+
+
+@dataclass
+class Call:
+    """One kernel call as the oracle made it; operands hold what they held before."""
+
+    kernel: str
+    operands: tuple
+
+    @property
+    def d(self) -> np.ndarray:
+        return self.operands[-1]
+
+    def part(self, name: str) -> np.ndarray:
+        """The operand of that name, see SIGNATURES."""
+        names = [part for part in SIGNATURES[self.kernel].lower().split() if part != "n"]
+        return self.operands[names.index(name)]
+
+    @property
+    def products(self) -> int:
+        """Multiply-accumulates of the layer: all in forward, of errors that are not 0 else."""
+        d, row = self.d, int(self.d[f.N_ROW])
+        if self.kernel.endswith("forward"):
+            return row * int(d[f.N_OUT] * d[f.H_OUT] * d[f.W_OUT] * d[f.POOL] ** 2)
+        return row * int(np.count_nonzero(self.part("g")))
+
+    @property
+    def touched(self) -> int:
+        """Weights whose dW an update looks at."""
+        g = self.part("g").reshape(int(self.d[f.N_OUT]), -1)
+        rows = int(g.any(axis=1).sum())
+        if self.kernel == "linear_update":
+            return rows * int(np.count_nonzero(self.part("x")))
+        return rows * int(self.d[f.N_ROW])
+
+
+def digits(count: int) -> list[np.ndarray]:
+    """Images like MNIST's: strokes of a pen, three pixels wide, on black; uint8 0..127."""
+    strokes = [[(8, 8), (19, 7), (14, 15), (12, 22)],
+               [(14, 6), (8, 14), (14, 21), (20, 14), (14, 6)],
+               [(9, 8), (17, 7), (12, 13), (18, 17), (15, 22), (9, 20)],
+               [(17, 6), (9, 16), (20, 16)]]
+    y, x = np.mgrid[:28, :28]
+    images = []
+    for points in strokes[:count]:
+        distance = np.full((28, 28), np.inf)
+        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+            dx, dy = x1 - x0, y1 - y0
+            along = np.clip(((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
+            distance = np.minimum(distance, np.hypot(x - x0 - along * dx, y - y0 - along * dy))
+        images.append(np.clip(127 * (2 - distance), 0, 127).astype(np.uint8)[None])
+    return images
+
+
+@contextmanager
+def recorded() -> Iterator[list[Call]]:
+    """Every kernel call that the oracle makes meanwhile."""
+    calls: list[Call] = []
+    originals = {name: getattr(oracle, name) for name in SIGNATURES}
+
+    def recorder(name):
+        def kernel(operands):
+            calls.append(Call(name, _arrays(operands)))
+            return originals[name](operands)
+        return kernel
+
+    try:
+        for name in SIGNATURES:
+            setattr(oracle, name, recorder(name))
+        yield calls
+    finally:
+        for name, function in originals.items():
+            setattr(oracle, name, function)
+
+
+def _arrays(operands: tuple) -> tuple:
+    """Copies as numpy arrays; one buffer that stands twice stays one."""
+    copies = {id(b): np.frombuffer(bytes(b), np.uint8).copy() for b in operands[:-1]}
+    d = np.array(operands[-1], np.int32)
+    return *(copies[id(buffer)] for buffer in operands[:-1]), d
+
+
+def steps(model: Model, method: str, images: list[np.ndarray]) -> list[list[Call]]:
+    """The calls of one step per image, each from the pretrained network, with a wrong label."""
+    result = []
+    for image in images:
+        trained = Oracle(model, method)
+        label = (trained.predict(image) + 1) % model.classes
+        with recorded() as calls:
+            assert trained.step(image, label) >= GMIN
+        result.append(calls)
+    return result
+
+
+def measure(target: Target, calls: list[Call]) -> Figures:
+    """Figures of one step; every call is also compared with the oracle."""
+    figures: Figures = {}
+    for call in calls:
+        d = call.d
+        kind = f.CONV2D if call.kernel.startswith("conv2d") else f.LINEAR
+        scratch = np.zeros(target.scratch_words(kind, 1, d), np.int32)
+        operands = tuple(scratch if b is call.part("scratch") else b for b in call.operands)
+        cycles = compare(target, call.kernel, operands, f"fast_{call.kernel}", profile=True)
+        spent = target.machine.cycles_by_function()
+        rule = sum(spent.get(name, 0) for name in RULES)
+        where = f"{d[f.N_IN]}->{d[f.N_OUT]}"
+        if call.kernel == "linear_update":
+            figures[f"linear_update {where}"] = cycles, call.touched
+            continue
+        if call.kernel == "conv2d_update":
+            figures[f"conv2d_update {where}, rule"] = rule, call.touched
+            cycles -= rule
+        figures[f"{call.kernel} {where}"] = cycles, call.products
+    forward = sum(cycles for name, (cycles, _) in figures.items() if "forward" in name)
+    figures["forward pass"] = forward, 1
+    figures["whole step"] = sum(cycles for cycles, _ in figures.values()) - forward, 1
+    return figures
+
+
+def mean(all_figures: list[Figures]) -> Figures:
+    """Means over several steps."""
+    return {name: (round(sum(one[name][0] for one in all_figures) / len(all_figures)),
+                   round(sum(one[name][1] for one in all_figures) / len(all_figures)))
+            for name in all_figures[0]}
+
+
+def network_a(target: Target) -> dict[str, Figures]:
+    """Figures of network A on strokes, for every method."""
+    model = Model.read(NETWORK_A)
+    return {method: mean([measure(target, calls)
+                          for calls in steps(model, method, digits(SAMPLES))])
+            for method in METHODS}
+
+
+def table(figures: Figures) -> str:
+    """One line per kernel: cycles, and cycles per product (or weight that an update touches)."""
+    return "\n".join(f"{name:36}{cycles:10,}" + (f"{cycles / work:8.2f}" if work > 1 else "")
+                     for name, (cycles, work) in figures.items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("files", type=Path, nargs="*", metavar="MODEL DATASET")
+    options = parser.parse_args()
+    target = Target()
+    if options.files:
+        model, data = Model.read(options.files[0]), Dataset.read(options.files[1])
+        images = list(data.images[:16])
+        results = {method: mean([measure(target, calls) for calls in steps(model, method, images)])
+                   for method in METHODS}
+    else:
+        results = network_a(target)
+    for method, figures in results.items():
+        print(f"{method}\n{table(figures)}\n")
+    if options.write:
+        FIGURES.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
