@@ -5,8 +5,13 @@
 #include "fast.h"
 #include "layout.h"
 #include "rounding.h"
+#include "scratch.h"
+#include "update.h"
 
-enum { LANE_ERRORS = 258 }; // sum(|e|) of a list of rows: 258 * 127 < 32768
+enum {
+    LANE_ERRORS = 258, // sum(|e|) of a list of rows: 258 * 127 < 32768
+    ROWS_AT_ONCE = 255, // a list of so many and its padding take 2 * LANE_ERRORS words
+};
 
 static int32_t is_aligned(const uint8_t *w) {
     return ((uintptr_t)w & 3) == 0;
@@ -56,15 +61,38 @@ static void put_sums(int8_t *dx, const int8_t *x, const int32_t *sums, const int
     gradients_of_sums(dx + n, x + n, sums, -n, &job);
 }
 
-// Adds up the rows of a list; `is_first` where there are no sums yet.
-static void add_rows(int32_t *sums, const uint8_t *w, const int32_t *list,
-    const int32_t *list_end, int32_t sum, int32_t is_first, const int32_t *d) {
-    uint32_t start = (uint32_t)sum * (uint32_t)-0x800080;
-    if (is_first) {
-        linear_columns(sums, w, list, list_end, d[N_IN], start);
-    } else {
-        linear_columns_more(sums, w, list, list_end, d[N_IN], start);
+typedef struct {
+    int32_t *sums;
+    const uint8_t *w; // of the rows listed
+    int32_t n_in;
+    int32_t is_first; // no sums yet
+} gradient_t;
+
+// The start of the lanes is -128 * sum of the errors, in both.
+static void add_list(gradient_t *v, const int32_t *list, const int32_t *end, int32_t sum) {
+    if (list != end) {
+        linear_columns(v->sums, v->w, list, end, v->n_in, (uint32_t)sum * (uint32_t)-0x800080,
+            v->is_first);
+        v->is_first = 0;
     }
+}
+
+// Lists rows with an error, as many at a time as the lanes allow.
+static void add_rows(gradient_t *v, const int8_t *g, int32_t n) {
+    int32_t *list = v->sums + v->n_in, *end = list_inputs(list, g, n);
+    int32_t size = 0, sum = 0;
+    for (int32_t *row = list; row != end; row += 2) {
+        int32_t error = row[1], magnitude = absolute(error);
+        if (size + magnitude > LANE_ERRORS) {
+            add_list(v, list, row, sum);
+            list = row;
+            size = sum = 0;
+        }
+        row[0] *= v->n_in;
+        size += magnitude;
+        sum += error;
+    }
+    add_list(v, list, end, sum);
 }
 
 int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
@@ -72,30 +100,12 @@ int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
     if (!is_aligned(w)) {
         return linear_backward_input(dx, g, x, w, scratch, d);
     }
-    int32_t *list = scratch + d[N_IN], *end = list;
-    int32_t size = 0, sum = 0, row = 0, is_first = d[ROW] == 0;
-    g += d[ROW];
-    for (const int8_t *g_end = g + d[ROWS]; g != g_end; row += d[N_IN]) {
-        int32_t error = *g++;
-        if (error == 0) {
-            continue;
-        }
-        int32_t magnitude = absolute(error);
-        size += magnitude;
-        if (size > LANE_ERRORS) {
-            add_rows(scratch, w, list, end, sum, is_first, d);
-            is_first = 0;
-            end = list;
-            size = magnitude;
-            sum = 0;
-        }
-        *end++ = error;
-        *end++ = row;
-        sum += error;
+    gradient_t v = { scratch, w, d[N_IN], d[ROW] == 0 };
+    for (int32_t row = 0; row < d[ROWS]; row += ROWS_AT_ONCE) {
+        add_rows(&v, g + d[ROW] + row, smaller(ROWS_AT_ONCE, d[ROWS] - row));
+        v.w += ROWS_AT_ONCE * d[N_IN];
     }
-    if (end != list) {
-        add_rows(scratch, w, list, end, sum, is_first, d);
-    } else if (is_first) {
+    if (v.is_first) {
         clear_bytes((int8_t *)scratch, 4 * d[N_IN]);
     }
     if (d[ROW] + d[ROWS] == d[N_OUT]) {

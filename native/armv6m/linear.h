@@ -26,9 +26,7 @@ struct gradient_job {
 
 void linear_rows(struct linear_rows_job *job);
 void linear_columns(int32_t *sums, const uint8_t *w, const int32_t *list,
-    const int32_t *list_end, int32_t n_in, uint32_t start);
-void linear_columns_more(int32_t *sums, const uint8_t *w, const int32_t *list,
-    const int32_t *list_end, int32_t n_in, uint32_t start);
+    const int32_t *list_end, int32_t n_in, uint32_t start, int32_t is_first);
 void gradients_of_sums(int8_t *dx_end, const int8_t *x_end, const int32_t *sums,
     int32_t minus_n, const struct gradient_job *job);
 
