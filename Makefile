@@ -21,7 +21,7 @@ BOARDS := native_armv6m firmware emulator qemu
 VENV := .venv/bin
 
 help:  ## Print this list.
-	@sed -n 's/^\([a-z_-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z_-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 
 setup:  ## Everything that demo needs: .venv, MicroPython for this machine, the native module.
 	@$(SETUP) $(BASE)
@@ -54,6 +54,9 @@ bench:  ## Time training and inference on the emulated Pico.
 	@$(SETUP) $(BASE) native_armv6m firmware emulator
 	@$(VENV)/priot bench --target emulator --json build/bench.json
 
+digits-table: setup  ## Every method on turned digits: table and plots in build/experiments.
+	@$(VENV)/priot experiment host_tools/experiments/digits.toml
+
 lint:  ## Check style and types.
 	@$(SETUP) python typings
 	@$(VENV)/ruff check
@@ -63,4 +66,4 @@ lint:  ## Check style and types.
 clean:  ## Remove what was built, but not the downloads nor .venv.
 	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
 
-.PHONY: help setup demo test setup-all native firmware qemu pico bench setup-pico lint clean
+.PHONY: help setup demo test setup-all native firmware qemu pico bench digits-table setup-pico lint clean
