@@ -84,6 +84,8 @@ def rerun(text: str, data_path: Path | None) -> int:
         new = Workbench(Path(made), data_path).do(run)
     print(f"{run}: {new['before']:.2f} % before, {new['after']:.2f} % after, "
           f"{new['backward_passes']} backward passes, {new['seconds']} s")
+    for name in ("train_permille", "saturated_permille"):
+        print(f"{name} of each epoch: {' '.join(map(str, new[name]))}")
     different = [name for name in MEASURED if new[name] != old[name]]
     for name in different:
         print(f"{name}: found {new[name]}, the line has {old[name]}")
