@@ -1,5 +1,5 @@
 // What the files of the 3x3 convolution hand to each other; the assembly knows the offsets of
-// the fields of the two jobs.
+// the fields of a job.
 
 #ifndef PRIOT_CONV3X3_H
 #define PRIOT_CONV3X3_H
@@ -37,25 +37,14 @@ struct conv3x3_job {
     const uint32_t *weights_end;
     const uint32_t *inputs;
     int32_t pool; // 1: maximum of a block, 0: all four outputs
-};
-
-// One input channel: only the blocks in `list`, pairs of (address of inputs, index of output).
-struct conv3x3_one_job {
-    int32_t shift;
-    int32_t low;
-    int32_t rounding;
-    int32_t to_winner;
+    const uint32_t *list; // conv3x3_one_blocks: pairs (address of inputs, index of output)
     const uint32_t *list_end;
-    const uint32_t *list; // not empty
-    const uint32_t *weights; // packed as the first of a pair
-    int32_t step;
-    int8_t *y;
-    int32_t pool;
+    int32_t phase_step; // conv3x3_one_blocks: bytes from behind four columns to phase 2
 };
 
 // conv3x3_blocks.S, conv3x3_one.S
 void conv3x3_blocks(struct conv3x3_job *job);
-void conv3x3_one_blocks(const struct conv3x3_one_job *job);
+void conv3x3_one_blocks(const struct conv3x3_job *job);
 
 // conv3x3_words.S
 void conv3x3_pack_rows(uint32_t *upper, uint32_t *lower, const int8_t *a_end,

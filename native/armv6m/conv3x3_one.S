@@ -5,19 +5,20 @@
 // the blocks that see anything but zeros, once for all filters, and fills in the others' zeros.
 // Six taps of sum(|w|) <= 511 as for "singles".
 //
-// 105 cycles per listed block, 2.9 per product where every block is listed.
+// 106 cycles per listed block, 2.9 per product where every block is listed.
 
 #include "asm.h"
 #include "conv3x3_lanes.h"
 
-// struct conv3x3_one_job (conv3x3.h)
-.set JOB_SHIFT, 0       // four words, loaded together: shift, low, rounding, to_winner
-.set JOB_LIST_END, 16
-.set JOB_LIST, 20
-.set JOB_WEIGHTS, 24
-.set JOB_STEP, 28
-.set JOB_Y, 32
-.set JOB_POOL, 36
+// struct conv3x3_job (conv3x3.h)
+.set JOB_SHIFT, 0       // three words, loaded together: shift, low, to_winner
+.set JOB_Y, 12
+.set JOB_WEIGHTS, 16
+.set JOB_ROUNDING, 20
+.set JOB_POOL, 64
+.set JOB_LIST, 68
+.set JOB_LIST_END, 72
+.set JOB_PHASE_STEP, 76
 
 // lane sums -> \low and \sum = high. 3 cycles.
 .macro SPLIT sum, low
@@ -46,7 +47,7 @@ FUNCTION conv3x3_one_blocks
     SAVE_REGISTERS
     push {r0}
     ldr r1, [r0, #JOB_WEIGHTS]
-    ldr r2, [r0, #JOB_STEP]
+    ldr r2, [r0, #JOB_PHASE_STEP]
     mov r10, r2
     ldr r2, [r0, #JOB_Y]
     mov r11, r2
@@ -79,7 +80,8 @@ next_listed:
     cmp r5, #0
     beq store_sums
     MAXIMUM r3, r7, r2, r4, r5
-    ldmia r6!, {r0, r2, r4, r7} // shift, low, rounding, to_winner
+    ldr r4, [r6, #JOB_ROUNDING]
+    ldmia r6!, {r0, r2, r7}     // shift, low, to_winner
     adds r3, r3, r4
     asrs r3, r0
     CLAMP r3, r2
@@ -87,8 +89,8 @@ next_listed:
     add r4, r12
     strb r3, [r4]
     strb r5, [r4, r7]
-end_listed:                     // r6 at list_end
-    ldr r7, [r6]
+end_listed:                     // r6 behind to_winner
+    ldr r7, [r6, #(JOB_LIST_END - JOB_Y)]
     cmp lr, r7
     bne next_listed
     pop {r0}
@@ -97,7 +99,8 @@ end_listed:                     // r6 at list_end
 store_sums:                     // without pooling: to_winner is the width of the output
     mov r9, r2                  // lower left
     mov r8, r4                  // lower right
-    ldmia r6!, {r0, r1, r2, r5}
+    ldr r2, [r6, #JOB_ROUNDING]
+    ldmia r6!, {r0, r1, r5}
     mov r6, r11
     add r6, r12
     STORE_SUM r3, #0
@@ -109,5 +112,5 @@ store_sums:                     // without pooling: to_winner is the width of th
     STORE_SUM r3, #1
     ldr r6, [sp]
     ldr r1, [r6, #JOB_WEIGHTS]
-    adds r6, #JOB_LIST_END
+    adds r6, #JOB_Y
     b end_listed
