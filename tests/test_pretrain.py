@@ -1,0 +1,220 @@
+"""`priot pretrain`: named networks, training by PyTorch where it is installed, the backbones."""
+
+import json
+import math
+import re
+import sys
+
+import numpy as np
+import pytest
+from support import random_dataset, random_model
+
+from host_tools import cli
+from host_tools.data_sources import Images
+from host_tools.dataset import read_part, rotate, to_dataset
+from host_tools.errors import PriotError
+from host_tools.float_network import FloatNetwork
+from host_tools.formats import Dataset, Model
+from host_tools.named_networks import NETWORKS, network_line
+from host_tools.network_spec import format_network, parse_network
+from host_tools.paths import BACKBONES
+from host_tools.pretrain import Pretraining, Recipe
+from host_tools.quantize import accuracy, quantize
+
+try:
+    import torch
+except ImportError:
+    torch = None
+# PyTorch is an optional extra of some 200 MB that set-up does not bring: nothing else needs it.
+needs_torch = pytest.mark.skipif(torch is None, reason="the optional extra pretrain")
+
+
+# ---- networks by name ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, shape, weights", [
+    ("digits", (1, 8, 8), 21456), ("network-a", (1, 28, 28), 27464),
+    ("vgg11", (3, 32, 32), 9222848)])
+def test_named_networks(name, shape, weights):
+    layers = parse_network(network_line(name, 10))
+    stages = Model(name, shape, 10, layers).stages()
+    assert sum(math.prod(stage.weight_shape) for stage in stages if stage.weight_shape) == weights
+
+
+def test_width_of_vgg11():
+    line = network_line("vgg11", 4, 0.25)
+    assert line.startswith("conv 16 3 pad 1, relu, maxpool 2, conv 32 3 pad 1, relu, maxpool 2, ")
+    assert line.endswith("conv 128 3 pad 1, relu, maxpool 2, flatten, linear 4")
+    assert network_line("vgg11", 4, 0.001).startswith("conv 1 3 pad 1")
+    for width in (0, -1, 4.5):
+        with pytest.raises(PriotError, match="--width: found"):
+            network_line("vgg11", 4, width)
+    with pytest.raises(PriotError, match="digits has a fixed width"):
+        network_line("digits", 4, 0.5)
+
+
+def test_lines_pass_through():
+    assert network_line("conv 3 3, flatten, linear 2", 9) == "conv 3 3, flatten, linear 2"
+
+
+# ---- without PyTorch ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two kinds of stripes that a small network tells apart, of 1 x 6 x 6 pixels."""
+    rng = np.random.default_rng(2)
+    labels = (np.arange(240) % 2).astype(np.uint8)
+    images = rng.integers(0, 40, (240, 1, 6, 6))
+    images[labels == 0, :, ::2] += 80
+    images[labels == 1, :, :, ::2] += 80
+    dataset = Dataset(images.astype(np.uint8), labels, 2)
+    dataset.write(tmp_path / "stripes.prd")
+    return tmp_path / "stripes.prd"
+
+
+LINE = "conv 4 3, relu, maxpool 2, flatten, linear 2"
+
+
+def refused(capsys, *arguments: object) -> str:
+    assert cli.main(["pretrain", *map(str, arguments)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("priot: ") and error.count("\n") == 1
+    return error
+
+
+def test_a_missing_torch_is_one_line(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    line = refused(capsys, data, "--network", LINE, "-o", tmp_path / "x.npz")
+    assert "needs PyTorch" in line and "pip install -e .[pretrain]" in line
+    assert not (tmp_path / "x.npz").exists()
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--network", "conv 4"], "layer 0 (conv 4): expected conv N_OUT KERNEL"),
+    (["--network", "network-b"], "layer 0 (network-b): expected one of conv"),
+    (["--network", "conv 4 3, linear 2"], "needs flatten"),
+    (["--network", "flatten, linear 3"], "outputs of the last layer: found 3, expected 2"),
+    (["--network", "conv 4 9, flatten, linear 2"], "kernel: found 9"),
+    (["--network", "network-a"], "kernel: found 3, expected within"),
+    (["--network", LINE, "--width", "0.5"], "has a fixed width"),
+    (["--network", LINE, "--epochs", "0"], "--epochs: found 0"),
+    (["--network", LINE, "--batch", "0"], "--batch: found 0"),
+    (["--network", LINE, "--lr", "nan"], "--lr: found nan"),
+    (["--network", LINE, "--dropout", "1"], "--dropout: found 1"),
+    (["--network", LINE, "--weight-decay", "-1"], "--weight-decay: found -1"),
+    (["--network", LINE, "--seed", "-1"], "--seed: found -1"),
+])
+def test_wrong_options(data, tmp_path, capsys, options, message):
+    assert message in refused(capsys, data, *options, "-o", tmp_path / "x.npz")
+
+
+def test_a_test_set_of_another_shape_is_refused(data, tmp_path, capsys):
+    other = random_dataset(random_model("flatten, linear 3", (1, 5, 6), 1, 3), 9, 1)
+    other.write(tmp_path / "other.prd")
+    line = refused(capsys, data, "--network", LINE, "--test", tmp_path / "other.prd", "-o",
+                   tmp_path / "x.npz")
+    assert "found (1, 5, 6), 3, expected (1, 6, 6), 2" in line
+
+
+# ---- with PyTorch -------------------------------------------------------------------------------
+
+
+@needs_torch
+def test_a_network_learns_and_keeps_its_accuracy_in_int8(data, tmp_path):
+    command = ["pretrain", data, "--network", LINE, "--epochs", 10, "--batch", 16, "--test", data]
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        assert cli.main([*map(str, command), "--seed", str(seed), "-o", f"{tmp_path}/{name}.npz",
+                         "--json", f"{tmp_path}/{name}.json"]) == 0
+    files = [(tmp_path / f"{name}.npz").read_bytes() for name in "abc"]
+    assert files[0] == files[1] != files[2]
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert report["network"] == LINE and report["seed"] == 3 and report["input"] == [1, 6, 6]
+    assert report["accuracy_test"] >= 98
+    dataset = Dataset.read(data)
+    model = quantize(FloatNetwork.read(tmp_path / "a.npz"), dataset, "stripes")
+    assert abs(accuracy(model, dataset) - report["accuracy_test"]) <= 1
+
+
+@needs_torch
+@pytest.mark.parametrize("network", [
+    "conv 3 3 stride 2 pad 1, relu, maxpool 2 stride 1, conv 4 2, relu, flatten, linear 5, relu, "
+    "linear 3",
+    "avgpool 2, conv 3 1, relu, avgpool 2 stride 1, flatten, linear 3"])
+def test_the_float_forward_is_that_of_the_stages(network):
+    """Float logits are those of the integer network where nothing is rounded."""
+    shape = (2, 9, 8)
+    training = Pretraining(parse_network(network), shape, 3, Recipe(seed=1))
+    x = np.random.default_rng(1).integers(0, 128, (5, *shape)) / 128
+    found = training.forward(torch.from_numpy(x.astype(np.float32))).detach().numpy()
+    weights = iter([w.detach().numpy().astype(np.float64) for w in training.weights])
+    for stage in Model("float", shape, 3, training.layers).stages():
+        x = plain_stage(stage, x, next(weights) if stage.weight_index >= 0 else None)
+    assert np.abs(found - x.reshape(5, -1)).max() < 1e-4
+
+
+def plain_stage(stage, x, weights):
+    from host_tools import batch
+    from host_tools import fields as f
+
+    rows = None if weights is None else weights.reshape(len(weights), -1)
+    acc = batch.forward(stage, x, rows)[0]
+    if stage.kind == f.AVG_POOL2D:
+        acc = acc / int(stage.d[f.POOL]) ** 2
+    return np.maximum(acc, 0) if stage.d[f.RELU] else acc
+
+
+@needs_torch
+def test_weights_stay_within_the_limit():
+    dataset = random_dataset(random_model("flatten, linear 4", (1, 6, 6), 1, 4), 60, 1)
+    layers = parse_network("conv 6 3, relu, flatten, linear 4")
+    for clip in (1.5, 0.0):
+        training = Pretraining(layers, dataset.shape, 4, Recipe(epochs=3, clip=clip, lr=0.2))
+        list(training.run(dataset))
+        ratios = [np.abs(w).max() / w.std() for w in training.network().weights]
+        # Clipping itself makes the deviation a little smaller.
+        assert (max(ratios) < 1.7) == (clip > 0)
+
+
+@needs_torch
+def test_divergence_is_reported(data, tmp_path, capsys):
+    line = refused(capsys, data, "--network", LINE, "--lr", 99, "--clip", 0, "--weight-decay", 1,
+                   "-o", tmp_path / "x.npz")
+    assert "diverged" in line and "--lr" in line
+
+
+# ---- the shipped backbones ----------------------------------------------------------------------
+
+DIGITS = [f"digits-{seed}" for seed in range(3)]
+MNIST = [f"mnist-a-{seed}" for seed in range(3)]
+
+
+@pytest.mark.parametrize("name", DIGITS + MNIST)
+def test_backbones_are_the_named_networks(name):
+    model = Model.read(BACKBONES / f"{name}.priot")
+    network = "digits" if name in DIGITS else "network-a"
+    assert format_network(model.layers) == NETWORKS[network].format(classes=10)
+    assert model.name == name and model.classes == 10
+
+
+def readme_row(name: str) -> list[float]:
+    """Figures of a backbone's row in the README: float, int8, and at each angle."""
+    text = (BACKBONES / "README.md").read_text()
+    row = re.search(rf"^\| `{name}` \|(.*)\|$", text, re.MULTILINE)
+    assert row, name
+    return [float(cell) for cell in row.group(1).split("|") if cell.strip() != ""]
+
+
+@pytest.mark.parametrize("name", DIGITS)
+def test_the_readme_states_the_accuracy_of_the_digits_backbones(name):
+    model = Model.read(BACKBONES / f"{name}.priot")
+    images = read_part("digits", None, "test")
+    found = [accuracy(model, to_dataset(Images(rotate(images.pixels, degrees), images.labels, 10)))
+             for degrees in (0, 30, 45)]
+    assert [round(value, 2) for value in found] == readme_row(name)[1:]
+
+
+@pytest.mark.parametrize("name", DIGITS + MNIST)
+def test_quantisation_is_lossless(name):
+    row = readme_row(name)
+    assert abs(row[0] - row[1]) <= 0.1
