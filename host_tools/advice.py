@@ -57,7 +57,7 @@ def choices(model: Model, asked: Training, board: Board, files: Mapping[str, int
             continue  # this network cannot be trained so
         trained = choice.plan.trained
         assert trained is not None
-        effect = (training.method, trained.layout, training.keep,
+        effect = (training.method, training.keep, trained.ram_bytes,
                   tuple((s.scored, s.select) for s in trained.stages))
         if effect not in seen:
             seen.add(effect)
@@ -67,8 +67,7 @@ def choices(model: Model, asked: Training, board: Board, files: Mapping[str, int
 
 def _candidates(asked: Training, n_layers: int) -> Iterator[Training]:
     yield asked
-    if asked.rule.rule != f.WEIGHTS:
-        yield replace(asked, layout="small")
+    yield replace(asked, layout="small")
     if not asked.rule.last:
         for last in sorted({max(1, n_layers // 2), 1}, reverse=True):
             yield replace(asked, last=last)
@@ -79,6 +78,7 @@ def _candidates(asked: Training, n_layers: int) -> Iterator[Training]:
     for layout in ("auto", "small"):
         yield Training("gain", fraction=10, select="layers", layout=layout)
     yield Training("weights")
+    yield Training("weights", layout="small")
     yield Training("head")
 
 

@@ -21,6 +21,7 @@ from host_tools.heap import (
     code_bytes,
     trainer_objects,
     while_training,
+    with_scratch,
 )
 from host_tools.memory import (
     RESERVE,
@@ -29,6 +30,7 @@ from host_tools.memory import (
     Trained,
     Training,
     adapter_bytes,
+    adapter_scratch,
     network_bytes,
     training_bytes,
 )
@@ -53,8 +55,8 @@ class Board:
 class Plan:
     """A model on a board, trained by a method, or with an adapter applied, or just loaded.
 
-    `heap` is the board's heap when all of it is there. `layout_reason` says why the trainer takes
-    `trained.layout`. `refusals` are empty where everything fits.
+    `heap` is the board's heap when all of it is there, `scratch` what it holds of that.
+    `layout_reason` says why the trainer takes `layout`. `refusals` are empty where all fits.
     """
 
     board: Board
@@ -63,6 +65,8 @@ class Plan:
     heap: Heap
     loaded: Heap
     flash: Flash
+    scratch: int
+    layout: str
     trained: Trained | None = None
     adapter: int = 0
     layout_reason: str = ""
@@ -87,9 +91,8 @@ def missing_bytes(heap: Heap) -> int:
 
 def other_bytes(plan: Plan) -> int:
     """What is in use beside MicroPython, code and the large blocks."""
-    trained = plan.trained
-    scratch = trained.scratch if trained else plan.network.scratch
-    large = plan.network.arena + scratch + plan.adapter + (trained.arena if trained else 0)
+    training = plan.trained.arena if plan.trained else 0
+    large = plan.network.arena + plan.scratch + plan.adapter + training
     return plan.heap.used - BOOT_BYTES - plan.code.heap - large
 
 
@@ -111,7 +114,7 @@ def plan_training(model: Model, training: Training, board: Board,
     kept = {"/saved.scores": saved["scores"], "/saved.scores.tmp": saved["scores"]}
     plan = Plan(board, code, network, heap, loaded,
                 flash_blocks({**package_sizes(board), **files, **kept}),
-                trained, 0, reason, saved)
+                trained.scratch, layout, trained, layout_reason=reason, saved=saved)
     _refuse(plan, f"training by {training.method}")
     return plan
 
@@ -124,9 +127,10 @@ def plan_adapter(model: Model, adapter: Adapter, layout: str, board: Board,
     network = network_bytes(model, board.backend)
     loaded = after_load(after_import(code, board.heap_bytes), network)
     block = adapter_bytes(network, adapter, layout)
-    objects = BYTES_PER_TRAINED_LAYER * len(adapter.layers)
-    plan = Plan(board, code, network, loaded.with_blocks(objects, block), loaded,
-                flash_blocks({**package_sizes(board), **files}), adapter=block)
+    scratch = adapter_scratch(network, layout)
+    heap = loaded.with_blocks(BYTES_PER_TRAINED_LAYER * len(adapter.layers), block)
+    plan = Plan(board, code, network, with_scratch(heap, network.scratch, scratch), loaded,
+                flash_blocks({**package_sizes(board), **files}), scratch, layout, adapter=block)
     _refuse(plan, "applying the adapter")
     return plan
 

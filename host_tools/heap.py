@@ -151,9 +151,15 @@ def _is_pool(s: StageBytes) -> bool:
 
 def while_training(loaded: Heap, network: Network, trained: Trained, samples: int = 0) -> Heap:
     """While `fit` runs on a dataset of so many samples, whose order takes two bytes each."""
-    grown = trained.scratch if trained.scratch > network.scratch else 0
-    heap = loaded.with_blocks(trainer_objects(trained), trained.arena, grown)
-    if grown:  # the scratch of the forward pass is free again, as a hole
-        unused = block_bytes(network.scratch)
-        heap = Heap(heap.size, heap.used - unused, heap.holes + unused)
+    heap = loaded.with_blocks(trainer_objects(trained), trained.arena)
+    heap = with_scratch(heap, network.scratch, trained.scratch)
     return heap.with_blocks(_BYTES_PER_FIT, 2 * samples)
+
+
+def with_scratch(heap: Heap, before: int, now: int) -> Heap:
+    """After a scratch of another size has taken the place of the first, which leaves a hole."""
+    if before == now:
+        return heap
+    unused = block_bytes(before)
+    heap = heap.with_blocks(0, now)
+    return Heap(heap.size, heap.used - unused, heap.holes + unused)

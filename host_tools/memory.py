@@ -228,6 +228,14 @@ def adapter_bytes(network: Network, adapter: Adapter, layout: str = "kept") -> i
     return total + (rows if scored and layout == "small" else 0)
 
 
+def adapter_scratch(network: Network, layout: str = "kept", target: str = "armv6m") -> int:
+    """The scratch of a network after `Network.apply`."""
+    if layout != "small":
+        return network.scratch
+    return _scratch(network.stages, None, network.model.classes, network.backend, target,
+                    low_memory=True)
+
+
 def _scratch(stages: list[StageBytes], first: int | None, classes: int, backend: str,
              target: str, own_words: int = 0, low_memory: bool = False) -> int:
     """Bytes of the scratch that all stages share; `first` is the first trained one."""

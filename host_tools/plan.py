@@ -46,7 +46,7 @@ def describe(plan: Plan) -> dict[str, Any]:
             "network_arena_bytes": plan.network.arena,
             "training_arena_bytes": trained.arena if trained else 0,
             "adapter_arena_bytes": plan.adapter,
-            "scratch_bytes": trained.scratch if trained else plan.network.scratch,
+            "scratch_bytes": plan.scratch,
             "other_bytes": other_bytes(plan), "free_when_loaded_bytes": plan.loaded.free,
             "free_heap_bytes": plan.heap.free, "largest_block_bytes": plan.heap.largest,
             "missing_bytes": plan.missing,

@@ -13,12 +13,12 @@ from host_tools.scratch import kernel_name
 
 def describe_stage(s: StageBytes, plan: Plan) -> dict[str, Any]:
     """A row of the table of layers, in bytes."""
-    small = plan.trained is not None and plan.trained.layout == "small"
+    kernel = kernel_name(s.stage, plan.board.backend, plan.layout == "small")
     return {
         "kind": f.KIND_NAMES[s.stage.kind], "output": list(s.stage.shape_out),
         "weights": s.weights, "activations": s.activations, "argmax": s.argmax,
         "trained_edges": s.scored, "scores": s.scores, "selection": s.select,
-        "effective_weights": s.effective, "kernel": kernel_name(s.stage, plan.board.backend, small),
+        "effective_weights": s.effective, "kernel": kernel,
     }
 
 
@@ -56,7 +56,7 @@ def print_ram(plan: Plan) -> None:
     if plan.adapter:
         lines.append(("adapter", plan.adapter, "scores and effective weights"))
     lines += [
-        ("scratch", trained.scratch if trained else network.scratch, "shared by all layers"),
+        ("scratch", plan.scratch, "shared by all layers"),
         ("objects", other_bytes(plan), "layers, calls, open files, the order of samples"),
     ]
     if plan.missing:

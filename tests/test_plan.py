@@ -8,6 +8,7 @@ import pytest
 from littlefs import LittleFS
 from support import import_device, micropython, random_dataset, random_model
 
+from host_tools import fields as f
 from host_tools import memory
 from host_tools.advice import choices, recommend
 from host_tools.board_plan import Board, package_sizes, plan_training, saved_bytes
@@ -127,15 +128,19 @@ def test_scratch_and_kernels_of_the_pico(pico_kernels):
         for stage in random_stages(rng):
             pico_kernels.clear()
             kind = stage.kind if stage.weight_index >= 0 else 0
+            small = bool(rng.integers(4) == 0)
+            stage.d[f.LOW_MEMORY] = small
             d = pico_kernels.place(stage.d, writable=True)
             words = [pico_kernels.call("scratch_words", kind, training, d)
                      for training in (0, 1, 2)]
-            assert [scratch_words(stage, i, "native") for i in (0, 1, 2)] == words, stage
+            assert words == [scratch_words(stage, training, "native", low_memory=small)
+                             for training in (0, 1, 2)], stage
             number = pico_kernels.call("plan", kind, 0, d)
             text = pico_kernels.fetch(pico_kernels.call("plan_name", number), 60, np.uint8)
-            names.add(kernel_name(stage, "native"))
-            assert kernel_name(stage, "native") == bytes(text).split(b"\0")[0].decode()
-    assert len(names) > 5
+            name = kernel_name(stage, "native", small)
+            names.add(name)
+            assert name == bytes(text).split(b"\0")[0].decode()
+    assert len(names) > 6
 
 
 def test_files_and_adapters_to_the_byte(model_path):
