@@ -26,8 +26,10 @@ SECTIONS {
 
 def core_library() -> Path:
     """The simulator as a shared library."""
-    source = Path(__file__).with_name("core.c")
-    return _made("core.so", [source], ["cc", "-O2", "-shared", "-fPIC", str(source)])
+    folder = Path(__file__).parent
+    sources = [folder / "core.c", folder / "instructions.c"]
+    command = ["cc", "-O2", "-flto", "-shared", "-fPIC", *map(str, sources)]
+    return _made("core.so", [*sources, folder / "core.h"], command)
 
 
 def link(name: str, sources: Sequence[Path], options: Sequence[str] = ()) -> Path:
