@@ -4,8 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from host_tools.data_sources import from_arrays, load
-from host_tools.dataset import to_dataset
 from host_tools.errors import PriotError
 from host_tools.formats import Dataset
 
@@ -20,6 +18,10 @@ def as_dataset(source: Source, labels: np.ndarray | None = None,
     halved to 0..127 as files of images are. classes: more than the largest label asks for.
     Raises PriotError, OSError.
     """
+    # Imported here: most commands need no images, and these bring scipy and Pillow.
+    from host_tools.data_sources import from_arrays, load
+    from host_tools.dataset import to_dataset
+
     if isinstance(source, np.ndarray):
         if labels is None:
             raise PriotError("push", "arrays of images need labels")
