@@ -107,9 +107,10 @@ def test_resizing_keeps_planes_apart():
     assert larger.max(axis=(2, 3)).tolist() == [[0, 80, 0], [0, 0, 200]]
     assert larger.min(axis=(2, 3)).tolist() == [[0, 80, 0], [0, 0, 200]]
     assert resize(images, 4, 6) is images
-    upper = np.zeros((1, 1, 4, 6), np.uint8)
-    upper[:, :, :2] = 90
-    assert resize(upper, 8, 5)[0, 0, :2].min() == 90 and resize(upper, 8, 5)[0, 0, 6:].max() == 0
+    left = np.zeros((1, 1, 4, 6), np.uint8)
+    left[..., :3] = 90
+    larger = resize(left, 8, 5)[0, 0]
+    assert larger[:, 0].min() == 90 and larger[:, 4].max() == 0
 
 
 # ---- digits and parts ---------------------------------------------------------------------------
