@@ -52,7 +52,7 @@ setup-pico:
 
 bench:  ## Time training and inference on the emulated Pico.
 	@$(SETUP) $(BASE) native_armv6m firmware emulator
-	@$(VENV)/priot bench --target emulator --json build/bench.json
+	@$(VENV)/priot bench --target emulator --json build/bench.json --into README.md
 
 digits-table: setup  ## Every method on turned digits: table and plots in build/experiments.
 	@$(VENV)/priot experiment host_tools/experiments/digits.toml

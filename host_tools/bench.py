@@ -15,6 +15,8 @@ from host_tools.train import add_training_options, check_dataset, options_from
 
 # A board takes seconds for a step of a slow backend.
 STEPS = {"native": 24, "viper": 2, "plain": 1}
+# between these a document holds the table of `--into`
+BEGIN, END = "<!-- priot bench -->", "<!-- end -->"
 
 
 def bench(model: Path, dataset: Path, target: Target, backend: str, steps: int,
@@ -75,6 +77,30 @@ def text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def markdown(reports: list[dict[str, Any]]) -> str:
+    """A Markdown table of several reports, one line each."""
+    lines = ["| kernels | ms a training step | ms an inference | bytes of heap in use |",
+             "|---|---|---|---|"]
+    for report in reports:
+        kernels = report["backend"]
+        if report["layout"] == "small":
+            kernels += ", layout small"
+        step, forward = (report[key] / 1000 for key in ("us_per_step", "us_forward"))
+        lines.append(f"| {kernels} | {step:,.1f} | {forward:,.1f} | "
+                     f"{report['peak_heap_bytes']:,} |")
+    return "\n".join(lines) + "\n"
+
+
+def replace_table(path: Path, table: str) -> None:
+    """Put the table between the two marks of a document. Raises PriotError without marks."""
+    text = path.read_text()
+    before, mark, rest = text.partition(BEGIN)
+    _, end_mark, after = rest.partition(END)
+    if not mark or not end_mark:
+        raise PriotError(str(path), f"has no {BEGIN} and {END}")
+    path.write_text(before + BEGIN + "\n" + table + END + after)
+
+
 def add_parser(subparsers: Any) -> None:
     """Add `priot bench`."""
     parser = subparsers.add_parser("bench", help="measure time and memory per training step",
@@ -83,6 +109,8 @@ def add_parser(subparsers: Any) -> None:
                         help="model file (default: network A)")
     parser.add_argument("dataset", type=Path, nargs="?", help="samples (default: rotated digits)")
     parser.add_argument("--backends", default="native,viper,plain")
+    parser.add_argument("--into", type=Path, metavar="DOCUMENT",
+                        help=f"put a table between {BEGIN} and {END} of a Markdown file")
     parser.add_argument("--steps", type=int, help="steps to average (default: by backend)")
     add_training_options(parser)
     add_target_options(parser)
@@ -101,6 +129,13 @@ def main(args: argparse.Namespace) -> int:
             reports.append(bench(args.model, dataset, target, backend,
                                  args.steps or STEPS[backend], args.method, options_from(args)))
             print(text(reports[-1]), flush=True)
+        if args.into and "native" in backends and not args.layout:
+            small = {**options_from(args), "layout": "small"}
+            reports.insert(1, bench(args.model, dataset, target, "native", STEPS["native"],
+                                    args.method, small))
+            print(text(reports[1]))
+    if args.into:
+        replace_table(args.into, markdown(reports))
     first = reports[0]
     write_json(args.json, {**first, "backends": reports})
     return 0
