@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 // Blocks of 2x2 outputs. For each row of blocks the packed inputs are, for each pair of
-// channels, four rows of `width` words: phase 1 of both channels, phase 2 of both (conv3x3_blocks.S).
+// channels, four rows of `width` words: phase 1 of both, phase 2 of both (conv3x3_blocks.S).
 typedef struct {
     int32_t channels; // even: a channel with weights 0 makes up the last pair
     int32_t rows; // of blocks

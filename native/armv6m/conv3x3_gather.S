@@ -6,8 +6,8 @@
 //   W = w0 + (w1 << 16)    e * W, summed over errors = dx0 + (dx1 << 16)    modulo 2^32,
 //
 // exact while both sums fit int16. The buckets of the nine positions under which an input lies
-// carry sum(|e| * largest |w|); inputs where these add up to more than 32767 are listed, and summed
-// up again with 32 bits.
+// carry sum(|e| * largest |w|). Inputs where these add up to more than 32767 are listed, and
+// summed up again in int32.
 // Inputs that a ReLU cut in every channel are skipped: images of digits give many.
 
 #include "asm.h"

@@ -1,4 +1,4 @@
-// Macros of conv3x3_blocks.S and conv3x3_one.S; the lane arithmetic is explained in conv3x3_blocks.S.
+// Macros of conv3x3_blocks.S and conv3x3_one.S; the former explains the lane arithmetic.
 
 // The first three columns of a phase: r2 and r4 become the lane sums of the left and the right
 // output column. r0: inputs, r1: weights, both move on. Clobbers r3, r5, r6, r7. 20 cycles.

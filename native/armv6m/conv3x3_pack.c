@@ -1,4 +1,4 @@
-// Packs an image and a filter for conv3x3_blocks.S, and lists the blocks of an image that are not zero.
+// Packs an image and a filter for conv3x3_blocks.S, and lists the blocks that are not zero.
 
 #include "conv3x3.h"
 #include "kernels.h"
