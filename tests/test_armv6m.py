@@ -123,7 +123,7 @@ def test_conv2d_backward_where_lanes_overflow(aligned, pool, error, byte):
 @pytest.mark.parametrize("total", [511, 512])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_conv2d_backward_at_the_lanes_bound(aligned, total, sign):
-    """Nine errors meet in the middle, all weights are -64: 512 * 64 is the first that overflows."""
+    """Nine errors meet in the middle, all weights are -64: 512 * 64 is the first to overflow."""
     d = conv2d_descriptor(2, (5, 5), 1, 3, 1, 0, 1, X_RELU=1, BACKWARD_SHIFT=10)
     g = np.full(9, total // 9) + (np.arange(9) < total % 9)
     cases.backward(aligned, f.CONV2D, d, (sign * g).astype(np.int8), cases.NOTHING,
