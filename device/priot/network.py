@@ -96,6 +96,11 @@ class Network:
         self.loss[F.N_CLASSES] = self.n_classes
         self.set_exponent(exponent)
 
+    def release_scratch(self):
+        """Give scratch back before larger blocks are taken; `prepare` gets it again."""
+        self.scratch = b""
+        self.forward_calls = []
+
     def set_exponent(self, exponent):
         """Tell cross_entropy the exponent of the logits: a logit z stands for z * 2^exponent."""
         self.loss[F.LOSS_SHIFT] = max(-8, min(8, exponent + 4))  # beyond +-8 nothing changes

@@ -74,7 +74,12 @@ class Trainer:
                      for layer in self.layers]) + aligned(g_sizes[0]) + aligned(g_sizes[1])
         self.layout = self._choose_layout(layout, fixed)
         weff_bytes, row_bytes = self._weff_bytes()
-        self.arena = allocate(fixed + weff_bytes + row_bytes, "training by " + method.name)
+        net.release_scratch()
+        try:
+            self.arena = allocate(fixed + weff_bytes + row_bytes, "training by " + method.name)
+        except MemoryError:
+            net.prepare()
+            raise
         carver = Carver(self.arena)
         for layer in self.layers:
             layer.take(carver)
