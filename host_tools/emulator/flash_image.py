@@ -64,7 +64,7 @@ def _files(flash: Path, save: bool) -> Iterator[LittleFS]:
     image = bytearray(flash.read_bytes())
     size = FLASH_BYTES - FILES_START
     files = LittleFS(block_size=BLOCK_BYTES, block_count=size // BLOCK_BYTES, prog_size=256,
-                     read_size=32, lookahead_size=32, mount=False)
+                     read_size=32, lookahead_size=32, cache_size=1024, mount=False)
     is_blank = image.count(0xFF, FILES_START) == size
     files.context.buffer[:] = image[FILES_START:]
     if is_blank:
