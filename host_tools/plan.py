@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from host_tools.advice import Choice, Recommendation, choices, recommend
-from host_tools.board_plan import (
+from host_tools.errors import PriotError
+from host_tools.formats import Adapter, Model
+from host_tools.paths import native_module
+from host_tools.planning.advice import Choice, Recommendation, choices, recommend
+from host_tools.planning.board import (
     BACKENDS,
     Board,
     Plan,
@@ -16,13 +19,10 @@ from host_tools.board_plan import (
     plan_adapter,
     plan_training,
 )
-from host_tools.errors import PriotError
-from host_tools.flash import BLOCK_BYTES, PICO_BLOCKS
-from host_tools.formats import Adapter, Model
-from host_tools.heap import BOOT_BYTES, HEAP_BYTES
-from host_tools.memory import Training
-from host_tools.paths import native_module
-from host_tools.plan_text import (
+from host_tools.planning.flash import BLOCK_BYTES, PICO_BLOCKS
+from host_tools.planning.heap import BOOT_BYTES, HEAP_BYTES
+from host_tools.planning.memory import Training
+from host_tools.planning.text import (
     describe_stage,
     print_advice,
     print_flash,

@@ -9,19 +9,19 @@ from littlefs import LittleFS
 from support import import_device, micropython, random_dataset, random_model
 
 from host_tools import fields as f
-from host_tools import memory
-from host_tools.advice import choices, recommend
-from host_tools.board_plan import Board, package_sizes, plan_training, saved_bytes
 from host_tools.cli import main
 from host_tools.errors import PriotError
-from host_tools.flash import flash_blocks
 from host_tools.formats import Adapter, Model
 from host_tools.m0plus.build import link
 from host_tools.m0plus.machine import Machine
-from host_tools.memory import Training, adapter_bytes, network_bytes, training_bytes
 from host_tools.network_spec import parse_network
 from host_tools.paths import ROOT
-from host_tools.scratch import kernel_name, scratch_words
+from host_tools.planning import memory
+from host_tools.planning.advice import choices, recommend
+from host_tools.planning.board import Board, package_sizes, plan_training, saved_bytes
+from host_tools.planning.flash import flash_blocks
+from host_tools.planning.memory import Training, adapter_bytes, network_bytes, training_bytes
+from host_tools.planning.scratch import kernel_name, scratch_words
 from host_tools.stages import Stage, compile_stages
 from host_tools.training_options import check_options
 

@@ -10,12 +10,12 @@ from support import random_dataset, random_model
 from host_tools.board.connection import Connection
 from host_tools.board.errors import BoardRefused
 from host_tools.board.install import package_files
-from host_tools.board_plan import Board, Plan, plan_adapter, plan_training
 from host_tools.emulator import Pico
 from host_tools.formats import Adapter, AdapterLayer, Model
-from host_tools.heap import BOOT_BYTES, after_import
-from host_tools.memory import Training
-from host_tools.scratch import kernel_name
+from host_tools.planning.board import Board, Plan, plan_adapter, plan_training
+from host_tools.planning.heap import BOOT_BYTES, after_import
+from host_tools.planning.memory import Training
+from host_tools.planning.scratch import kernel_name
 
 HEAP = (Path(__file__).parent / "plan" / "heap.py").read_text()
 SAMPLES = 8

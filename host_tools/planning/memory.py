@@ -2,7 +2,7 @@
 
 The network's arena, the trainer's arena and the shared scratch as device/DESIGN.md ("Memory")
 lays them out; a test compares every number with what the device allocates. What lies around these
-blocks (objects, code) is host_tools/heap.py.
+blocks (objects, code) is host_tools/planning/heap.py.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from host_tools.errors import PriotError
 from host_tools.formats import Adapter, Model
 from host_tools.formats.container import pad4
 from host_tools.oracle_train import METHODS, Method
-from host_tools.scratch import scratch_words
+from host_tools.planning.scratch import scratch_words
 from host_tools.selection import largest_tau
 from host_tools.stages import Stage
 from host_tools.training_options import check_options
@@ -118,7 +118,7 @@ class Trained:
 def network_bytes(model: Model, backend: str, target: str = "armv6m") -> Network:
     """The memory of a model that was loaded with the kernels of `backend`.
 
-    `target`: processor that the native module is built for, see host_tools/scratch.py.
+    `target`: processor that the native module is built for, see host_tools/planning/scratch.py.
     """
     stages = []
     for stage in model.stages():

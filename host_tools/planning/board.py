@@ -6,10 +6,12 @@ from pathlib import Path
 
 from host_tools import fields as f
 from host_tools.errors import PriotError
-from host_tools.flash import PICO_BLOCKS, Flash, flash_blocks
 from host_tools.formats import Adapter, Dataset, Model
 from host_tools.formats.container import pad4
-from host_tools.heap import (
+from host_tools.package import compile_package
+from host_tools.paths import native_module
+from host_tools.planning.flash import PICO_BLOCKS, Flash, flash_blocks
+from host_tools.planning.heap import (
     BOOT_BYTES,
     BYTES_PER_TRAINED_LAYER,
     HEAP_BYTES,
@@ -23,7 +25,7 @@ from host_tools.heap import (
     while_training,
     with_scratch,
 )
-from host_tools.memory import (
+from host_tools.planning.memory import (
     RESERVE,
     Network,
     StageBytes,
@@ -34,8 +36,6 @@ from host_tools.memory import (
     network_bytes,
     training_bytes,
 )
-from host_tools.package import compile_package
-from host_tools.paths import native_module
 
 BACKENDS = ("native", "viper", "plain")
 _ADAPTER_HEADER = 48

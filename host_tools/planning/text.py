@@ -3,12 +3,12 @@
 from typing import Any
 
 from host_tools import fields as f
-from host_tools.advice import Choice, Recommendation, weights_that_fit
-from host_tools.board_plan import Plan, other_bytes
-from host_tools.heap import BOOT_BYTES
 from host_tools.inspect import shape_text
-from host_tools.memory import StageBytes
-from host_tools.scratch import kernel_name
+from host_tools.planning.advice import Choice, Recommendation, weights_that_fit
+from host_tools.planning.board import Plan, other_bytes
+from host_tools.planning.heap import BOOT_BYTES
+from host_tools.planning.memory import StageBytes
+from host_tools.planning.scratch import kernel_name
 
 
 def describe_stage(s: StageBytes, plan: Plan) -> dict[str, Any]:

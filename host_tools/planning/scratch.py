@@ -5,7 +5,7 @@ and what that calls); tests compare it with the unix port and with the module fo
 """
 
 from host_tools import fields as f
-from host_tools import scratch_armv6m
+from host_tools.planning import scratch_armv6m
 from host_tools.stages import Stage
 
 _SUMS_WORDS = 4096  # native/scratch.h: channels of dx that are added up at once

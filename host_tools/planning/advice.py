@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from host_tools import fields as f
-from host_tools.board_plan import Board, Plan, plan_training
 from host_tools.errors import PriotError
 from host_tools.formats import Model
-from host_tools.memory import Training
+from host_tools.planning.board import Board, Plan, plan_training
+from host_tools.planning.memory import Training
 
 # Pruning chooses among edges: with fewer weights than this it reached less than gain.
 SMALL_NETWORK = 10_000

@@ -1,7 +1,6 @@
 """What else lies in a board's heap: loaded code, and the objects around the arenas.
 
-The arenas are known to the byte (host_tools/memory.py). The rules here were measured on the
-emulated Pico with MicroPython 1.25, by gc.mem_alloc() and micropython.mem_info(); a test measures
+The arenas are known to the byte (memory.py). The rules here were measured on the emulated Pico with MicroPython 1.25, by gc.mem_alloc() and micropython.mem_info(); a test measures
 again and allows 5 %.
 """
 
@@ -10,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from host_tools import fields as f
-from host_tools.memory import Network, StageBytes, Trained
 from host_tools.package import compile_package
 from host_tools.paths import DEVICE, native_module
+from host_tools.planning.memory import Network, StageBytes, Trained
 from host_tools.targets import PICO_HEAP_BYTES
 
 HEAP_BYTES = PICO_HEAP_BYTES
