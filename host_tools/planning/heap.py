@@ -1,7 +1,8 @@
 """What else lies in a board's heap: loaded code, and the objects around the arenas.
 
-The arenas are known to the byte (memory.py). The rules here were measured on the emulated Pico with MicroPython 1.25, by gc.mem_alloc() and micropython.mem_info(); a test measures
-again and allows 5 %.
+The arenas are known to the byte (memory.py). The rules here were measured on the emulated Pico
+with MicroPython 1.25, by gc.mem_alloc() and micropython.mem_info(); a test measures again and
+allows 5 %.
 """
 
 import ast
