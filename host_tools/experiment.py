@@ -17,6 +17,7 @@ from host_tools.experiments.table import markdown
 from host_tools.experiments.workbench import Stopped, Workbench
 from host_tools.formats.container import write_file
 from host_tools.paths import BUILD
+from host_tools.reports import add_json_option, write_json
 
 
 def run_all(runs: Sequence[Run], bench: Workbench, results: ResultsFile, jobs: int) -> None:
@@ -76,7 +77,7 @@ def experiment(spec: Spec, folder: Path, jobs: int, data_path: Path | None = Non
             "collapsed": sum(result["collapsed"] for result in done)}
 
 
-def rerun(text: str, data_path: Path | None) -> int:
+def rerun(text: str, data_path: Path | None, json_path: Path | None = None) -> int:
     """Do the run of one line again and compare; returns the exit status. Raises PriotError."""
     old = find_line(text)
     run = run_of(old, "--rerun")
@@ -89,6 +90,7 @@ def rerun(text: str, data_path: Path | None) -> int:
     different = [name for name in MEASURED if new[name] != old[name]]
     for name in different:
         print(f"{name}: found {new[name]}, the line has {old[name]}")
+    write_json(json_path, new)
     print("not as the line says" if different else "the same as the line says")
     return 1 if different else 0
 
@@ -111,6 +113,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
                         help="runs at a time (default: one a core)")
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
+    add_json_option(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -118,8 +121,9 @@ def main(args: argparse.Namespace) -> int:
     if args.jobs < 1:
         raise PriotError("--jobs", f"found {args.jobs}, expected at least 1")
     if args.rerun is not None:
-        return rerun(args.rerun, args.data)
+        return rerun(args.rerun, args.data, args.json)
     report = experiment(Spec.read(args.spec), args.output, args.jobs, args.data, args.fresh)
+    write_json(args.json, report)
     print(report["table"])
     print(f"written: {args.output}/{args.spec.stem}.jsonl, .md, .png")
     return 0

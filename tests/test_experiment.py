@@ -176,11 +176,16 @@ def trainers(folder: Path, seconds: float) -> list[str]:
     return found
 
 
-def test_a_run_is_reproduced_from_its_line(finished, capsys):
+def test_a_run_is_reproduced_from_its_line(finished, tmp_path, capsys):
     text = (finished / "small.jsonl").read_text().splitlines()[2]
     for name in (text, f"{finished}/small.jsonl:3"):
-        assert cli.main(["experiment", "--rerun", name]) == 0
-        assert "the same as the line says" in capsys.readouterr().out
+        report = tmp_path / "report.json"
+        assert cli.main(["experiment", "--rerun", name, "--json", str(report)]) == 0
+        output = capsys.readouterr().out
+        assert "the same as the line says" in output
+        curve = " ".join(map(str, json.loads(text)["train_permille"]))
+        assert f"train_permille of each epoch: {curve}" in output
+        assert without_time([json.loads(report.read_text())]) == without_time([json.loads(text)])
 
 
 def test_what_is_not_reproduced_is_shown(finished, capsys):
