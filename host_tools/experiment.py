@@ -34,7 +34,8 @@ def run_all(runs: Sequence[Run], bench: Workbench, results: ResultsFile, jobs: i
             raise PriotError(run, str(error)) from error
         return run
 
-    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(runs), unit="run") as bar:
+    with ThreadPoolExecutor(jobs) as pool, tqdm(
+            total=len(runs), unit="run", disable=None) as bar:
         futures = [pool.submit(do, run) for run in runs]
         try:
             for future in as_completed(futures):

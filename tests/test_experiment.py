@@ -13,10 +13,11 @@ from support import random_dataset, random_model
 
 from host_tools import cli
 from host_tools.errors import PriotError
-from host_tools.experiments.results import ResultsFile, find_line
+from host_tools.experiments.results import ResultsFile, find_line, run_of
 from host_tools.experiments.spec import Spec
 from host_tools.experiments.table import markdown, spread
-from host_tools.experiments.workbench import Workbench, collapsed
+from host_tools.experiments.workbench import Workbench, collapsed, pico_ram_bytes
+from host_tools.formats import Model
 from host_tools.paths import BACKBONES, ROOT
 from host_tools.quantize import calibrate
 
@@ -90,7 +91,10 @@ def test_a_line_per_run_and_a_table(folder, finished):
     assert len(results) == RUNS
     runs = {(r["name"], r["angle"], r["seed"]) for r in results}
     assert runs == {(m["name"], a, s) for m in spec.methods for a in (0, 30) for s in (1, 2)}
+    model = Model.read(folder / "small.priot")
     for result in results:
+        run = run_of(result, "line")
+        assert result["pico_ram_bytes"] == pico_ram_bytes(model, run)
         assert result["presentations"] == 60 and 0 <= result["after"] <= 100
         assert result["collapsed"] == collapsed(result["before"], result["after"], 10)
     page = (finished / "small.md").read_text()
@@ -275,13 +279,13 @@ def test_table_by_hand(folder):
         if run.name == "plain weights":
             results.append(dict(
                 vars(run), before=40.0 + run.angle, after=90.0 + run.seed, collapsed=i == 0,
-                backward_passes=10 * run.seed, edges=1234, ram_bytes=5000 + run.seed,
-                presentations=60))
+                backward_passes=10 * run.seed, edges=1234, presentations=60,
+                pico_ram_bytes={"small": 5000 + run.seed, "kept": 7000}))
     page = markdown(spec, results).splitlines()
-    assert "| before | 40.0 | 70.0 |  |  |  |  |" in page
+    assert "| before | 40.0 | 70.0 |  |  |  |  |  |" in page
     assert ("| plain weights | 91.5 ± 0.7 (91.0) | 91.5 ± 0.7 (91.0) | 1 of 4 | 15 | 1,234 "
-            "| 5,001-5,002 |") in page
-    assert "| a few gains | - | - | - | - | - | - |" in page
+            "| 5,001-5,002 | 7,000 |") in page
+    assert "| a few gains | - | - | - | - | - | - | - |" in page
     assert "4 of 12 runs" in page[2] and "of 60 presentations" in "\n".join(page)
     assert spread([95.25]) == "95.2" and spread([]) == "-"
 

@@ -28,7 +28,7 @@ def plot_experiment(spec: Spec, results: list[Result], path: Path) -> None:
     axes[0].set(xlabel="degrees", ylabel="test accuracy, %", xticks=spec.angles,
                 title="mean, and worst to best run")
     axes[0].legend(fontsize=8, loc="lower left")
-    axes[1].set(xlabel="bytes that training takes beside the network", xscale="log",
+    axes[1].set(xlabel="bytes that training takes on a Pico, layout small", xscale="log",
                 ylabel="test accuracy, %", title="every run: accuracy against RAM")
     axes[2].set(xlabel="epoch", ylabel="% of logits at 127 or -127", yscale="symlog",
                 title="saturation, worst run of each method")
@@ -48,7 +48,7 @@ def _by_angle(axes: Axes, spec: Spec, name: str, group: list[Result], style: dic
 
 
 def _against_ram(axes: Axes, group: list[Result], style: dict) -> None:
-    axes.scatter([result["ram_bytes"] for result in group],
+    axes.scatter([result["pico_ram_bytes"]["small"] for result in group],
                  [result["after"] for result in group], s=16, alpha=0.6, **style)
 
 

@@ -16,7 +16,7 @@ _RUN_FIELDS = tuple(field.name for field in fields(Run))
 MEASURED = ("model_crc32", "train_crc32", "test_crc32", "before", "after", "edges",
             "backward_passes", "train_permille", "saturated_permille")
 # what else the table needs
-_TABLE = ("collapsed", "presentations", "ram_bytes")
+_TABLE = ("collapsed", "presentations", "pico_ram_bytes")
 
 
 def run_of(result: Any, where: object) -> Run:

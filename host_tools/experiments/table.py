@@ -6,6 +6,7 @@ from typing import Any
 from host_tools.experiments.spec import Spec
 
 Result = dict[str, Any]
+LAYOUTS = ("small", "kept")
 
 
 def by_method(spec: Spec, results: list[Result]) -> dict[str, list[Result]]:
@@ -35,8 +36,9 @@ def markdown(spec: Spec, results: list[Result]) -> str:
     """The page: caption, and a table of a row per method. `results`: of this specification."""
     groups = by_method(spec, results)
     columns = [f"{angle:g}°" for angle in spec.angles]
-    head = ["method", *columns, "collapsed", "backward passes", "edges", "RAM"]
-    rows = [["before", *_cells(spec, results, "before"), "", "", "", ""]]
+    head = ["method", *columns, "collapsed", "backward passes", "edges", "RAM, small",
+            "RAM, kept"]
+    rows = [["before", *_cells(spec, results, "before"), *[""] * 5]]
     rows += [_row(spec, name, group) for name, group in groups.items()]
     lines = [f"# {spec.title}", "", *_caption(spec, results), "", _line(head),
              _line(["---"] * len(head)), *map(_line, rows)]
@@ -49,12 +51,12 @@ def _line(cells: list[str]) -> str:
 
 def _row(spec: Spec, name: str, group: list[Result]) -> list[str]:
     if not group:
-        return [name] + ["-"] * (len(spec.angles) + 4)
+        return [name] + ["-"] * (len(spec.angles) + 5)
     dead = sum(result["collapsed"] for result in group)
     passes = [result["backward_passes"] for result in group]
     return [name, *_cells(spec, group, "after"), f"{dead} of {len(group)}",
             f"{statistics.fmean(passes):,.0f}", _range([r["edges"] for r in group]),
-            _range([r["ram_bytes"] for r in group])]
+            *(_range([r["pico_ram_bytes"][layout] for r in group]) for layout in LAYOUTS)]
 
 
 def _cells(spec: Spec, results: list[Result], what: str) -> list[str]:
@@ -83,7 +85,8 @@ def _caption(spec: Spec, results: list[Result]) -> list[str]:
         f"{len(spec.methods)} methods, {spec.epochs} epochs, batch 1.",
         "Test accuracy after the last epoch in percent: mean ± standard deviation (worst run).",
         "Collapsed: a run that ends below its accuracy before training, or below twice chance.",
-        "RAM: bytes that training takes beside the loaded network, least layout.",
+        "RAM: bytes that training takes on a Pico beside the loaded network (`priot plan`), by the",
+        "layout that takes least and by the one that is fastest.",
     ]
     if results:
         presented = sorted({result["presentations"] for result in results})

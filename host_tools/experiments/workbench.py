@@ -14,6 +14,7 @@ from host_tools.dataset import read_part, rotate, subset, to_dataset
 from host_tools.errors import PriotError
 from host_tools.experiments.spec import Run, backbone_path
 from host_tools.formats import Dataset, Model
+from host_tools.planning.memory import Training, network_bytes, training_bytes
 from host_tools.quantize import calibrate
 from host_tools.targets import Event
 from host_tools.targets.unix import UnixTarget
@@ -50,6 +51,14 @@ def collapsed(before: float, after: float, classes: int) -> bool:
     return after < before or after < 200 / classes
 
 
+def pico_ram_bytes(model: Model, run: Run) -> dict[str, int]:
+    """What training takes on a Pico beside the loaded network, in both layouts."""
+    network = network_bytes(model, "native")
+    training = Training.from_options(run.method, run.options)
+    return {layout: training_bytes(network, training, layout).ram_bytes
+            for layout in ("small", "kept")}
+
+
 class Workbench:
     """Makes the files of runs in a folder, each once, and does runs; several threads may.
 
@@ -74,14 +83,12 @@ class Workbench:
             test_path = self._test_file(run)
         target = _StoppableTarget(run.heap, self.stop)
         options = {"seed": run.seed, **run.options}
-        small = train(TrainJob(model, train_path, method=run.method, epochs=0,
-                               options={**options, "layout": "small"}), target)
         report = train(TrainJob(model, train_path, test_path, run.method, run.epochs, options),
                        target)
         loaded = Model.read(model)
         return {**asdict(run), "model_crc32": f"{loaded.crc:08x}",
                 "train_crc32": _crc(train_path), "test_crc32": _crc(test_path),
-                **_results(report, loaded.classes), "ram_bytes": small["training_bytes"],
+                **_results(report, loaded.classes), "pico_ram_bytes": pico_ram_bytes(loaded, run),
                 "seconds": round(time.monotonic() - start, 1)}
 
     # ---- files, each made once ------------------------------------------------------------------
@@ -161,7 +168,7 @@ def _results(report: dict[str, Any], classes: int) -> dict[str, Any]:
         "edges": report["n_params"], "weights": report["n_weights"],
         "presentations": sum(epoch["samples"] for epoch in history),
         "backward_passes": report["backward_passes"],
-        "layout": report["layout"], "ram_bytes_used": report["training_bytes"],
+        "layout": report["layout"], "training_bytes": report["training_bytes"],
         "backend": report["backend"], "warnings": report["warnings"],
         "train_permille": [epoch["train_permille"] for epoch in history],
         "saturated_permille": [epoch["saturated_permille"] for epoch in history],
