@@ -85,8 +85,8 @@ def _caption(spec: Spec, results: list[Result]) -> list[str]:
         f"{len(spec.methods)} methods, {spec.epochs} epochs, batch 1.",
         "Test accuracy after the last epoch in percent: mean ± standard deviation (worst run).",
         "Collapsed: a run that ends below its accuracy before training, or below twice chance.",
-        "RAM: bytes that training takes on a Pico beside the loaded network (`priot plan`), by the",
-        "layout that takes least and by the one that is fastest.",
+        "RAM: bytes that training takes on a Pico beside the loaded network (`priot plan`), by",
+        "the layout that takes least and by the one that is fastest.",
     ]
     if results:
         presented = sorted({result["presentations"] for result in results})
