@@ -98,8 +98,18 @@ def test_full_width_trains(tmp_path):
 
 def test_too_small_a_heap_is_one_line(files, capsys):
     """No memory: what was wanted and what there is, and no traceback."""
-    status = cli.main(["train", str(files[0]), str(files[1]), "--heap", "250000", "--epochs", "1"])
+    status = cli.main(["train", str(files[0]), str(files[1]), "--heap", "350000", "--epochs", "1"])
     error = capsys.readouterr().err.splitlines()[-1]
     assert status == 1
     assert error.startswith("priot: unix: training by priot: needs a block of ")
     assert "the heap has" in error
+
+
+def test_the_network_survives_what_does_not_fit(files):
+    """After a MemoryError the network answers as before, and a smaller method trains."""
+    script = Path(__file__).parent / "methods" / "no_memory.py"
+    result = micropython(script, str(files[0]), str(files[1]), backend="native",
+                         heap_bytes=450_000)
+    first, text, second, third = result.stdout.splitlines()
+    assert text.startswith("training by priot: needs a block of ")
+    assert first == second == third
