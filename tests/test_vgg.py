@@ -83,17 +83,26 @@ def test_trains_as_the_oracle(files, method, options, tmp_path):
     assert skipped == oracle.skipped
 
 
-def test_full_width_trains(tmp_path):
-    """9,222,848 weights: `priot train --target unix --heap BYTES` learns, within known memory."""
-    layers = parse_network(network_line("vgg11", CLASSES, 1))
-    assert sum(int(np.prod(stage.weight_shape)) for stage in Model(
-        "vgg11", SHAPE, CLASSES, layers).stages() if stage.weight_index >= 0) == 9_222_848
-    model, data = write_vgg11(tmp_path, 1)
-    report = train(TrainJob(model, data, data, "weights", 2, {"step": 1}),
-                   UnixTarget(heap_bytes=12_000_000))
+@pytest.fixture(scope="module")
+def full_width(tmp_path_factory) -> tuple[Path, Path]:
+    """VGG11 itself, 9,222,848 weights."""
+    return write_vgg11(tmp_path_factory.mktemp("full"), 1)
+
+
+@pytest.mark.parametrize("method, options, heap_bytes, training_bytes", [
+    ("weights", {"step": 1}, 12_000_000, 70_000),
+    ("priot", {"step": 7}, 32_000_000, 18_600_000),
+])
+def test_full_width_trains(full_width, method, options, heap_bytes, training_bytes):
+    """`priot train --target unix --heap BYTES` learns, within known memory; -s shows the time."""
+    model, data = full_width
+    report = train(TrainJob(model, data, data, method, 2, options), UnixTarget(heap_bytes))
     assert report["n_weights"] == 9_222_848 and report["finished"]
-    assert report["backward_passes"] > 0
-    assert report["training_bytes"] < 70_000
+    assert report["backward_passes"] > IMAGES
+    assert report["training_bytes"] < training_bytes
+    microseconds = min(epoch["us_per_sample"] for epoch in report["history"])
+    print(f"VGG11 at full width, {method}: {microseconds // 1000} ms a step, "
+          f"{report['training_bytes']} bytes beside the network")
 
 
 def test_too_small_a_heap_is_one_line(files, capsys):
