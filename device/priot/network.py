@@ -133,6 +133,12 @@ class Network:
         self.forward()
         return self.top_class()
 
+    def evaluate(self, source):
+        """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation."""
+        from .evaluation import Evaluation
+
+        return Evaluation.of(self, source)
+
     def put(self, image):
         """Copy one image into the input. ValueError if its size or a pixel is wrong."""
         if len(image) != len(self.x):

@@ -1,4 +1,4 @@
-"""The line that a training epoch prints."""
+"""What training says of itself: a line per epoch, and their list."""
 
 from .evaluation import percent_text
 
@@ -18,3 +18,12 @@ def epoch_text(record):
         us = record["us_per_sample"]
         text += "  %d.%02d ms a sample" % (us // 1000, us % 1000 // 10)
     return text
+
+
+class History(list):
+    """Dictionaries of the last epochs; at the prompt a single line."""
+
+    def __repr__(self):
+        if not len(self):
+            return "<History: no epoch>"
+        return "<History: %d epochs kept, the last: %s>" % (len(self), epoch_text(self[-1]))

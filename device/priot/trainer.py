@@ -10,7 +10,7 @@ from .evaluation import Evaluation, permille, percent_text
 from .layer_state import backward_call
 from .methods import check_options, find
 from .memory import Carver, aligned, allocate
-from .progress import epoch_text
+from .progress import History, epoch_text
 from .selection import fill_selection, select_layers
 
 _RESERVE = 49152  # bytes of heap that layout="auto" leaves free
@@ -244,7 +244,7 @@ class Trainer:
         epoch and at Ctrl-C. progress: called with each epoch's dictionary. verbose: print it.
         stop: asked before every sample; training ends as by Ctrl-C where it returns True.
         """
-        history = []
+        history = History()
         opened = []
         try:
             source = self._open(source, opened)
