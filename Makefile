@@ -47,11 +47,10 @@ qemu:  ## Build MicroPython for QEMU with the Pico's instruction set.
 pico: setup-pico  ## Start an emulated Pico and print the port that mpremote takes.
 	@$(VENV)/priot pico
 
-setup-pico:
-	@$(SETUP) python firmware emulator
-
-bench:  ## Time training and inference on the emulated Pico.
+setup-pico:  ## Everything that the emulated Pico needs: firmware, emulator, native modules.
 	@$(SETUP) $(BASE) native_armv6m firmware emulator
+
+bench: setup-pico  ## Time training and inference on the emulated Pico.
 	@$(VENV)/priot bench --target emulator --json build/bench.json --into README.md
 
 digits-table: setup  ## Every method on turned digits: table and plots in build/experiments.

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from host_tools.errors import PriotError
 
@@ -41,6 +42,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     """The parser; only the module of `command` is imported, the others are names."""
     parser = argparse.ArgumentParser(
         prog="priot", description="Adapt int8 networks on a microcontroller, from the host.")
+    parser.add_argument("--version", action="version", version=f"priot {version('priot')}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in available().items():
         if name == command:
@@ -58,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit status: 0, 1 for a failure, 130 for Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     command = next((a for a in arguments if a in available()), None)
-    args = build_parser(command).parse_args(arguments)
     try:
+        args = build_parser(command).parse_args(arguments)
         return _module(args.command).main(args)
     except KeyboardInterrupt:
         print("priot: stopped: interrupted from the keyboard", file=sys.stderr)

@@ -1,6 +1,7 @@
 """`priot train`: adapt a model by running the device package; report and plot."""
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from host_tools.errors import PriotError
-from host_tools.formats import Adapter, Dataset, Model
+from host_tools.formats import Adapter, Dataset, Model, read_magic
 from host_tools.reports import add_json_option, write_json
 from host_tools.targets import Event, Target
 from host_tools.targets.choose import add_target_options, choose_target
@@ -37,8 +38,13 @@ class TrainJob:
     validate: bool = False
 
     def check(self) -> None:
-        """Read every file with the host's strict readers. Raises FileError, OSError."""
+        """Read every file with the host's strict readers. Raises PriotError, OSError."""
         model = Model.read(self.model)
+        if self.mask is not None and not self.method.startswith("priot"):
+            raise PriotError("mask", f"{self.method} prunes nothing; --save has what it learned")
+        for path in (self.save, self.mask):
+            if path is not None:
+                check_output(path, (self.model, self.train, self.test))
         for path in (self.train, self.test):
             if path is not None:
                 check_dataset(path, model)
@@ -55,6 +61,16 @@ class TrainJob:
             "epochs": self.epochs, "backend": self.backend, "scores": absolute(self.resume),
             "save": absolute(self.save), "mask": absolute(self.mask), "validate": self.validate,
         }
+
+
+def check_output(path: Path, inputs: Iterable[Path | None]) -> None:
+    """Raise PriotError where writing `path` would lose an input, or any file but an adapter."""
+    if not path.absolute().parent.is_dir():
+        raise PriotError(path, "its folder does not exist")
+    if any(given is not None and given.absolute() == path.absolute() for given in inputs):
+        raise PriotError(path, "is also read; give what is learned a name of its own")
+    if path.exists() and read_magic(path) != b"PRIA":
+        raise PriotError(path, "exists and is no adapter; not overwritten")
 
 
 def check_dataset(path: Path, model: Model) -> None:
@@ -102,6 +118,7 @@ def _report(job: TrainJob, target: Target, events: dict[str, Event],
     start, done = events["start"], events["done"]
     before, after = events.get("before"), events.get("after")
     return {
+        "saved": str(job.save) if job.save else None,
         "method": job.method, "options": job.options, "target": target.name,
         "backend": start["backend"], "model": str(job.model),
         "accuracy_before": accuracy(before), "accuracy_after": accuracy(after),
@@ -128,9 +145,13 @@ def summary(report: dict[str, Any]) -> str:
     if report["accuracy_after"] is not None:
         text += (f": {report['accuracy_before']:.1f} % before, "
                  f"{report['accuracy_after']:.1f} % after")
-    text += f" {report['epochs']} epochs on {report['train_images']} images"
+    epochs = report["epochs"]
+    text += f", {epochs} epoch{'' if epochs == 1 else 's'} on {report['train_images']} images"
+    if not report["history"]:
+        text += " (nothing left to train: the file is that far already)"
     if not report["finished"]:
-        text += " (stopped early; what was learned is saved)"
+        text += " (stopped early; " + ("what was learned is saved)" if report["saved"]
+                                       else "nothing was saved, there was no --save)")
     return text
 
 
@@ -139,7 +160,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=METHODS, default="priot")
     parser.add_argument("--seed", type=int, default=1, help="of scores and order (default 1)")
     parser.add_argument("--step", type=int, help="step size u: each one more doubles the step")
-    parser.add_argument("--threshold", type=int, help="prune scores below it, -128..127")
+    parser.add_argument("--threshold", type=int, help="prune scores below it, -127..127")
     parser.add_argument("--keep", type=int, metavar="PERCENT",
                         help="keep the top scores of each layer instead of a threshold")
     parser.add_argument("--fraction", type=int, metavar="PERCENT",
@@ -166,7 +187,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("train", type=Path, help="dataset to learn (.prd)")
     parser.add_argument("--test", type=Path, help="dataset to test before and after")
     parser.add_argument("--validate", action="store_true", help="test after every epoch too")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=30,
+                        help="in all, those of a resumed file included (default 30)")
     parser.add_argument("--resume", type=Path, metavar="SCORES", help="go on from a saved file")
     parser.add_argument("--save", type=Path, metavar="SCORES",
                         help="write what was learned, after every epoch")
@@ -179,6 +201,9 @@ def add_parser(subparsers: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run `priot train`."""
+    for path in (args.plot, args.json):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise PriotError(path, "its folder does not exist")
     if args.epochs < 1:
         raise PriotError("epochs", f"found {args.epochs}, expected at least 1")
     job = TrainJob(args.model, args.train, args.test, args.method, args.epochs,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from host_tools.dataset import main as _  # noqa: F401  a missing module must not look like a skip
 from host_tools.formats import Adapter, Model
 from host_tools.paths import BACKBONES, BUILD, ROOT
 from host_tools.targets import PICO_HEAP_BYTES
@@ -83,13 +82,21 @@ def test_a_line_for_every_mistake(tmp_path):
     model, nowhere = BACKBONES / "digits-0.priot", tmp_path / "nowhere.prd"
     broken = tmp_path / "broken.priot"
     broken.write_bytes(model.read_bytes()[:100])
+    precious = tmp_path / "notes.txt"
+    precious.write_text("not ours to overwrite")
     for arguments in (["train", model, nowhere], ["train", broken, nowhere],
                       ["evaluate", model, Path(__file__)],
                       ["train", model, BUILD / "demo" / "train.prd", "--keep", "98"],
                       ["train", model, BUILD / "demo" / "train.prd", "--epochs", "0"],
-                      ["train", model, BUILD / "demo" / "train.prd", "--heap", "70000"]):
+                      ["train", model, BUILD / "demo" / "train.prd", "--heap", "70000"],
+                      ["train", model, BUILD / "demo" / "train.prd", "--save", model],
+                      ["train", model, BUILD / "demo" / "train.prd", "--save", precious],
+                      ["train", model, BUILD / "demo" / "train.prd", "--mask", tmp_path / "m",
+                       "--method", "gain"],
+                      ["train", model, BUILD / "demo" / "train.prd", "--json", nowhere / "j"]):
         result = subprocess.run([sys.executable, "-m", "host_tools.cli", *map(str, arguments)],
                                 cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert result.returncode == 1, arguments
         assert len(result.stderr.splitlines()) == 1, result.stderr
         assert result.stderr.startswith("priot: ")
+    assert Model.read(model) and precious.read_text() == "not ours to overwrite"

@@ -84,8 +84,8 @@ def test_mask_and_other_backbone(model, tmp_path, capsys):
     assert cli.main(["inspect", str(tmp_path / "a.mask"), "--backbone",
                      str(tmp_path / "m.priot")]) == 1
     assert capsys.readouterr().err == (
-        f"priot: {tmp_path / 'a.mask'}: backbone: found {model.crc:08x}, "
-        f"expected {model.crc ^ 1:08x}\n")
+        f"priot: {tmp_path / 'a.mask'}: backbone: found {model.crc ^ 1:08x}, "
+        f"expected {model.crc:08x}, the model's\n")
 
 
 def test_histogram_text():

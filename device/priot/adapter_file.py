@@ -3,7 +3,7 @@
 import struct
 
 from . import fields as F
-from .files import ADAPTER, check_crc, fail, read_prefix, write_file
+from .files import ADAPTER, check_crc, fail, open_file, read_prefix, write_file
 from .methods import find
 
 _HEADER = 48
@@ -45,7 +45,7 @@ class Reader:
     def __init__(self, path, net):
         self.path = path
         self.net = net
-        self.file = f = open(path, "rb")
+        self.file = f = open_file(path)
         try:
             self._check(f, path)
         except BaseException:

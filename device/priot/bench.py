@@ -17,8 +17,8 @@ def clock_hz():
         return 0
 
 
-def measure(trainer, path, steps):
-    """Time `steps` training steps that run their backward pass, on samples of a dataset file.
+def measure(trainer, source, steps):
+    """Time `steps` training steps that run their backward pass, on samples of a dataset.
 
     Whole steps and steps timed call by call take turns, so that both see the same training.
     Returns a dictionary: us_step and us_forward (microseconds, mean; a step includes reading its
@@ -26,7 +26,7 @@ def measure(trainer, path, steps):
     samples: how many were looked at, peak_heap_bytes: the most heap in use, free_heap_bytes.
     """
     net = trainer.net
-    with Dataset(path) as data:
+    with Dataset(source) if isinstance(source, str) else source as data:
         check_dataset(data, net)
         gc.collect()
         used = gc.mem_alloc()

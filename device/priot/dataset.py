@@ -4,7 +4,7 @@ import struct
 from array import array
 from binascii import crc32
 
-from .files import DATASET, fail, read_prefix
+from .files import DATASET, fail, open_file, read_prefix
 
 _HEADER = 32
 
@@ -18,7 +18,7 @@ class Dataset:
 
     def __init__(self, path):
         self.path = path
-        self._file = open(path, "rb")
+        self._file = open_file(path)
         try:
             self._check()
         except BaseException:

@@ -22,6 +22,15 @@ def file_size(path):
     return os.stat(path)[6]
 
 
+def open_file(path):
+    """Open a file to read. OSError names it where it cannot be opened."""
+    try:
+        return open(path, "rb")
+    except OSError as e:
+        reason = "no such file" if e.errno == 2 else "cannot be read (error %s)" % e.errno
+        raise OSError(e.errno, "%s: %s" % (path, reason))
+
+
 def fail(path, field, found, expected):
     """The one form of every complaint about a file."""
     raise ValueError("%s: %s is %s, expected %s" % (path, field, found, expected))

@@ -4,7 +4,7 @@ from array import array
 
 from . import backend
 from . import fields as F
-from .files import MODEL, check_crc, fail, read_prefix
+from .files import MODEL, check_crc, fail, open_file, read_prefix
 from .memory import Carver, aligned, allocate
 from .model_file import HEADER, Description
 
@@ -22,7 +22,7 @@ class Network:
         self.path = path
         self.kernels = backend.kernels
         self.backend = backend.name
-        with open(path, "rb") as f:
+        with open_file(path) as f:
             self._read(f, path)
         self.modified = False  # True once a method trains the weights in place
         self.trainer = None
@@ -177,7 +177,7 @@ class Network:
 
     def _reread(self):
         """Read the weights again, which a method that trains them has changed in place."""
-        with open(self.path, "rb") as f:
+        with open_file(self.path) as f:
             if read_prefix(f, self.path, MODEL, HEADER)[1] != self.crc:
                 fail(self.path, "crc32", "that of another model", "%08x" % self.crc)
             check_crc(f, self.path, self.crc)

@@ -8,6 +8,8 @@ import gc
 import json
 
 from . import backend
+from .fields import PRUNE
+from .methods import find
 from .network import load
 from .trainer import Trainer
 
@@ -100,6 +102,8 @@ def _test(net, job, event, heap):
 
 
 def _train(job):
+    if job.get("mask") and find(job.get("method", "priot")).rule != PRUNE:
+        raise ValueError("mask: %s prunes nothing; save writes what it learned" % job["method"])
     net, heap = _start(job)
     if job.get("test"):
         _test(net, job, "before", heap)
@@ -167,7 +171,7 @@ def _bench(job):
     emit("bench", backend=net.backend, network=repr(net), layout=trainer.layout,
          stages=[repr(stage) for stage in net.stages], free_heap_at_rest_bytes=at_rest,
          kernels=[net.kernels.plan_name(stage.plan) for stage in net.stages],
-         heap_bytes=heap.size, **bench.measure(trainer, job["train"], job["steps"]))
+         heap_bytes=heap.size, **bench.measure(trainer, _source(job["train"]), job["steps"]))
     emit("done")
 
 

@@ -146,7 +146,7 @@ class Adapter:
         """Raise FileError unless the adapter belongs to `model` and fits it, edge by edge."""
         if self.backbone_crc != model.crc:
             raise FileError(where, mismatch(
-                "backbone", f"{model.crc:08x}", f"{self.backbone_crc:08x}"))
+                "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's"))
         backbone = model.weight_layers
         for layer in self.layers:
             here = f"{where}: layer {layer.index}"
