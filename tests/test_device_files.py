@@ -128,6 +128,14 @@ def test_host_and_device_agree_on_adapters(files):
         layer.weights.size for layer in model.weight_layers]
 
 
+def test_training_does_not_go_on_from_a_mask(files):
+    result = micropython(
+        f"import priot\nt = priot.Trainer(priot.load({str(files['model'])!r}))\n"
+        f"try:\n  t.load({str(files['adapter'])!r})\nexcept ValueError as e:\n  print(e)")
+    assert result.stdout.strip() == (
+        f"{files['adapter']}: is a mask; training goes on from what save() wrote")
+
+
 @pytest.mark.parametrize("backend", ["native", "viper"])
 def test_training_allocates_nothing(tmp_path, backend):
     """A training step of every method runs under heap_lock() and leaves the heap as it was."""

@@ -78,8 +78,10 @@ def _mask(layer):
 def load(trainer, path):
     """Take a file written by `save` back into a Trainer: see Trainer.load."""
     with Reader(path, trainer.net) as reader:
-        if reader.content != _CONTENT[trainer.method.rule] or reader.method is not trainer.method:
+        if reader.method is not trainer.method:
             fail(path, "method", reader.method.name, trainer.method.name)
+        if reader.content != _CONTENT[trainer.method.rule]:
+            raise ValueError("%s: is a mask; training goes on from what save() wrote" % path)
         if reader.n_layers != len(trainer.layers):
             fail(path, "number of layers", reader.n_layers, len(trainer.layers))
         for layer, record in zip(trainer.layers, reader.records):
