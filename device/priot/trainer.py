@@ -293,13 +293,13 @@ class Trainer:
         gc.collect()
         self._recorded = self._complete = False
         self._start_us = ticks_us()
-        if isinstance(source, Dataset):
-            self._learn_dataset(source, shuffle, stop)
-        else:
-            for image, label in source:
-                if stop is not None and stop():
-                    raise KeyboardInterrupt
-                self.learn(image, label)
+        state = self.state[0]
+        try:
+            self._learn_all(source, shuffle, stop)
+        except KeyboardInterrupt:
+            if self.seen == 0:
+                self.state[0] = state  # as if this epoch's order had not been drawn
+            raise
         self._complete = True
         self.set_epoch(self.epoch + 1)
 
@@ -311,6 +311,15 @@ class Trainer:
             history.pop(0)
         self._recorded = True
         return record
+
+    def _learn_all(self, source, shuffle, stop):
+        if isinstance(source, Dataset):
+            self._learn_dataset(source, shuffle, stop)
+            return
+        for image, label in source:
+            if stop is not None and stop():
+                raise KeyboardInterrupt
+            self.learn(image, label)
 
     def _learn_dataset(self, dataset, shuffle, stop):
         n = len(dataset)
