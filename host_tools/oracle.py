@@ -258,11 +258,6 @@ def classify(operands) -> int:
     return int(z.argmax()) + 256 * int((np.abs(z) == 127).sum())
 
 
-def max_abs(operands) -> int:
-    """Largest absolute value of an int8 buffer, 0..128."""
-    return largest(int8_values(operands[0]))
-
-
 def init_scores(operands) -> int:
     """Scores of mean 0 and standard deviation 32, one draw each; state moves on."""
     scores, state = operands

@@ -36,8 +36,5 @@
 #ifndef FAST_COUNT_BELOW
 #define fast_count_below count_below
 #endif
-#ifndef FAST_MAX_ABS
-#define fast_max_abs max_abs
-#endif
 
 #endif

@@ -117,7 +117,6 @@ int32_t effective_weights(uint8_t *weff, const uint8_t *w, const uint8_t *scores
 // topk.c
 int32_t kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const int32_t *d);
 int32_t count_below(const uint8_t *scores, int32_t n, const int32_t *d);
-int32_t max_abs(const int8_t *buf, int32_t n);
 
 // random.c
 int32_t init_scores(uint8_t *scores, int32_t n, uint32_t *state);

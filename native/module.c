@@ -43,7 +43,6 @@ static const entry_t ENTRIES[] = {
     SINGLE(avg_pool_backward, "Xyxd", MAX_POOL2D),
     SINGLE(fast_kth_largest, "v3d", 0),
     SINGLE(fast_count_below, "vd", 0),
-    SINGLE(fast_max_abs, "v", 0),
     SINGLE(classify, "v", 0),
 };
 
@@ -77,8 +76,7 @@ FUNCTION(avg_pool_forward, 9);
 FUNCTION(avg_pool_backward, 10);
 FUNCTION(kth_largest, 11);
 FUNCTION(count_below, 12);
-FUNCTION(max_abs, 13);
-FUNCTION(classify, 14);
+FUNCTION(classify, 13);
 
 static mp_obj_t call_cross_entropy(mp_obj_t tuple, mp_obj_t label_in) {
     const mp_obj_t *o = objects_of(tuple, 4);
@@ -165,7 +163,6 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     STORE(MP_QSTR_effective_weights, effective_weights_obj);
     STORE(MP_QSTR_kth_largest, kth_largest_obj);
     STORE(MP_QSTR_count_below, count_below_obj);
-    STORE(MP_QSTR_max_abs, max_abs_obj);
     STORE(MP_QSTR_init_scores, init_scores_obj);
     STORE(MP_QSTR_shuffle, shuffle_obj);
     STORE(MP_QSTR_scratch_words, scratch_words_obj);

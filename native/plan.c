@@ -19,7 +19,7 @@
 // d[PLAN_BACKWARD] is, the fast *_update where d[PLAN_UPDATE] is, and the portable kernel
 // otherwise and wherever MEASURE is set (dispatch.h, module.c); which of several fast variants
 // runs is up to the fast function, which may also fall back to the portable kernel.
-// fast_kth_largest, fast_count_below and fast_max_abs replace the portable kernel for good.
+// fast_kth_largest and fast_count_below replace the portable kernel for good.
 // d[PLAN_PARAMETERS] and the words after it belong to the fast kernels.
 // fast_plan returns the number that fast_plan_name explains, 0 for all portable.
 // fast_scratch_words returns what the fast kernels need; what the portable ones need is added

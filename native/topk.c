@@ -1,4 +1,4 @@
-// Order statistics of bytes: the k-th largest score, scores below a threshold, largest magnitude.
+// Order statistics of bytes: the k-th largest score, scores below a threshold.
 
 #include "kernels.h"
 #include "scratch.h"
@@ -26,12 +26,4 @@ int32_t count_below(const uint8_t *scores, int32_t n, const int32_t *d) {
         count += *scores++ < threshold;
     }
     return count;
-}
-
-int32_t max_abs(const int8_t *buf, int32_t n) {
-    int32_t largest = 0;
-    for (; n != 0; n--) {
-        largest = larger(largest, absolute(*buf++));
-    }
-    return largest;
 }

@@ -339,7 +339,6 @@ def test_kth_largest_and_count_below():
     for threshold, expected in ((0, 0), (7, 1), (8, 3), (255, 4)):
         s.d[f.THRESHOLD] = threshold
         assert oracle.count_below((scores, s.d)) == expected
-    assert oracle.max_abs((int8(5, -127, 90),)) == 127
 
 
 def test_xorshift32():

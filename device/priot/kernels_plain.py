@@ -517,19 +517,6 @@ def count_below(operands):
     return n
 
 
-def max_abs(operands):
-    """Largest absolute value of an int8 buffer, 0..128."""
-    buf = operands[0]
-    largest = 0
-    for i in range(len(buf)):
-        v = _signed(buf[i])
-        if v < 0:
-            v = -v
-        if v > largest:
-            largest = v
-    return largest
-
-
 def _xorshift32(x):
     """One step of Marsaglia's generator (shifts 13, 17, 5) on an unsigned 32-bit state, not 0."""
     x = (x ^ (x << 13)) & 0xFFFFFFFF

@@ -757,19 +757,6 @@ def count_below(operands) -> int:
 
 
 @micropython.viper
-def max_abs(operands) -> int:
-    buf = ptr8(operands[0])
-    largest = 0
-    for i in range(int(len(operands[0]))):
-        v = (int(buf[i]) ^ 128) - 128
-        if v < 0:
-            v = 0 - v
-        if v > largest:
-            largest = v
-    return largest
-
-
-@micropython.viper
 def init_scores(operands) -> int:
     scores = ptr8(operands[0])
     state = ptr32(operands[1])

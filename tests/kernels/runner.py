@@ -37,7 +37,6 @@ KERNELS = {
     "effective_weights": (1, -1, 0, 0),
     "kth_largest": (0, 1, 0, 0),
     "count_below": (0, -1, 0, 0),
-    "max_abs": (0, -1, 0, 0),
     "init_scores": (2, -1, 0, 0),
     "shuffle": (2, -1, 0, 0),
 }

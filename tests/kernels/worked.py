@@ -271,8 +271,6 @@ def _orders() -> list[Case]:
               result=1 + 3 * 256),
         _case("classify", "all lowest", [signed(-127, -127)], result=2 * 256),
         _case("classify", "none saturated", [signed(-5, -4, 126)], result=2),
-        _case("max_abs", "of -128", [signed(127, -128, 0)], result=128),
-        _case("max_abs", "of one zero", [signed(0)], result=0),
         # bytes 33, 32, 4, 0: (69 - 510) * 111 = -48951, over 512 and rounded: -96
         _case("init_scores", "first draw", [rubbish(1), ("I", one)], offset(-96), ("I", draw)),
         _case("init_scores", "0 is taken as 1", [rubbish(1), ("I", bytes(4))], offset(-96),
