@@ -182,7 +182,7 @@ int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
             job.scores = scores + row;
             job.weff = weff != NULL ? weff + row : (uint8_t *)v.nobody;
             if (d[SELECTION] == ALL) {
-                update_row(&job, d);
+                update_row(&job);
             } else {
                 update_selected(&selection, &job, f, NULL, d);
             }

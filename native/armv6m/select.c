@@ -77,7 +77,7 @@ void update_selected(const struct selection *v, struct update_job *job, int32_t 
     job->list = v->list;
     job->list_end = to;
     job->scores = v->gathered;
-    update_row(job, d);
+    update_row(job);
     if (has_scores) {
         place = v->places;
         for (const int32_t *from = v->list; from != to; from += 2) {

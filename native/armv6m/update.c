@@ -24,6 +24,7 @@ int32_t update_is_supported(int32_t n_scores, const int32_t *d) {
 
 void update_prepare(struct update_job *job, const int32_t *d) {
     int32_t shift = d[UPDATE_SHIFT], threshold = d[THRESHOLD] | 256;
+    job->rule = d[ROUNDING] == RHU ? RULE_PRUNE_NEAREST : d[RULE];
     job->threshold = d[THRESHOLD];
     job->granule = (uint32_t)(threshold & -threshold);
     job->constants[1] = shift;
@@ -33,18 +34,6 @@ void update_prepare(struct update_job *job, const int32_t *d) {
         job->constants[0] = (1 << shift) - (1 << (shift >> 1));
         job->constants[2] = shift - (shift >> 1);
         job->constants[3] = (1 << shift) - 1;
-    }
-}
-
-void update_row(const struct update_job *job, const int32_t *d) {
-    if (d[RULE] == WEIGHTS) {
-        update_weights(job);
-    } else if (d[RULE] == GAIN) {
-        update_gain(job);
-    } else if (d[ROUNDING] == PSR) {
-        update_prune_stochastic(job);
-    } else {
-        update_prune_nearest(job);
     }
 }
 
@@ -63,7 +52,7 @@ static void update_all(struct update_job *job, uint8_t *scores, uint8_t *weff, c
                 job->w = (uint8_t *)w + edge;
                 job->scores = scores + edge;
                 job->weff = weff != NULL ? weff + edge : nobody;
-                update_row(job, d);
+                update_row(job);
             }
             edge += d[N_IN];
         }

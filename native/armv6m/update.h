@@ -5,7 +5,10 @@
 
 #include <stdint.h>
 
+enum { RULE_PRUNE_NEAREST, RULE_PRUNE, RULE_GAIN, RULE_WEIGHTS }; // but the first, PSR
+
 struct update_job {
+    int32_t rule; // RULE_*
     int32_t threshold;
     uint8_t *weff; // of the row, as w and scores
     uint32_t granule; // power of two that divides the threshold, at most 256
@@ -33,16 +36,12 @@ struct selection {
     uint8_t *gathered; // their scores, at the place of the edge
 };
 
-void update_prune_nearest(const struct update_job *job);
-void update_prune_stochastic(const struct update_job *job);
-void update_gain(const struct update_job *job);
-void update_weights(const struct update_job *job);
+void update_row(const struct update_job *job);
 int32_t *list_inputs(int32_t *list, const int8_t *x, int32_t n);
 
 // update.c
 int32_t update_is_supported(int32_t n_scores, const int32_t *d);
 void update_prepare(struct update_job *job, const int32_t *d);
-void update_row(const struct update_job *job, const int32_t *d);
 
 // select.c
 int32_t selection_words(int32_t n_row);

@@ -16,17 +16,16 @@
 // is 0..2^s: the sum carries into the quotient exactly in that case.
 //
 // Cycles per pair: PRUNE 19 (nearest), 37 (pseudo-stochastic); GAIN 47; WEIGHTS 32. Less
-// where the rounded step is 0; about 20 more where a weight is pruned, comes back or saturates.
+// where the rounded step is 0 (not PRUNE, nearest); PRUNE about 20 more where a weight is pruned,
+// comes back or saturates. 65 per row.
 
 #include "asm.h"
 
 // struct update_job (update.h)
-.set JOB_THRESHOLD, 0
-.set JOB_WEFF, 4
-.set JOB_GRANULE, 8
-.set JOB_CONSTANTS, 12  // nearest: half, shift; pseudo-stochastic: carry, shift, s - h, mask
-.set JOB_LIST_END, 28
-.set JOB_LIST, 32       // four words, loaded together: list, w, scores, error
+.set JOB_RULE, 0        // four words, loaded together: rule, threshold, weff, granule
+.set JOB_CONSTANTS, 16  // nearest: half, shift; pseudo-stochastic: carry, shift, s - h, mask
+.set JOB_LIST_END, 32
+.set JOB_LIST, 36       // four words, loaded together: list, w, scores, error
 
 // r5 = dW * w of the next pair, r4 = its index; r3 error. Clobbers r6. 8 cycles.
 .macro NEXT_PRODUCT
@@ -59,18 +58,19 @@
 
 // PRUNE: the score less r5. A score that keeps all bits from `granule` (a power of two that
 // divides the threshold, at most 256) upwards stays on its side of the threshold and in 0..255.
-// Clobbers r5, r6, r7. 8 cycles.
-.macro SUBTRACT_FROM_SCORE granule, side_changes
+// r5 = new score, clobbers r6. 8 cycles.
+.macro SUBTRACT_FROM_SCORE granule, another
     ldrb r6, [r2, r4]
     subs r5, r6, r5
     eors r6, r5
     cmp r6, \granule
-    bhs \side_changes
+    bhs \another
     strb r5, [r2, r4]
 .endm
 
-// A new score r5 that may be outside 0..255, and the effective weight; [sp] job.
-.macro SATURATE_AND_PRUNE
+// A new score r5 that may be outside 0..255, and the effective weight. Clobbers r5, r6. 16 cycles
+// or so.
+.macro SATURATE_AND_PRUNE threshold, weff
     asrs r6, r5, #31
     bics r5, r6
     cmp r5, #255
@@ -78,15 +78,13 @@
     movs r5, #255
 .Lfits_\@:
     strb r5, [r2, r4]
-    ldr r7, [sp]
-    ldmia r7!, {r6}             // threshold
-    cmp r5, r6
-    ldr r7, [r7]                // weff
     movs r6, #128
+    cmp r5, \threshold
     blo .Lpruned_\@
     ldrb r6, [r1, r4]
 .Lpruned_\@:
-    strb r6, [r7, r4]
+    mov r5, \weff
+    strb r6, [r5, r4]
 .endm
 
 // A weight byte outside 1..255 becomes 1 or 255; r7 = value - 1.
@@ -97,41 +95,26 @@
     adds \value, #1
 .endm
 
-// From the job at r7: constants of pseudo-stochastic rounding, end of the list, list, rows.
-.macro LOAD_PSEUDO_STOCHASTIC
-    adds r7, #JOB_CONSTANTS
-    ldmia r7!, {r0, r1, r2, r3, r4}
-    mov r11, r0
-    mov r8, r1
-    mov r9, r2
-    mov r10, r3
-    mov lr, r4
-    ldmia r7!, {r0, r1, r2, r3}
-    mov r12, r3
-.endm
-
-// void update_prune_nearest(const struct update_job *job)
+// void update_row(const struct update_job *job), PRUNE, nearest:
 //
 //   r0  list, walking     r4  index of the edge     r8   half: 2^(s - 1), or 0
-//   r1  w of the row      r5  dW * w, step, score   r9   granule
-//   r2  scores            r6  temporary             r10  shift       lr  threshold
-//   r3  error             r7  shift s               r12  end of the list        [sp] job
-FUNCTION update_prune_nearest
+//   r1  w of the row      r5  dW * w, step, score   r9   granule     r11  weff
+//   r2  scores            r6  temporary             r12  end of the list
+//   r3  error             r7  shift s               lr   threshold
+FUNCTION update_row
     SAVE_REGISTERS
-    push {r0}
-    mov r7, r0
-    ldr r0, [r7, #JOB_THRESHOLD]
-    mov lr, r0
-    adds r7, #JOB_GRANULE
-    ldmia r7!, {r0, r1, r2}
-    mov r9, r0
-    mov r8, r1
-    mov r10, r2
-    ldr r0, [r7, #(JOB_LIST_END - JOB_CONSTANTS - 8)]
-    mov r12, r0
-    adds r7, #(JOB_LIST - JOB_CONSTANTS - 8)
-    ldmia r7!, {r0, r1, r2, r3}
-    mov r7, r10
+    ldmia r0!, {r4, r5, r6, r7}
+    cmp r4, #0
+    bne pseudo_stochastic
+    mov lr, r5
+    mov r11, r6
+    mov r9, r7
+    ldmia r0!, {r6, r7}
+    mov r8, r6
+    adds r0, #(JOB_LIST_END - JOB_CONSTANTS - 8)
+    ldmia r0!, {r6}
+    mov r12, r6
+    ldmia r0, {r0, r1, r2, r3}
 prune_four:
     .rept 4
     NEXT_PRODUCT
@@ -142,61 +125,87 @@ prune_four:
 prune_next:
     cmp r0, r12
     blo prune_four
-    pop {r0}
+row_done:
     RESTORE_AND_RETURN
-another_granule:                // often still in 0..255 and on the same side
+another_granule:                // often still in 0..255 and kept, as before
     cmp r5, #255
     bhi side_changes
-    eors r6, r5                 // the score before
-    strb r5, [r2, r4]
-    cmp r6, lr
-    sbcs r6, r6                 // 0 where kept, -1 where pruned
     cmp r5, lr
-    bhs 1f
-    adds r6, #1
-1:  cmp r6, #0
-    beq prune_next
+    blo side_changes
+    eors r6, r5                 // the score before
+    cmp r6, lr
+    blo side_changes
+    strb r5, [r2, r4]
+    cmp r0, r12
+    blo prune_four
+    b row_done
 side_changes:
-    SATURATE_AND_PRUNE
-    mov r7, r10
+    SATURATE_AND_PRUNE lr, r11
     b prune_next
 
-// void update_prune_stochastic(const struct update_job *job)
+// The other rules:
 //
 //   r0  list, walking     r4  index of the edge     r8   shift s     r11  carry
 //   r1  w of the row      r5  dW * w, step, score   r9   s - h       r12  error
 //   r2  scores            r3, r6, r7  temporaries   r10  mask        lr   end of the list
-//   [sp] job, granule
-FUNCTION update_prune_stochastic
-    SAVE_REGISTERS
-    mov r7, r0
-    ldr r1, [r7, #JOB_GRANULE]
-    push {r0, r1}
-    LOAD_PSEUDO_STOCHASTIC
-1:  mov r3, r12
-    NEXT_PRODUCT
-    ROUND_PSEUDO_STOCHASTIC 2f
-    ldr r7, [sp, #4]
-    SUBTRACT_FROM_SCORE r7, side_changes_stochastic
-2:  cmp r0, lr
-    blo 1b
-    add sp, #8
-    RESTORE_AND_RETURN
-side_changes_stochastic:
-    SATURATE_AND_PRUNE
-    b 2b
+//   [sp] threshold, weff, granule
+pseudo_stochastic:
+    push {r5, r6, r7}
+    mov r7, r4                  // rule
+    ldmia r0!, {r1, r2, r3, r4, r5}
+    mov r11, r1
+    mov r8, r2
+    mov r9, r3
+    mov r10, r4
+    mov lr, r5
+    ldmia r0, {r0, r1, r2, r3}
+    mov r12, r3
+    cmp r7, #2
+    beq next_gain
+    bhi next_weight
 
-// void update_gain(const struct update_job *job): pseudo-stochastic; effective weight
-// (w * (64 + score) + 32) >> 6. Registers as above; [sp] weff.
-FUNCTION update_gain
-    SAVE_REGISTERS
-    mov r7, r0
-    ldr r1, [r7, #JOB_WEFF]
-    push {r1}
-    LOAD_PSEUDO_STOCHASTIC
-1:  mov r3, r12
+next_score:
+    mov r3, r12
     NEXT_PRODUCT
-    ROUND_PSEUDO_STOCHASTIC 2f
+    ROUND_PSEUDO_STOCHASTIC 1f
+    ldr r7, [sp, #8]
+    SUBTRACT_FROM_SCORE r7, side_changes_stochastic
+1:  cmp r0, lr
+    blo next_score
+    b row_done_stochastic
+side_changes_stochastic:
+    ldr r3, [sp, #0]
+    ldr r7, [sp, #4]
+    SATURATE_AND_PRUNE r3, r7
+    b 1b
+
+// WEIGHTS: w itself is trained; r2 unused.
+next_weight:
+    mov r3, r12
+    ldmia r0!, {r4, r5}
+    muls r5, r3, r5
+    ROUND_PSEUDO_STOCHASTIC 1f
+    ldrb r6, [r1, r4]
+    subs r6, r6, r5
+    subs r7, r6, #1
+    cmp r7, #254
+    bhi clamp_trained
+store_trained:
+    strb r6, [r1, r4]
+1:  cmp r0, lr
+    blo next_weight
+row_done_stochastic:
+    add sp, #12
+    b row_done
+clamp_trained:
+    CLAMP_WEIGHT r6
+    b store_trained
+
+// GAIN: effective weight (w * (64 + score) + 32) >> 6.
+next_gain:
+    mov r3, r12
+    NEXT_PRODUCT
+    ROUND_PSEUDO_STOCHASTIC 1f
     ldrb r6, [r2, r4]
     subs r6, r6, r5
     lsrs r7, r6, #8
@@ -214,12 +223,11 @@ store_gain:
     cmp r7, #254
     bhi clamp_gain
 store_effective:
-    ldr r6, [sp]
+    ldr r6, [sp, #4]
     strb r5, [r6, r4]
-2:  cmp r0, lr
-    blo 1b
-    pop {r0}
-    RESTORE_AND_RETURN
+1:  cmp r0, lr
+    blo next_gain
+    b row_done_stochastic
 saturate_gain:
     asrs r6, r6, #31
     mvns r6, r6
@@ -229,48 +237,22 @@ clamp_gain:
     CLAMP_WEIGHT r5
     b store_effective
 
-// void update_weights(const struct update_job *job): pseudo-stochastic, w itself is trained.
-// Registers as above, r2 unused.
-FUNCTION update_weights
-    SAVE_REGISTERS
-    mov r7, r0
-    LOAD_PSEUDO_STOCHASTIC
-1:  mov r3, r12
-    ldmia r0!, {r4, r5}
-    muls r5, r3, r5
-    ROUND_PSEUDO_STOCHASTIC 2f
-    ldrb r6, [r1, r4]
-    subs r6, r6, r5
-    subs r7, r6, #1
-    cmp r7, #254
-    bhi clamp_trained
-store_trained:
-    strb r6, [r1, r4]
-2:  cmp r0, lr
-    blo 1b
-    RESTORE_AND_RETURN
-clamp_trained:
-    CLAMP_WEIGHT r6
-    b store_trained
-
 // int32_t *list_inputs(int32_t *list, const int8_t *x, int32_t n): pairs (index, x) of those of
-// n > 0 inputs that are not 0, then three pairs of zeros. Returns the end before those.
-// 10 cycles per input.
+// n > 0 inputs that are not 0, the last first, then three pairs of zeros. Returns the end before
+// those. 8 cycles per input that is 0, 10 per other.
 FUNCTION list_inputs
-    push {r4, r5, lr}
-    mov r5, r2
-    movs r2, #0
+    push {r4, lr}
+    subs r2, #1
 1:  ldrsb r4, [r1, r2]
     cmp r4, #0
     beq 2f
     stmia r0!, {r2, r4}
-2:  adds r2, #1
-    cmp r2, r5
-    bne 1b
+2:  subs r2, #1
+    bpl 1b
     movs r2, #0
+    movs r3, #0
     movs r4, #0
     mov r1, r0
-    stmia r1!, {r2, r4}
-    stmia r1!, {r2, r4}
-    stmia r1!, {r2, r4}
-    pop {r4, r5, pc}
+    stmia r1!, {r2, r3, r4}
+    stmia r1!, {r2, r3, r4}
+    pop {r4, pc}
