@@ -10,6 +10,7 @@ from armv6m.target import NATIVE, OBJECTS, Target, compare
 from kernels.layers import argmax_bytes, conv2d_descriptor, linear_descriptor, n_inputs, n_outputs
 
 from host_tools import fields as f
+from host_tools import oracle
 
 SEEDS = 4
 CASES = 100  # of a kind and a seed
@@ -105,6 +106,32 @@ def test_linear_backward_at_the_lists_bound(aligned, total, sign, byte):
         d = linear_descriptor(12, 5, X_RELU=1, BACKWARD_SHIFT=shift)
         cases.backward(aligned, f.LINEAR, d, sign * errors_of(total, 5), cases.NOTHING,
                        np.full(12, 127, np.int8), np.full(60, byte, np.uint8))
+
+
+@pytest.mark.parametrize("relu", [0, 1])
+@pytest.mark.parametrize("live", [0, 1, 2, 40])
+@pytest.mark.parametrize("align", [0, 1])
+def test_linear_backward_by_rows_and_few_inputs(aligned, relu, live, align):
+    """Calls of some rows each, the first without errors, give what one call of all rows does.
+
+    `live` inputs are not 0; `align`: bytes that the inputs lie off the start of a word.
+    """
+    rng = np.random.default_rng(live)
+    d = linear_descriptor(40, 12, X_RELU=relu, BACKWARD_SHIFT=9)
+    x, w = np.zeros(40, np.int8), cases.weights(rng, d)
+    x[rng.choice(40, live, replace=False)] = rng.integers(1, 128, live)
+    g = np.append(np.zeros(3), rng.integers(-127, 128, 9)).astype(np.int8)
+    expected = np.zeros(40, np.uint8)
+    oracle.linear_backward_input((expected, g, x, w, np.zeros(40, np.int32), d))
+    for rows in (1, 3, 5):
+        dx, scratch = np.full(40, cases.RUBBISH, np.uint8), cases.scratch(aligned, f.LINEAR, 1, d)
+        for row in range(0, 12, rows):
+            d[f.ROW], d[f.ROWS] = row, min(rows, 12 - row)
+            part = w[40 * row:40 * (row + rows)]
+            aligned.run("linear_backward_input", (dx, g, x, part, scratch, d),
+                        "fast_linear_backward_input", shifted={"x": align})
+        assert np.array_equal(dx, expected)
+        d[f.ROW], d[f.ROWS] = 0, 12
 
 
 @pytest.mark.parametrize("pool", [1, 2])

@@ -51,69 +51,90 @@ int32_t fast_linear_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_
     return 0;
 }
 
-static void put_sums(int8_t *dx, const int8_t *x, const int32_t *sums, const int32_t *d) {
-    int32_t n = d[N_IN];
-    struct gradient_job job;
-    job.shift = d[BACKWARD_SHIFT];
-    job.half = 1 << job.shift >> 1;
-    job.cut = d[X_RELU] != 0 ? 0 : -129;
-    clear_bytes(dx, n);
-    gradients_of_sums(dx + n, x + n, sums, -n, &job);
+// Four sums for the quad that makes the number even.
+static int32_t quads_sums(const int32_t *d) {
+    return d[N_IN] + 4;
 }
 
-typedef struct {
-    int32_t *sums;
-    const uint8_t *w; // of the rows listed
-    int32_t n_in;
-    int32_t is_first; // no sums yet
-} gradient_t;
+static int32_t quads_words(const int32_t *d) {
+    return (d[N_IN] >> 3) + 1;
+}
 
-// The start of the lanes is -128 * sum of the errors, in both.
-static void add_list(gradient_t *v, const int32_t *list, const int32_t *end, int32_t sum) {
-    if (list != end) {
-        linear_columns(v->sums, v->w, list, end, v->n_in, (uint32_t)sum * (uint32_t)-0x800080,
-            v->is_first);
-        v->is_first = 0;
+// Quads with an input that is not 0, behind a ReLU; the first always, and again where that makes
+// their number even. Returns it.
+static int32_t list_quads(uint16_t *quads, const int8_t *x, const int32_t *d) {
+    int32_t is_sparse = d[X_RELU] != 0 && ((uintptr_t)x & 3) == 0, n = 1;
+    quads[0] = 0;
+    for (int32_t column = 4; column < d[N_IN]; column += 4) {
+        if (!is_sparse || *(const int32_t *)(x + column) != 0) {
+            quads[n++] = (uint16_t)column;
+        }
     }
+    quads[n] = 0;
+    return n + (n & 1);
 }
 
 // Lists rows with an error, as many at a time as the lanes allow.
-static void add_rows(gradient_t *v, const int8_t *g, int32_t n) {
-    int32_t *list = v->sums + v->n_in, *end = list_inputs(list, g, n);
+static void add_rows(struct columns_job *job, int32_t *list, const int8_t *g, const uint8_t *w,
+    int32_t n, int32_t n_in) {
+    const int32_t *end = list_inputs(list, g, n);
     int32_t size = 0, sum = 0;
-    for (int32_t *row = list; row != end; row += 2) {
+    job->list = list;
+    for (int32_t *row = list;; row += 2) {
         int32_t error = row[1], magnitude = absolute(error);
-        if (size + magnitude > LANE_ERRORS) {
-            add_list(v, list, row, sum);
-            list = row;
-            size = sum = 0;
-        }
-        row[0] *= v->n_in;
         size += magnitude;
+        if ((row == end || size > LANE_ERRORS) && row != job->list) {
+            job->list_end = row;
+            job->start_odd = (uint32_t)sum * (uint32_t)-0x800080;
+            linear_columns(job);
+            job->is_first = 0;
+            job->list = row;
+            size = magnitude;
+            sum = 0;
+        }
+        if (row == end) {
+            return;
+        }
+        row[0] = (int32_t)(w + row[0] * n_in);
         sum += error;
     }
-    add_list(v, list, end, sum);
 }
 
+// Scratch: number of quads and whether there are no sums yet, both kept from call to call as are
+// sums and quads; the list of rows.
 int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
     const uint8_t *w, int32_t *scratch, const int32_t *d) {
     if (!is_aligned(w)) {
         return linear_backward_input(dx, g, x, w, scratch, d);
     }
-    gradient_t v = { scratch, w, d[N_IN], d[ROW] == 0 };
+    struct columns_job job;
+    job.sums = scratch + 2;
+    uint16_t *quads = (uint16_t *)(job.sums + quads_sums(d));
+    if (d[ROW] == 0) {
+        scratch[0] = list_quads(quads, x, d);
+        scratch[1] = 1;
+    }
+    job.quads = quads;
+    job.quads_end = quads + scratch[0];
+    job.is_first = scratch[1];
     for (int32_t row = 0; row < d[ROWS]; row += ROWS_AT_ONCE) {
-        add_rows(&v, g + d[ROW] + row, smaller(ROWS_AT_ONCE, d[ROWS] - row));
-        v.w += ROWS_AT_ONCE * d[N_IN];
+        add_rows(&job, (int32_t *)quads + quads_words(d), g + d[ROW] + row, w,
+            smaller(ROWS_AT_ONCE, d[ROWS] - row), d[N_IN]);
+        w += ROWS_AT_ONCE * d[N_IN];
     }
-    if (v.is_first) {
-        clear_bytes((int8_t *)scratch, 4 * d[N_IN]);
-    }
+    scratch[1] = job.is_first;
     if (d[ROW] + d[ROWS] == d[N_OUT]) {
-        put_sums(dx, x, scratch, d);
+        clear_bytes(dx, d[N_IN]);
+        if (job.is_first == 0) {
+            job.shift = d[BACKWARD_SHIFT];
+            job.half = 1 << job.shift >> 1;
+            job.cut = d[X_RELU] != 0 ? 0 : -129;
+            linear_gradient(dx, x, &job);
+        }
     }
     return 0;
 }
 
 int32_t linear_fast_words(int32_t training, const int32_t *d) {
-    return training != 0 ? d[N_IN] + 2 * LANE_ERRORS : d[N_IN] >> 1;
+    return training != 0 ? 2 + quads_sums(d) + quads_words(d) + 2 * LANE_ERRORS : d[N_IN] >> 1;
 }

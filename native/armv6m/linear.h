@@ -1,5 +1,5 @@
-// What linear.c hands to linear_rows.S, linear_columns.S and linear_gradient.S, which know the
-// offsets of the fields.
+// What linear.c hands to linear_rows.S and linear_columns.S, which know the offsets of the
+// fields.
 
 #ifndef PRIOT_ARMV6M_LINEAR_H
 #define PRIOT_ARMV6M_LINEAR_H
@@ -18,16 +18,22 @@ struct linear_rows_job {
     int32_t n_in; // a multiple of 4
 };
 
-struct gradient_job {
+// Columns go by quads of four, an even number of these; each has four sums, one behind the other.
+struct columns_job {
+    const int32_t *list_end;
+    const uint16_t *quads; // first column of each
+    const int32_t *list; // pairs (address of a row's weights, error), not empty
+    uint32_t start_odd; // -128 * 0x10001 * sum of the errors
+    int32_t is_first; // 1: there are no sums yet
+    const uint16_t *quads_end;
+    int32_t *sums;
     int32_t half; // 2^(shift - 1), or 0
     int32_t cut; // dx stays 0 where x <= cut
     int32_t shift;
 };
 
 void linear_rows(struct linear_rows_job *job);
-void linear_columns(int32_t *sums, const uint8_t *w, const int32_t *list,
-    const int32_t *list_end, int32_t n_in, uint32_t start, int32_t is_first);
-void gradients_of_sums(int8_t *dx_end, const int8_t *x_end, const int32_t *sums,
-    int32_t minus_n, const struct gradient_job *job);
+void linear_columns(const struct columns_job *job);
+void linear_gradient(int8_t *dx, const int8_t *x, const struct columns_job *job);
 
 #endif

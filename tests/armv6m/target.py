@@ -71,8 +71,12 @@ class Target:
         d[:] = machine.fetch(address, len(d), np.int32)
         return number
 
-    def run(self, name: str, operands: tuple, symbol: str = "", profile: bool = False) -> int:
-        """Call the kernel (or `symbol`, of the same signature); written buffers are updated."""
+    def run(self, name: str, operands: tuple, symbol: str = "", profile: bool = False,
+            shifted: dict[str, int] | None = None) -> int:
+        """Call the kernel (or `symbol`, of the same signature); written buffers are updated.
+
+        `shifted`: bytes that single buffers are shifted by instead of `align`.
+        """
         machine = self.machine
         machine.clear()
         buffers = iter(operands)
@@ -87,7 +91,7 @@ class Target:
             buffer = next(buffers)
             length = len(buffer)
             if length and id(buffer) not in placed:
-                align = 0 if part in _WORDS else self.align
+                align = (shifted or {}).get(part, 0 if part in _WORDS else self.align)
                 placed[id(buffer)] = machine.place(buffer, 4, align, part.isupper())
                 if part.isupper():
                     written.append((buffer, placed[id(buffer)]))
