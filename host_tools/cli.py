@@ -10,6 +10,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NoReturn
 
 from host_tools.errors import PriotError
 
@@ -38,9 +39,19 @@ def available() -> dict[str, str]:
             if importlib.util.find_spec(f"host_tools.{module}")}
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command in one line, as all failures are told."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with status 2."""
+        command, *subcommand = self.prog.split()
+        where = ": ".join([command, *subcommand])
+        self.exit(2, f"{where}: {' '.join(message.split())}; see '{self.prog} --help'\n")
+
+
 def build_parser(command: str | None) -> argparse.ArgumentParser:
     """The parser; only the module of `command` is imported, the others are names."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="priot", description="Adapt int8 networks on a microcontroller, from the host.")
     parser.add_argument("--version", action="version", version=f"priot {version('priot')}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -57,7 +68,10 @@ def _module(command: str):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; returns the exit status: 0, 1 for a failure, 130 for Ctrl-C."""
+    """Run a subcommand; returns the exit status: 0, 1 for a failure, 130 for Ctrl-C.
+
+    A command that cannot be understood ends in SystemExit with status 2.
+    """
     arguments = sys.argv[1:] if argv is None else list(argv)
     command = next((a for a in arguments if a in available()), None)
     try:

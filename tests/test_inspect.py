@@ -148,6 +148,13 @@ def test_help_lists_what_is_installed(capsys):
         cli.main(["--help"])
     text = capsys.readouterr().out
     assert stop.value.code == 0 and "inspect" in text and "quantize" in text
+
+
+@pytest.mark.parametrize("arguments", [
+    ["nonsense"], [], ["train"], ["inspect", "--json"], ["dataset", "digits", "--part", "sea"]])
+def test_a_command_that_is_not_understood_is_told_in_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["nonsense"])
+        cli.main(arguments)
+    said = capsys.readouterr().err
     assert stop.value.code == 2
+    assert said.startswith("priot: ") and said.count("\n") == 1 and "--help'" in said
