@@ -28,8 +28,10 @@ def deploy(board: Board, model: Path | None, datasets: list[Path]) -> dict[str, 
 def _table(copied: list[Copied], memory: Memory, model: Path | None) -> list[str]:
     """What takes how much, a line each."""
     package = [file for file in copied if file.path.startswith(PACKAGE)]
-    rows = [(f"{PACKAGE}/*.mpy", package, memory.package),
-            (NATIVE, [file for file in copied if file.path == NATIVE], memory.native)]
+    rows = [(f"{PACKAGE}/*.mpy", package, memory.package)]
+    # the portable kernels take RAM where a layer wants them, counted with the model then
+    for path, ram in zip(NATIVE, (memory.native, 0), strict=True):
+        rows.append((path, [file for file in copied if file.path == path], ram))
     for file in copied:
         if not file.path.startswith("/lib/"):
             is_model = model is not None and file.path == board_path(model)

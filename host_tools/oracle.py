@@ -283,7 +283,7 @@ def scratch_words(kind: int, training: int, d) -> int:
     return int(d[f.N_IN]) if training and kind == f.LINEAR else 0
 
 
-def plan(kind: int, w, d) -> int:
+def plan(kind: int, d) -> int:
     """There is one implementation: number 0."""
     return 0
 

@@ -27,9 +27,13 @@ def tool(name: str, target: str = "setup") -> Path:
     raise PriotError(name, f"not found at {found}; run 'make {target}'")
 
 
-def native_module(arch: str) -> Path:
-    """The native module for "x64" or "armv6m". Raises PriotError."""
-    path = BUILD / "native" / arch / "priot_native.mpy"
+# Modules of native code by architecture: portable C, and kernels made for the processor.
+NATIVE_MODULES = {"x64": ("priot_portable",), "armv6m": ("priot_native", "priot_portable")}
+
+
+def native_module(arch: str, name: str = "priot_portable") -> Path:
+    """A module of native code for "x64" or "armv6m". Raises PriotError."""
+    path = BUILD / "native" / arch / f"{name}.mpy"
     if not path.exists():
         raise PriotError(str(path), "not built; run 'make native'")
     return path

@@ -42,7 +42,8 @@ def describe(plan: Plan) -> dict[str, Any]:
         "layers": [describe_stage(s, plan) for s in plan.stages],
         "ram": {
             "heap_bytes": plan.heap.size, "boot_bytes": BOOT_BYTES,
-            "package_bytes": plan.code.package, "native_module_bytes": plan.code.native,
+            "package_bytes": plan.code.package,
+            "kernels_bytes": plan.code.kernels + plan.code.late,
             "network_arena_bytes": plan.network.arena,
             "training_arena_bytes": trained.arena if trained else 0,
             "adapter_arena_bytes": plan.adapter,
@@ -166,7 +167,7 @@ def _board(args: argparse.Namespace) -> tuple[Board, str]:
     backend, note = args.backend or "native", ""
     if args.backend is None:
         try:
-            native_module("armv6m")
+            native_module("armv6m", "priot_native")
         except PriotError as error:
             backend, note = "viper", f"note: {error}; planned with viper kernels"
     return Board(args.heap, args.flash // 4, backend), note

@@ -1,7 +1,7 @@
 // Fetches and checks the operands of kernel calls; the contract is in check.h.
 
 #include "check.h"
-#include "kernels.h"
+#include "dispatch.h"
 #include "scratch.h"
 
 // Elements of the largest tensor; products are compared with it before they are used. A
@@ -85,14 +85,22 @@ static bool fits(int32_t count, int32_t step, int32_t size, int32_t length) {
     return within(count, 1, length) && (count - 1) * step + size <= length;
 }
 
+// Fields of d that stand for themselves: index, least, largest.
+static const uint8_t RANGES[][3] = {
+    { KERNEL, 1, 15 }, { STRIDE, 1, 15 }, { POOL, 1, 15 }, { POOL_STRIDE, 1, 15 },
+    { FORWARD_SHIFT, 0, 30 }, { BACKWARD_SHIFT, 0, 30 }, { UPDATE_SHIFT, 0, 30 },
+    { RULE, FROZEN, WEIGHTS }, { SELECTION, ALL, BITMAP },
+};
+
 static bool is_good(const int32_t *d, int32_t kind) {
+    for (size_t i = 0; i < sizeof(RANGES) / sizeof(RANGES[0]); i++) {
+        if (!within(d[RANGES[i][0]], RANGES[i][1], RANGES[i][2])) {
+            return false;
+        }
+    }
     int32_t kernel = d[KERNEL], pool = d[POOL], bits = d[ARGMAX_BITS], border = d[PADDING];
-    if (!(within(kernel, 1, 15) && within(d[STRIDE], 1, 15) && within(border, 0, kernel - 1)
-        && within(pool, 1, 15) && within(d[POOL_STRIDE], 1, 15)
-        && within(d[FORWARD_SHIFT], 0, 30) && within(d[BACKWARD_SHIFT], 0, 30)
-        && within(d[UPDATE_SHIFT], 0, 30) && within(d[RULE], FROZEN, WEIGHTS)
-        && within(d[SELECTION], ALL, BITMAP)
-        && within(d[H_IN], 1, MAX_ELEMENTS) && within(d[W_IN], 1, MAX_ELEMENTS))) {
+    if (!(within(border, 0, kernel - 1) && within(d[H_IN], 1, MAX_ELEMENTS)
+        && within(d[W_IN], 1, MAX_ELEMENTS))) {
         return false;
     }
     int32_t height = d[H_IN] + 2 * border, width = d[W_IN] + 2 * border;
@@ -144,12 +152,21 @@ static size_t length_of(int letter, size_t found, const int32_t *d) {
     return d[N_OUT] * d[N_ROW];
 }
 
+static bool is_read_by_words(int letter, int32_t kind) {
+    #ifdef PRIOT_FAST
+    if (kind == LINEAR && letter == 'r') {
+        return true;
+    }
+    #endif
+    return letter == 'b';
+}
+
 // Operand i, whose letter says what it must be.
 static operand_t operand(const mp_obj_t *objects, int i, int letter, const int32_t *d,
     int32_t kind) {
     operand_t o;
     if (letter <= '3') {
-        o.n = letter == '3' ? HISTOGRAM_WORDS : scratch_words(kind, letter - '0', d);
+        o.n = letter == '3' ? HISTOGRAM_WORDS : CHOSEN(scratch_words)(kind, letter - '0', d);
         o.buf = at_least(objects, i, o.n);
         return o;
     }
@@ -162,7 +179,7 @@ static operand_t operand(const mp_obj_t *objects, int i, int letter, const int32
     if (o.n == 0) {
         o.buf = NULL;
     }
-    if (letter == 'b') {
+    if (is_read_by_words(letter | 32, kind)) {
         check_alignment(o.buf, 4);
     }
     return o;

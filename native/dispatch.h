@@ -1,40 +1,38 @@
-// Chooses between the portable kernel and the fast one that plan() picked, for module.c alone.
+// Which kernels a module is made of: one source of glue (module.c, check.c), two modules.
 //
-// PRIOT_FAST is defined by the Makefile where a folder with fast kernels for the architecture
-// exists (armv6m/); how such a folder plugs in stands at the top of plan.c.
+// priot_portable holds every kernel in portable C. Where a folder is named after the architecture
+// (armv6m/: *.S, *.c and fast.h), priot_native holds its kernels: the Makefile finds them by
+// wildcard and defines PRIOT_FAST. They take some layers only, and the network calls the other
+// module for the rest (device/priot/backend.py).
+//
+// fast.h declares a fast_ twin, with the signature of kernels.h, of
+//   the six kernels of conv2d and linear layers, and kth_largest;
+//   plan: clears d[PLAN] .. d[PLAN_END - 1], then writes a number other than 0 into
+//     d[PLAN_FORWARD], d[PLAN_BACKWARD], d[PLAN_UPDATE] where the fast kernel takes the layer.
+//     d[PLAN_PARAMETERS] and the words after it belong to the fast kernels. Returns a number that
+//     plan_name explains, 0 where there is nothing to say;
+//   scratch_words: for the kernels that plan chooses;
+// and int32_t fast_is_planned(int32_t slot, const int32_t *d): whether the kernel may run now.
 
 #ifndef PRIOT_DISPATCH_H
 #define PRIOT_DISPATCH_H
 
-#include "kernels.h"
-
 #ifdef PRIOT_FAST
-#include "fast.h"
-#endif
 
-#ifndef FAST_CONV2D_FORWARD
-#define fast_conv2d_forward conv2d_forward
-#endif
-#ifndef FAST_LINEAR_FORWARD
-#define fast_linear_forward linear_forward
-#endif
-#ifndef FAST_CONV2D_BACKWARD_INPUT
-#define fast_conv2d_backward_input conv2d_backward_input
-#endif
-#ifndef FAST_LINEAR_BACKWARD_INPUT
-#define fast_linear_backward_input linear_backward_input
-#endif
-#ifndef FAST_CONV2D_UPDATE
-#define fast_conv2d_update conv2d_update
-#endif
-#ifndef FAST_LINEAR_UPDATE
-#define fast_linear_update linear_update
-#endif
-#ifndef FAST_KTH_LARGEST
-#define fast_kth_largest kth_largest
-#endif
-#ifndef FAST_COUNT_BELOW
-#define fast_count_below count_below
+#include "fast.h"
+#define CHOSEN(name) fast_##name
+
+#else
+
+#include "kernels.h"
+#define CHOSEN(name) name
+
+static inline int32_t is_planned(int32_t slot, const int32_t *d) {
+    (void)slot;
+    (void)d;
+    return 1;
+}
+
 #endif
 
 #endif

@@ -46,18 +46,15 @@ enum {
     N_CLASSES = 29,
     LOSS_SHIFT = 30,
     KEEP_COUNT = 31,
-    PLAN = 32,
+    PLAN_FORWARD = 32,
+    PLAN_BACKWARD = 33,
+    PLAN_UPDATE = 34,
     LOW_MEMORY = 39,
     N_FIELDS = 40,
 };
 
-// the private words d[PLAN] .. d[LOW_MEMORY - 1], see plan.c
-enum {
-    PLAN_FORWARD = PLAN,
-    PLAN_BACKWARD,
-    PLAN_UPDATE,
-    PLAN_PARAMETERS, // this word and those after it belong to the chosen implementation
-};
+// the words of the plan, see dispatch.h
+enum { PLAN = PLAN_FORWARD, PLAN_PARAMETERS = PLAN_UPDATE + 1, PLAN_END = LOW_MEMORY };
 
 // kinds of layers
 enum {
@@ -84,7 +81,7 @@ int32_t conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_
 int32_t conv2d_backward_input(int8_t *dx, const int8_t *g, const uint8_t *argmax,
     const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d);
 
-// linear.c
+// linear.c, linear_backward.c
 int32_t linear_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_t *scratch,
     const int32_t *d);
 int32_t linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x, const uint8_t *w,
@@ -104,7 +101,7 @@ int32_t cross_entropy(int8_t *g, const int8_t *z, int32_t *scratch, const int32_
 // Index of the largest of n <= 256 logits, the first of equals, + 256 * those at +-127.
 int32_t classify(const int8_t *z, size_t n);
 
-// update.c: n_scores is the length of scores; weff is NULL where the caller passed an empty one
+// update.c, effective.c: n_scores is the length of scores; weff is NULL where the caller passed an empty one
 int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
     int32_t *scratch, const int32_t *d);
@@ -114,17 +111,19 @@ int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
 int32_t effective_weights(uint8_t *weff, const uint8_t *w, const uint8_t *scores,
     int32_t n_scores, const uint32_t *select, const int32_t *d);
 
+// of n scores
+int32_t count_below(const uint8_t *scores, int32_t n, const int32_t *d);
+
 // topk.c
 int32_t kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const int32_t *d);
-int32_t count_below(const uint8_t *scores, int32_t n, const int32_t *d);
 
 // random.c
 int32_t init_scores(uint8_t *scores, int32_t n, uint32_t *state);
 int32_t shuffle(uint16_t *order, int32_t n, uint32_t *state);
 
-// plan.c
+// plan.c: see dispatch.h
 int32_t scratch_words(int32_t kind, int32_t training, const int32_t *d);
-int32_t plan(int32_t kind, const uint8_t *w, int32_t *d);
+int32_t plan(int32_t kind, int32_t *d);
 const char *plan_name(int32_t number);
 
 #endif

@@ -1,4 +1,5 @@
-// The module priot_native: every kernel as a function of one tuple (device/DESIGN.md, Kernels).
+// The modules priot_portable and priot_native: every kernel as a function of one tuple
+// (device/DESIGN.md, Kernels). dispatch.h says which of the two this is.
 //
 // A function fetches and checks its operands (check.h) and calls the kernel. It allocates
 // nothing, and a Ctrl-C is seen after it.
@@ -14,47 +15,44 @@ typedef uintptr_t word_t;
 typedef int32_t (*kernel_t)(word_t, word_t, word_t, word_t, word_t, word_t, word_t, word_t,
     word_t, word_t);
 
-enum { ALWAYS = 0 }; // instead of a slot: the portable kernel has no other
+enum { ALWAYS = 0 }; // instead of a slot: needs no plan
 
 typedef struct {
-    kernel_t portable;
-    kernel_t fast; // where d[slot] is set
+    kernel_t kernel;
     char form[10]; // see fetch
     uint8_t kind;
-    uint8_t slot;
+    uint8_t slot; // where a plan says that the kernel may run
 } entry_t;
 
-#define PLANNED(kernel, form, kind, slot) \
-    { (kernel_t)(void *)kernel, (kernel_t)(void *)fast_##kernel, form, kind, slot }
-#define SINGLE(kernel, form, kind) { (kernel_t)(void *)kernel, NULL, form, kind, ALWAYS }
+#define ENTRY(kernel, form, kind, slot) { (kernel_t)(void *)kernel, form, kind, slot }
 
 // numbered as FUNCTION below says
 static const entry_t ENTRIES[] = {
-    PLANNED(conv2d_forward, "YAxr0d", CONV2D, PLAN_FORWARD),
-    PLANNED(conv2d_backward_input, "Xyaxw1d", CONV2D, PLAN_BACKWARD),
-    PLANNED(conv2d_update, "SEyaxWb2d", CONV2D, PLAN_UPDATE),
-    PLANNED(linear_forward, "Yxr0d", LINEAR, PLAN_FORWARD),
-    PLANNED(linear_backward_input, "Xyxr1d", LINEAR, PLAN_BACKWARD),
-    PLANNED(linear_update, "SEyxWb2d", LINEAR, PLAN_UPDATE),
-    SINGLE(effective_weights, "Rwsbd", CONV2D),
-    SINGLE(max_pool_forward, "YAxd", MAX_POOL2D),
-    SINGLE(max_pool_backward, "Xyaxd", MAX_POOL2D),
-    SINGLE(avg_pool_forward, "Yxd", MAX_POOL2D),
-    SINGLE(avg_pool_backward, "Xyxd", MAX_POOL2D),
-    SINGLE(fast_kth_largest, "v3d", 0),
-    SINGLE(fast_count_below, "vd", 0),
-    SINGLE(classify, "v", 0),
+    ENTRY(CHOSEN(conv2d_forward), "YAxr0d", CONV2D, PLAN_FORWARD),
+    ENTRY(CHOSEN(conv2d_backward_input), "Xyaxw1d", CONV2D, PLAN_BACKWARD),
+    ENTRY(CHOSEN(conv2d_update), "SEyaxWb2d", CONV2D, PLAN_UPDATE),
+    ENTRY(CHOSEN(linear_forward), "Yxr0d", LINEAR, PLAN_FORWARD),
+    ENTRY(CHOSEN(linear_backward_input), "Xyxr1d", LINEAR, PLAN_BACKWARD),
+    ENTRY(CHOSEN(linear_update), "SEyxWb2d", LINEAR, PLAN_UPDATE),
+    ENTRY(effective_weights, "Rwsbd", CONV2D, ALWAYS),
+    ENTRY(CHOSEN(kth_largest), "v3d", 0, ALWAYS),
+    ENTRY(count_below, "vd", 0, ALWAYS),
+    ENTRY(classify, "v", 0, ALWAYS),
+    #ifndef PRIOT_FAST
+    ENTRY(max_pool_forward, "YAxd", MAX_POOL2D, ALWAYS),
+    ENTRY(max_pool_backward, "Xyaxd", MAX_POOL2D, ALWAYS),
+    ENTRY(avg_pool_forward, "Yxd", MAX_POOL2D, ALWAYS),
+    ENTRY(avg_pool_backward, "Xyxd", MAX_POOL2D, ALWAYS),
+    #endif
 };
 
 static mp_obj_t call(mp_obj_t tuple, int i) {
     const entry_t *entry = &ENTRIES[i];
     word_t w[MAX_ARGUMENTS];
     const int32_t *d = fetch(w, tuple, entry->form, entry->kind);
-    kernel_t kernel = entry->portable;
-    if (entry->slot != ALWAYS && d[entry->slot] != 0 && d[MEASURE] == 0) {
-        kernel = entry->fast; // which never measures
-    }
-    return mp_obj_new_int(kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
+    check(entry->slot == ALWAYS || CHOSEN(is_planned)(entry->slot, d), "d: not planned");
+    return mp_obj_new_int(
+        entry->kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
 }
 
 #define FUNCTION(name, entry) \
@@ -70,13 +68,15 @@ FUNCTION(linear_forward, 3);
 FUNCTION(linear_backward_input, 4);
 FUNCTION(linear_update, 5);
 FUNCTION(effective_weights, 6);
-FUNCTION(max_pool_forward, 7);
-FUNCTION(max_pool_backward, 8);
-FUNCTION(avg_pool_forward, 9);
-FUNCTION(avg_pool_backward, 10);
-FUNCTION(kth_largest, 11);
-FUNCTION(count_below, 12);
-FUNCTION(classify, 13);
+FUNCTION(kth_largest, 7);
+FUNCTION(count_below, 8);
+FUNCTION(classify, 9);
+#ifndef PRIOT_FAST
+FUNCTION(max_pool_forward, 10);
+FUNCTION(max_pool_backward, 11);
+FUNCTION(avg_pool_forward, 12);
+FUNCTION(avg_pool_backward, 13);
+#endif
 
 static mp_obj_t call_cross_entropy(mp_obj_t tuple, mp_obj_t label_in) {
     const mp_obj_t *o = objects_of(tuple, 4);
@@ -117,23 +117,19 @@ static int32_t kind_of(mp_obj_t kind_in) {
 static mp_obj_t call_scratch_words(mp_obj_t kind_in, mp_obj_t training, mp_obj_t d_in) {
     int32_t kind = kind_of(kind_in);
     const int32_t *d = descriptor(&d_in, 0, kind);
-    return mp_obj_new_int(scratch_words(kind, mp_obj_get_int(training), d));
+    return mp_obj_new_int(CHOSEN(scratch_words)(kind, mp_obj_get_int(training), d));
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(scratch_words_obj, call_scratch_words);
 
-static mp_obj_t call_plan(mp_obj_t kind_in, mp_obj_t w_in, mp_obj_t d_in) {
+static mp_obj_t call_plan(mp_obj_t kind_in, mp_obj_t d_in) {
     int32_t kind = kind_of(kind_in);
-    const int32_t *d = descriptor(&d_in, 0, kind);
-    const uint8_t *w = NULL;
-    if (kind != 0) {
-        w = exactly(&w_in, 0, d[N_OUT] * d[N_ROW], MP_BUFFER_READ);
-    }
-    return mp_obj_new_int(plan(kind, w, at_least(&d_in, 0, N_FIELDS)));
+    descriptor(&d_in, 0, kind);
+    return mp_obj_new_int(CHOSEN(plan)(kind, at_least(&d_in, 0, N_FIELDS)));
 }
-static MP_DEFINE_CONST_FUN_OBJ_3(plan_obj, call_plan);
+static MP_DEFINE_CONST_FUN_OBJ_2(plan_obj, call_plan);
 
 static mp_obj_t call_plan_name(mp_obj_t number) {
-    const char *text = plan_name(mp_obj_get_int(number));
+    const char *text = CHOSEN(plan_name)(mp_obj_get_int(number));
     check(text != NULL, "plan: unknown number");
     size_t n = 0;
     while (text[n] != 0) {
@@ -147,13 +143,8 @@ static MP_DEFINE_CONST_FUN_OBJ_1(plan_name_obj, call_plan_name);
 
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
-    mp_store_global(MP_QSTR_name, MP_OBJ_NEW_QSTR(MP_QSTR_native));
     STORE(MP_QSTR_conv2d_forward, conv2d_forward_obj);
     STORE(MP_QSTR_linear_forward, linear_forward_obj);
-    STORE(MP_QSTR_max_pool_forward, max_pool_forward_obj);
-    STORE(MP_QSTR_max_pool_backward, max_pool_backward_obj);
-    STORE(MP_QSTR_avg_pool_forward, avg_pool_forward_obj);
-    STORE(MP_QSTR_avg_pool_backward, avg_pool_backward_obj);
     STORE(MP_QSTR_cross_entropy, cross_entropy_obj);
     STORE(MP_QSTR_classify, classify_obj);
     STORE(MP_QSTR_conv2d_backward_input, conv2d_backward_input_obj);
@@ -168,5 +159,11 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     STORE(MP_QSTR_scratch_words, scratch_words_obj);
     STORE(MP_QSTR_plan, plan_obj);
     STORE(MP_QSTR_plan_name, plan_name_obj);
+    #ifndef PRIOT_FAST
+    STORE(MP_QSTR_max_pool_forward, max_pool_forward_obj);
+    STORE(MP_QSTR_max_pool_backward, max_pool_backward_obj);
+    STORE(MP_QSTR_avg_pool_forward, avg_pool_forward_obj);
+    STORE(MP_QSTR_avg_pool_backward, avg_pool_backward_obj);
+    #endif
     MP_DYNRUNTIME_INIT_EXIT
 }

@@ -1,4 +1,4 @@
-// Order statistics of bytes: the k-th largest score, scores below a threshold.
+// The k-th largest score, by a histogram.
 
 #include "kernels.h"
 #include "scratch.h"
@@ -17,13 +17,4 @@ int32_t kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const in
         value--;
     }
     return value;
-}
-
-int32_t count_below(const uint8_t *scores, int32_t n, const int32_t *d) {
-    int32_t threshold = d[THRESHOLD];
-    int32_t count = 0;
-    for (; n != 0; n--) {
-        count += *scores++ < threshold;
-    }
-    return count;
 }

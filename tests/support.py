@@ -72,7 +72,7 @@ def micropython_command(script: Path | str, *arguments: str, backend: str = "vip
                         heap_bytes: int = HEAP_BYTES) -> tuple[list[str], dict[str, str]]:
     """Command and environment that run a script (a path, or code) with the device package."""
     folders = [compile_package("x64")]
-    if backend == "native":
+    if backend in ("native", "portable"):
         folders.append(native_module("x64").parent)
     environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, folders)))
     what = [str(script)] if isinstance(script, Path) else ["-c", script]

@@ -223,14 +223,13 @@ def test_kth_largest(target, n):
             compare(target, "kth_largest", operands, "fast_kth_largest")
 
 
-def test_falls_back_where_words_are_not_aligned_or_inputs_signed(target):
-    rng = np.random.default_rng(3)
-    d = linear_descriptor(16, 5, X_RELU=0, FORWARD_SHIFT=8)
-    w, x = cases.weights(rng, d), rng.integers(-127, 128, 16).astype(np.int8)
-    for target.align in range(4):
-        cases.forward(target, f.LINEAR, d, x, w)
-        cases.backward(target, f.LINEAR, d, rng.integers(-127, 128, 5).astype(np.int8),
-                       cases.NOTHING, x, w)
+@pytest.mark.parametrize("shift", range(31))
+def test_linear_forward_of_signed_inputs(aligned, shift):
+    rng = np.random.default_rng(shift)
+    d = linear_descriptor(16, 5, RELU=shift % 2, X_RELU=0, FORWARD_SHIFT=shift)
+    for x in (rng.integers(-127, 128, 16), np.full(16, -127)):
+        for w in (cases.weights(rng, d), np.full(80, 255, np.uint8)):
+            cases.forward(aligned, f.LINEAR, d, x.astype(np.int8), w)
 
 
 def test_assembly_runs_at_any_address(target):

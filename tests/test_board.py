@@ -15,7 +15,7 @@ from support import random_dataset, random_model
 from host_tools.board import Board, BoardError
 from host_tools.board.install import NATIVE, PACKAGE, package_files
 from host_tools.formats import Adapter, Dataset, Model
-from host_tools.paths import DEVICE, ROOT, native_module
+from host_tools.paths import DEVICE, NATIVE_MODULES, ROOT, native_module
 from host_tools.targets.unix import UnixTarget
 from host_tools.train import TrainJob, train
 
@@ -84,10 +84,10 @@ def test_a_native_module_of_another_processor_is_replaced(files, board):
     """A module built for this machine lies on the board: training brings the right one."""
     board.execute("import os")
     wrong = native_module("x64").read_bytes()
-    board._files.put(wrong, NATIVE)
+    board._files.put(wrong, NATIVE[0])
     report = board.evaluate(files["model"], files["test"])
     assert report["backend"] == "native"
-    assert board._files.has(native_module("armv6m").read_bytes(), NATIVE)
+    assert board._files.has(native_module("armv6m", "priot_native").read_bytes(), NATIVE[0])
 
 
 def test_training_is_that_of_the_unix_port(files, pico, tmp_path):
@@ -195,6 +195,55 @@ def test_names_that_would_collide(files, board, tmp_path):
         board.train(files["model"], files["train"], test=other, epochs=1)
 
 
+USES = """
+import gc
+import os
+import priot
+PREPARE
+before = gc.mem_alloc()
+net = priot.load("/NAME.priot")
+gc.collect()
+import sys
+print(priot.backend.name, gc.mem_alloc() - before,
+      " ".join(sorted(name for name in sys.modules if name.startswith("priot_"))))
+"""
+
+
+def kernels_of(board: Board, name: str, prepare: str = "gc.collect()") -> tuple[str, int, list]:
+    """Backend, bytes of heap and native modules that loading a model brings, on a fresh heap."""
+    connection = board._connection
+    connection.soft_reset()
+    backend, used, *modules = connection.execute(
+        USES.replace("PREPARE", prepare).replace("NAME", name)).split()
+    return backend, int(used), modules
+
+
+def test_kernels_come_to_the_heap_when_a_network_wants_them(files, board):
+    """The fast ones alone where they take every layer, the portable ones for others."""
+    pooled = random_model("conv 4 5, relu, avgpool 2, flatten, linear 10", SHAPE, seed=4)
+    board._files.put(files["model"].read_bytes(), "/fast.priot")
+    board._files.put(pooled.to_bytes(), "/pooled.priot")
+    fast = kernels_of(board, "fast")
+    assert (fast[0], fast[2]) == ("native", ["priot_native"])
+    assert kernels_of(board, "pooled")[2] == ["priot_native", "priot_portable"]
+    portable = kernels_of(board, "fast", "priot.backend.use('portable'); gc.collect()")
+    assert (portable[0], portable[2]) == ("portable", ["priot_portable"])
+    # which had come before the network was loaded
+    assert fast[1] - portable[1] > native_module("armv6m", "priot_native").stat().st_size
+
+
+def test_a_layer_without_its_kernels_is_refused(pico):
+    """priot_portable.mpy is not on the board."""
+    pooled = random_model("conv 4 5, relu, avgpool 2, flatten, linear 10", SHAPE, seed=4)
+    with Board(pico.port) as board:
+        board._files.put(pooled.to_bytes(), "/pooled.priot")
+        board._files.remove(NATIVE[1])
+        with pytest.raises(BoardError, match="priot_portable.mpy: not installed; a layer needs"):
+            kernels_of(board, "pooled")
+    with Board(pico.port) as board:
+        board.deploy()
+
+
 def test_packages_for_mip():
     """device/package.json lists every module, and a native module has its package."""
     package = json.loads((DEVICE / "package.json").read_text())
@@ -202,9 +251,11 @@ def test_packages_for_mip():
     assert package["urls"] == [[f"priot/{name}", f"priot/{name}"] for name in modules]
     for arch in ("armv6m", "x64"):
         native = json.loads((DEVICE / arch / "package.json").read_text())
-        ((name, url),) = native["urls"]
-        assert (DEVICE / arch / url).resolve() == native_module(arch)
-        assert f"/lib/{name}" == NATIVE
+        assert [name for name, _ in native["urls"]] == [
+            f"{name}.mpy" for name in NATIVE_MODULES[arch]]
+        for name, url in native["urls"]:
+            assert (DEVICE / arch / url).resolve() == native_module(arch, Path(name).stem)
+            assert f"/lib/{name}" in NATIVE
 
 
 def test_mip_install(files, tmp_path):
@@ -216,5 +267,6 @@ def test_mip_install(files, tmp_path):
         with Board(pico.port) as board:
             assert board.execute("import priot; print(priot.backend.name)").strip() == "native"
     there = pico.read_files()
-    assert there[NATIVE.lstrip("/")] == native_module("armv6m").read_bytes()
+    for name in NATIVE_MODULES["armv6m"]:
+        assert there[f"lib/{name}.mpy"] == native_module("armv6m", name).read_bytes()
     assert there["lib/priot/trainer.py"] == (DEVICE / "priot" / "trainer.py").read_bytes()

@@ -9,21 +9,23 @@ from pathlib import Path
 
 import pytest
 from kernels.cases import Answer, Case, difference, read_answers, solve, write_cases
+from kernels.layers import linear_descriptor
 from kernels.runner import KERNELS
 from kernels.suite import all_cases
 from kernels.worked import worked_cases
 
+from host_tools import fields as f
 from host_tools import oracle
 from host_tools.emulator import Qemu
 from host_tools.errors import PriotError
 from host_tools.package import compile_package
-from host_tools.paths import DEVICE, native_module, tool
+from host_tools.paths import DEVICE, NATIVE_MODULES, native_module, tool
 
 RUNNER = Path(__file__).parent / "kernels" / "runner.py"
 HERE = {"plain-cpython": "plain", "plain-unix": "plain", "viper-unix": "viper",
-        "native-unix": "native"}
+        "portable-unix": "portable"}
 # on the Cortex-M0+ of QEMU: the backend, and whether it chooses fast kernels first
-QEMU = {"viper-armv6m": ("viper", False), "native-armv6m": ("native", False),
+QEMU = {"viper-armv6m": ("viper", False), "portable-armv6m": ("portable", False),
         "planned-armv6m": ("native", True)}
 LARGEST_ON_QEMU = 8000  # bytes of operands: a case has to fit a Pico's heap with the rest
 READ_BACK = """
@@ -58,7 +60,8 @@ def qemu(suite, tmp_path_factory):
     cases = [c for c in suite if not c.heavy and c.size() <= LARGEST_ON_QEMU]
     write_cases(folder / "cases", cases)
     files = {"cases": (folder / "cases").read_bytes(), "runner.py": RUNNER.read_bytes(),
-             "priot_native.mpy": native_module("armv6m").read_bytes()}
+             **{f"{name}.mpy": native_module("armv6m", name).read_bytes()
+                for name in NATIVE_MODULES["armv6m"]}}
     for path in (compile_package("armv6m") / "priot").iterdir():
         files[f"priot/{path.name}"] = path.read_bytes()
     with Qemu(files, folder) as board:
@@ -71,7 +74,7 @@ def _run_here(where: str, suite: list[Case], folder: Path) -> Run:
     write_cases(folder / "cases", cases)
     command = [sys.executable] if where == "plain-cpython" else [
         str(tool("micropython")), "-X", "heapsize=64M"]
-    paths = [str(DEVICE)] + ([str(native_module("x64").parent)] if backend == "native" else [])
+    paths = [str(DEVICE)] + ([str(native_module("x64").parent)] if backend == "portable" else [])
     environment = dict(os.environ, MICROPYPATH=os.pathsep.join(paths), PYTHONPATH=str(DEVICE))
     done = subprocess.run(
         [*command, str(RUNNER), backend, str(folder / "cases"), str(folder / "answers")],
@@ -115,6 +118,48 @@ def test_all_cases_were_answered(answered):
     last = answered.cases[n] if n < len(answered.cases) else None
     stopped = f"stopped at {last.kernel} ({last.what})" if last else "answered all"
     assert not answered.failed and last is None, f"{stopped}; {answered.failed}"
+
+
+REFUSED = """
+from array import array
+import priot_native as n
+d = array("i", DESCRIPTOR)
+w = bytearray(33)
+calls = [lambda w: n.linear_forward((bytearray(4), bytearray(8), w, array("i", [0] * 600), d)),
+         lambda w: n.linear_backward_input((bytearray(8), bytearray(4), bytearray(8), w,
+                                            array("i", [0] * 600), d)),
+         lambda w: n.linear_update((bytearray(32), bytearray(0), bytearray(4), bytearray(8), w,
+                                    b"", array("i", [0] * 600), d))]
+def attempt(what, offset=0):
+    for call in calls:
+        try:
+            call(memoryview(w)[offset:offset + 32])
+            print(what, "done")
+        except ValueError as e:
+            print(what, e)
+attempt("unplanned")
+n.plan(2, d)
+attempt("planned")
+attempt("misaligned", 1)
+d[20] = 0
+attempt("no rule")
+d[27] = 1
+attempt("measure")
+"""
+
+
+def test_fast_kernels_run_as_planned_only(qemu):
+    """What no plan says, or what is not true any more, would leave the buffers."""
+    d = linear_descriptor(8, 4, RULE=f.PRUNE, THRESHOLD=64)
+    board, _ = qemu
+    said = board.run(REFUSED.replace("DESCRIPTOR", str(d.tolist()))).split("\n")
+    refused, misaligned = "d: not planned", "operands: one is misaligned"
+    assert [line.strip() for line in said if line.strip()] == [
+        f"{what} {result}" for what, results in {
+            "unplanned": [refused] * 3, "planned": ["done"] * 3,
+            "misaligned": [misaligned, misaligned, "done"],
+            "no rule": ["done", "done", refused], "measure": [refused] * 3,
+        }.items() for result in results]
 
 
 @pytest.mark.parametrize("case", worked_cases(), ids=lambda c: f"{c.kernel}: {c.what}")

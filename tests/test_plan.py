@@ -21,7 +21,8 @@ from host_tools.planning.advice import choices, recommend
 from host_tools.planning.board import Board, package_sizes, plan_training, saved_bytes
 from host_tools.planning.flash import flash_blocks
 from host_tools.planning.memory import Training, adapter_bytes, network_bytes, training_bytes
-from host_tools.planning.scratch import kernel_name, scratch_words
+from host_tools.planning.scratch import Use, kernel_name, needs_portable, scratch_words
+from host_tools.planning.scratch_armv6m import can_update
 from host_tools.stages import Stage, compile_stages
 from host_tools.training_options import check_options
 
@@ -49,8 +50,9 @@ CASES = [
     ("priot-s", {"fraction": 15, "select": "layers", "layout": "small"}), ("gain", {}),
     ("gain", {"fraction": 10, "select": "layers"}), ("weights", {}),
     ("weights", {"fraction": 20}), ("weights", {"fraction": 20, "select": "random"}),
-    ("niti", {}), ("head", {}), ("priot", {"fraction": 1}), ("weights", {"keep": 50}),
-    ("niti", {"fraction": 10}), ("priot", {"keep": 97}), ("priot", {"last": 9}),
+    ("niti", {}), ("head", {}), ("gain", {"rounding": "rhu"}), ("priot", {"fraction": 1}),
+    ("weights", {"keep": 50}), ("niti", {"fraction": 10}), ("priot", {"keep": 97}),
+    ("priot", {"last": 9}),
 ]
 
 
@@ -97,7 +99,7 @@ def test_arenas_to_the_byte(model_path, backend):
 
 @pytest.fixture(scope="module")
 def pico_kernels() -> Machine:
-    """The Pico's native module, less its glue to MicroPython, on the simulated Cortex-M0+."""
+    """The Pico's native modules, less their glue to MicroPython, on the simulated Cortex-M0+."""
     sources = sorted(path for pattern in ("*.c", "armv6m/*.c", "armv6m/*.S")
                      for path in NATIVE.glob(pattern) if path.stem not in ("module", "check"))
     return Machine(link("plan", sources, (
@@ -124,23 +126,44 @@ def test_scratch_and_kernels_of_the_pico(pico_kernels):
     """The same words, and the same choice of kernels, as the code for the Pico."""
     rng = np.random.default_rng(1)
     names = set()
+    found = []
     for _ in range(150):
         for stage in random_stages(rng):
             pico_kernels.clear()
             kind = stage.kind if stage.weight_index >= 0 else 0
-            small = bool(rng.integers(4) == 0)
-            stage.d[f.LOW_MEMORY] = small
+            choose_rule(rng, stage.d)
             d = pico_kernels.place(stage.d, writable=True)
-            words = [pico_kernels.call("scratch_words", kind, training, d)
-                     for training in (0, 1, 2)]
-            assert words == [scratch_words(stage, training, "native", low_memory=small)
-                             for training in (0, 1, 2)], stage
-            number = pico_kernels.call("plan", kind, 0, d)
-            text = pico_kernels.fetch(pico_kernels.call("plan_name", number), 60, np.uint8)
-            name = kernel_name(stage, "native", small)
-            names.add(name)
-            assert name == bytes(text).split(b"\0")[0].decode()
-    assert len(names) > 6
+            number = pico_kernels.call("fast_plan", kind, d)
+            text = pico_kernels.fetch(pico_kernels.call("fast_plan_name", number), 60, np.uint8)
+            names.add(kernel_name(stage, "native"))
+            assert kernel_name(stage, "native") == bytes(text).split(b"\0")[0].decode()
+            planned = pico_kernels.fetch(d, f.N_FIELDS, np.int32)
+            for training in (0, 1, 2):
+                found.append(compare_needs(pico_kernels, stage, training, kind, d, planned))
+    assert len(names) > 5 and 100 < sum(found) < len(found) - 100
+
+
+def choose_rule(rng: np.random.Generator, d: np.ndarray) -> None:
+    """Write what training says to a descriptor: rule, rounding, selection, layout."""
+    d[f.RULE], d[f.ROUNDING], d[f.SELECTION] = rng.integers(4), rng.integers(2), rng.integers(3)
+    d[f.LOW_MEMORY] = rng.integers(4) == 0
+
+
+def compare_needs(machine: Machine, stage: Stage, training: int, kind: int, address: int,
+                  d: np.ndarray) -> bool:
+    """Compare the scratch of a stage, and whether it needs portable kernels; returns that."""
+    update = None
+    if training and d[f.RULE] != f.FROZEN:
+        update = can_update(*(int(d[i]) for i in (f.RULE, f.ROUNDING, f.SELECTION, f.N_ROW)))
+    use = Use(training, update, low_memory=bool(d[f.LOW_MEMORY]))
+    needs = bool(not d[f.PLAN_FORWARD] or (training == 1 and not d[f.PLAN_BACKWARD])
+                 or (update is not None and not d[f.PLAN_UPDATE]))
+    assert needs == needs_portable(stage, use, "native"), (stage, use)
+    fast, portable = (machine.call(name, kind, training, address)
+                      for name in ("fast_scratch_words", "scratch_words"))
+    assert scratch_words(stage, use, "portable") == portable, (stage, use)
+    assert scratch_words(stage, use, "native") == max(fast, portable * needs), (stage, use)
+    return needs
 
 
 def test_files_and_adapters_to_the_byte(model_path):
@@ -268,7 +291,7 @@ def test_it_fits(network_a, capsys, tmp_path):
     # the order of 1,000 samples
     assert without["ram"]["free_heap_bytes"] - report["ram"]["free_heap_bytes"] == 2016
     assert sum(report["ram"][f"{name}_bytes"] for name in (
-        "boot", "package", "native_module", "network_arena", "training_arena", "scratch", "other",
+        "boot", "package", "kernels", "network_arena", "training_arena", "scratch", "other",
         "free_heap")) == report["ram"]["heap_bytes"]
 
 

@@ -158,7 +158,7 @@ def apply(net, path, layout="kept"):
                 layer.scores = carver.take(layer.score_bytes())
             _put(reader, layer, record, carver, row_buffer, small)
     net.set_low_memory(layout == "small")
-    net.prepare()
+    net.prepare(measures=reader.method.dynamic)
     if reader.method.dynamic:
         from .dynamic import install_forward
 

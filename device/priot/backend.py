@@ -1,9 +1,12 @@
-"""Chooses the kernels once: the native module, else viper, else plain Python."""
+"""Chooses the kernels once: native code, else viper, else plain Python.
 
-kernels = None
-name = ""
+Two modules hold native code. priot_portable has every kernel in portable C; priot_native, on
+processors for which there is one, has those that are faster, for some layers only. `native` is
+both, the first loaded where a layer needs it; `portable` is priot_portable alone, which takes
+the least memory.
+"""
 
-_NAMES = ("native", "viper", "plain")
+_NAMES = ("native", "portable", "viper", "plain")
 
 
 def use(wanted=None):
@@ -12,37 +15,73 @@ def use(wanted=None):
     Networks loaded afterwards use it. Raises ImportError if the wanted one is not installed and
     ValueError if the native module on the path was built for another processor.
     """
-    global kernels, name
     if wanted is not None and wanted not in _NAMES:
-        raise ValueError("backend: %s is none of native, viper, plain" % wanted)
+        raise ValueError("backend: %s is none of %s" % (wanted, ", ".join(_NAMES)))
     for candidate in _NAMES:
         if wanted is None or wanted == candidate:
             found = _find(candidate)
             if found is not None:
-                kernels = found
-                name = candidate
-                return name
+                globals().update({"kernels": found, "name": candidate})
+                return candidate
     raise ImportError("backend: %s is not installed" % wanted)
 
 
-def _find(candidate):
-    if candidate == "plain":
-        from . import kernels_plain  # here: 9 kB of heap that a board with another one keeps
+def __getattr__(attribute):
+    """`kernels` and `name` before anything was chosen: until then no module takes memory."""
+    if attribute in ("kernels", "name"):
+        use()
+        return globals()[attribute]
+    raise AttributeError(attribute)
 
-        return kernels_plain
+
+def portable(kernels):
+    """The kernels for what a backend's own do not take: every kernel of DESIGN.md is there.
+
+    Raises ImportError if the board has no priot_portable.mpy.
+    """
+    if hasattr(kernels, "max_pool_forward"):
+        return kernels
+    found = _portable()
+    if found is None:
+        raise ImportError("priot_portable.mpy: not installed; a layer needs its kernels")
+    return found
+
+
+def _find(candidate):
+    if candidate == "native":
+        return _native() or _portable()
+    if candidate == "portable":
+        return _portable()
     if candidate == "viper":
         try:
             from . import kernels_viper
         except (ImportError, SyntaxError):  # CPython, or a port without the native emitter
             return None
         return kernels_viper
+    from . import kernels_plain  # here: 9 kB of heap that a board with another one keeps
+
+    return kernels_plain
+
+
+def _native():
     try:
         import priot_native
     except ImportError:
         return None
     except ValueError as e:
-        raise ValueError("priot_native.mpy: %s; copy the module built for this board" % e)
+        raise _foreign("priot_native", e)
     return priot_native
 
 
-use()
+def _portable():
+    try:
+        import priot_portable
+    except ImportError:
+        return None
+    except ValueError as e:
+        raise _foreign("priot_portable", e)
+    return priot_portable
+
+
+def _foreign(name, error):
+    return ValueError("%s.mpy: %s; copy the module built for this board" % (name, error))

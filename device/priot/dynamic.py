@@ -7,6 +7,12 @@ where nothing larger than a row may be stored (arXiv 2009.13108).
 from . import fields as F
 from .network import INPUT_EXPONENT
 
+_SHIFTS = {
+    "conv2d_forward": F.FORWARD_SHIFT, "linear_forward": F.FORWARD_SHIFT,
+    "conv2d_backward_input": F.BACKWARD_SHIFT, "linear_backward_input": F.BACKWARD_SHIFT,
+    "conv2d_update": F.UPDATE_SHIFT, "linear_update": F.UPDATE_SHIFT,
+}
+
 
 def bit_length(m):
     """Bits needed for m >= 0."""
@@ -19,9 +25,9 @@ def bit_length(m):
 
 def measured(operands):
     """Run a kernel with the shift that brings its largest value to `bits` bits."""
-    kernel, kernel_operands, d, field, bits, layer = operands
+    measure, kernel, kernel_operands, d, field, bits, layer = operands
     d[F.MEASURE] = 1
-    largest = kernel(kernel_operands)
+    largest = measure(kernel_operands)
     d[F.MEASURE] = 0
     shift = bit_length(largest) - bits
     if layer is not None:
@@ -41,10 +47,12 @@ def set_loss_exponent(operands):
 
 def install_forward(net):
     """Make every layer of a network measure its forward shift before it computes."""
+    measuring = _measuring(net)
     calls = []
     for stage, (kernel, operands) in zip(net.stages, net.forward_calls):
-        if stage.index >= 0:
-            kernel, operands = measured, (kernel, operands, stage.d, F.FORWARD_SHIFT, 7, None)
+        if kernel in measuring:
+            twin, field = measuring[kernel]
+            kernel, operands = measured, (twin, kernel, operands, stage.d, field, 7, None)
         calls.append((kernel, operands))
     calls.append((set_loss_exponent, (net, net.weight_stages())))
     net.forward_calls = calls
@@ -52,15 +60,25 @@ def install_forward(net):
 
 def install_backward(trainer, calls):
     """The backward calls of a Trainer, each measuring its shift before it computes."""
-    kernels = trainer.net.kernels
+    measuring = _measuring(trainer.net)
     layer_of = {id(layer.stage.d): layer for layer in trainer.layers}
     dynamic = []
     for kernel, operands in calls:
-        d = operands[-1]
-        if kernel in (kernels.conv2d_backward_input, kernels.linear_backward_input):
-            kernel, operands = measured, (kernel, operands, d, F.BACKWARD_SHIFT, 7, None)
-        elif kernel in (kernels.conv2d_update, kernels.linear_update):
-            kernel, operands = measured, (
-                kernel, operands, d, F.UPDATE_SHIFT, trainer.step_size, layer_of[id(d)])
+        if kernel in measuring:
+            twin, field = measuring[kernel]
+            d = operands[-1]
+            bits, layer = 7, None
+            if field == F.UPDATE_SHIFT:
+                bits, layer = trainer.step_size, layer_of[id(d)]
+            kernel, operands = measured, (twin, kernel, operands, d, field, bits, layer)
         dynamic.append((kernel, operands))
     return dynamic
+
+
+def _measuring(net):
+    """{kernel: (its portable twin, the shift found)}: the portable kernels alone can measure."""
+    found = {}
+    for name, field in _SHIFTS.items():
+        twin = getattr(net.portable(), name)
+        found[twin] = found[getattr(net.kernels, name)] = (twin, field)
+    return found

@@ -90,7 +90,8 @@ class LayerState:
 
     def update_call(self, g):
         """(kernel, operands) that trains this layer from the gradient of its output."""
-        stage, k = self.stage, self.net.kernels
+        stage = self.stage
+        k = self.net.kernels_for(stage, F.PLAN_UPDATE)
         weff = stage.weff if stage.rows is None else _EMPTY
         if stage.kind == F.CONV2D:
             return k.conv2d_update, (self.scores, weff, g, stage.argmax, stage.x, stage.w,
@@ -155,7 +156,7 @@ def follow_threshold(operands):
 
 def backward_call(net, stage, dx, g):
     """(kernel, operands) that carries the gradient of a stage's output to its input."""
-    k, d = net.kernels, stage.d
+    k, d = net.kernels_for(stage, F.PLAN_BACKWARD), stage.d
     if stage.kind == F.MAX_POOL2D:
         return k.max_pool_backward, (dx, g, stage.argmax, stage.x, d)
     if stage.kind == F.AVG_POOL2D:
@@ -166,7 +167,8 @@ def backward_call(net, stage, dx, g):
     operands = (dx, g, stage.x, stage.weff, net.scratch, d)
     if stage.rows is None:
         return k.linear_backward_input, operands
-    return by_rows, (k.linear_backward_input, operands, k.effective_weights, stage.rows, d)
+    return by_rows, (k.linear_backward_input, operands, net.kernels.effective_weights,
+                     stage.rows, d)
 
 
 def count_largest(kernels, w, tau, d):

@@ -70,17 +70,17 @@ class Network:
 
     # ---- preparing kernel calls --------------------------------------------------------------
 
-    def prepare(self, first=None, own_words=0):
+    def prepare(self, first=None, own_words=0, measures=False):
         """Get scratch (grown for training), let the backend plan, list the calls of a forward.
 
-        `first` is the first trained stage, None for inference alone.
+        `first` is the first trained stage, None for inference alone; `measures`: with MEASURE.
         """
         training = 0
         words = max(own_words, self.n_classes)
         for stage in self.stages:
-            stage.plan = self.kernels.plan(stage.kind, stage.w, stage.d)
+            stage.plan = self.kernels.plan(stage.kind, stage.d)
             training = 2 if stage is first else 1 if training else 0
-            words = max(words, self.kernels.scratch_words(stage.kind, training, stage.d))
+            words = max(words, self._scratch_words(stage, training, measures))
         have = len(self.scratch) >> self._scratch_shift
         if have < words or (have > words and self.stages[0].d[F.LOW_MEMORY]):
             self.scratch = b""
@@ -96,6 +96,23 @@ class Network:
         self.loss[F.N_CLASSES] = self.n_classes
         self.set_exponent(exponent)
 
+    def _scratch_words(self, stage, training, measures):
+        """What the kernels of a stage need, of the backend's own and of the portable ones."""
+        kind, d = stage.kind, stage.d
+        words = self.kernels.scratch_words(kind, training, d)
+        if (measures or not d[F.PLAN_FORWARD] or (training == 1 and not d[F.PLAN_BACKWARD])
+                or (training and d[F.RULE] and not d[F.PLAN_UPDATE])):
+            words = max(words, self.portable().scratch_words(kind, training, d))
+        return words
+
+    def portable(self):
+        """The kernels that take any layer."""
+        return backend.portable(self.kernels)
+
+    def kernels_for(self, stage, slot):
+        """Whose kernel does this part of a stage's work: F.PLAN_FORWARD, _BACKWARD, _UPDATE."""
+        return self.kernels if stage.d[slot] else self.portable()
+
     def release_scratch(self):
         """Give scratch back before larger blocks are taken; `prepare` gets it again."""
         self.scratch = b""
@@ -107,7 +124,7 @@ class Network:
 
     def forward_call(self, stage):
         """(kernel, operands) that computes stage.y from stage.x."""
-        k, d = self.kernels, stage.d
+        k, d = self.kernels_for(stage, F.PLAN_FORWARD), stage.d
         if stage.kind == F.MAX_POOL2D:
             return k.max_pool_forward, (stage.y, stage.argmax, stage.x, d)
         if stage.kind == F.AVG_POOL2D:
@@ -118,7 +135,7 @@ class Network:
         operands = (stage.y, stage.x, stage.weff, self.scratch, d)
         if stage.rows is None:
             return k.linear_forward, operands
-        return by_rows, (k.linear_forward, operands, k.effective_weights, stage.rows, d)
+        return by_rows, (k.linear_forward, operands, self.kernels.effective_weights, stage.rows, d)
 
     def forward(self):
         """Logits of the image in `x` into `logits`. Allocates nothing."""

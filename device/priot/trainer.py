@@ -90,7 +90,7 @@ class Trainer:
         for layer in self.layers:
             self._use(layer, carver, row_buffer)
         net.set_low_memory(self.layout == "small")
-        net.prepare(self.first, 256 if self.keep else 0)
+        net.prepare(self.first, 256 if self.keep else 0, method.dynamic)
         for layer in self.layers:
             layer.refresh()
         self._list_calls()

@@ -1,4 +1,4 @@
-"""The device package and its native module as files of a board, and bringing them there."""
+"""The device package and its native modules as files of a board, and bringing them there."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,14 @@ from tqdm import tqdm
 from host_tools.board.errors import BoardError
 from host_tools.board.files import Files
 from host_tools.package import compile_package
-from host_tools.paths import native_module
+from host_tools.paths import NATIVE_MODULES, native_module
 
 PACKAGE = "/lib/priot"
-NATIVE = "/lib/priot_native.mpy"
+NATIVE = tuple(f"/lib/{name}.mpy" for name in NATIVE_MODULES["armv6m"])
 # What MicroPython would import instead of the installed files: it looks in "/" before /lib.
-_HIDING = ("/priot", "/priot.py", "/priot.mpy", "/priot_native.py", "/priot_native.mpy",
-           "/lib/priot.py", "/lib/priot.mpy", "/lib/priot_native.py")
+_HIDING = ("/priot", *(
+    f"{folder}/{name}.{ending}" for name in ("priot", *NATIVE_MODULES["armv6m"])
+    for folder, ending in (("", "py"), ("", "mpy"), ("/lib", "py"))), "/lib/priot.mpy")
 
 
 @dataclass
@@ -32,7 +33,8 @@ def package_files() -> dict[str, bytes]:
     """Contents of every file of the package, compiled for the Pico, by its path on the board."""
     folder = compile_package("armv6m") / "priot"
     found = {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.mpy"))}
-    found[NATIVE] = native_module("armv6m").read_bytes()
+    for path, name in zip(NATIVE, NATIVE_MODULES["armv6m"], strict=True):
+        found[path] = native_module("armv6m", name).read_bytes()
     return found
 
 
@@ -50,7 +52,7 @@ def copy_all(files: Files, contents: Mapping[str, bytes],
 
 
 def install(files: Files, show_progress: bool = False) -> list[Copied]:
-    """Bring package and native module to the board. Raises BoardError."""
+    """Bring package and native modules to the board. Raises BoardError."""
     contents = package_files()
     in_root = {f"/{entry.name}" for entry in files.listing("/")}
     in_lib = {f"/lib/{entry.name}" for entry in files.listing("/lib")}

@@ -9,7 +9,7 @@ from host_tools.errors import PriotError
 from host_tools.formats import Adapter, Dataset, Model
 from host_tools.formats.container import pad4
 from host_tools.package import compile_package
-from host_tools.paths import native_module
+from host_tools.paths import NATIVE_MODULES, native_module
 from host_tools.planning.flash import PICO_BLOCKS, Flash, flash_blocks
 from host_tools.planning.heap import (
     BOOT_BYTES,
@@ -36,8 +36,9 @@ from host_tools.planning.memory import (
     network_bytes,
     training_bytes,
 )
+from host_tools.planning.scratch import NATIVE
 
-BACKENDS = ("native", "viper", "plain")
+BACKENDS = ("native", "portable", "viper", "plain")
 _ADAPTER_HEADER = 48
 _ADAPTER_RECORD = 16
 
@@ -103,12 +104,14 @@ def plan_training(model: Model, training: Training, board: Board,
     samples: images of the dataset to train on. Raises PriotError for options that the device
     refuses, and where something is not built.
     """
-    code = code_bytes(board.backend, training.rule.dynamic)
     network = network_bytes(model, board.backend)
-    loaded = after_load(after_import(code, board.heap_bytes), network)
+    code = code_bytes(board.backend, network)
+    loaded = after_load(after_import(code, board.heap_bytes), code, network)
     layout, reason = choose_layout(network, training, loaded)
     trained = training_bytes(network, training, layout)
-    heap = while_training(loaded, network, trained, samples)
+    code = code_bytes(board.backend, network, trained.portable, training.rule.dynamic)
+    loaded = after_load(after_import(code, board.heap_bytes), code, network)
+    heap = while_training(loaded, code, network, trained, samples)
     saved = saved_bytes(trained)
     # a file that is written anew needs room beside its predecessor
     kept = {"/saved.scores": saved["scores"], "/saved.scores.tmp": saved["scores"]}
@@ -123,12 +126,13 @@ def plan_adapter(model: Model, adapter: Adapter, layout: str, board: Board,
                  files: Mapping[str, int]) -> Plan:
     """Plan to apply an adapter of `model`, which has been checked to be one."""
     dynamic = adapter.method == "niti"
-    code = code_bytes(board.backend, dynamic)
     network = network_bytes(model, board.backend)
-    loaded = after_load(after_import(code, board.heap_bytes), network)
+    code = code_bytes(board.backend, network, dynamic, dynamic)
+    loaded = after_load(after_import(code, board.heap_bytes), code, network)
     block = adapter_bytes(network, adapter, layout)
-    scratch = adapter_scratch(network, layout)
-    heap = loaded.with_blocks(BYTES_PER_TRAINED_LAYER * len(adapter.layers), block)
+    scratch = adapter_scratch(network, layout, measures=dynamic)
+    objects = BYTES_PER_TRAINED_LAYER * len(adapter.layers) + code.late
+    heap = loaded.with_blocks(objects, block)
     plan = Plan(board, code, network, with_scratch(heap, network.scratch, scratch), loaded,
                 flash_blocks({**package_sizes(board), **files}), scratch, layout, adapter=block)
     _refuse(plan, "applying the adapter")
@@ -177,8 +181,9 @@ def package_sizes(board: Board) -> dict[str, int]:
     """Sizes of the package's files on the board; deploying copies all of them."""
     folder = compile_package("armv6m") / "priot"
     sizes = {f"/lib/priot/{path.name}": path.stat().st_size for path in folder.glob("*.mpy")}
-    if board.backend == "native":
-        sizes["/lib/priot_native.mpy"] = native_module("armv6m").stat().st_size
+    if board.backend in NATIVE:
+        for name in NATIVE_MODULES["armv6m"]:
+            sizes[f"/lib/{name}.mpy"] = native_module("armv6m", name).stat().st_size
     return sizes
 
 

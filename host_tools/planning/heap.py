@@ -13,6 +13,7 @@ from host_tools import fields as f
 from host_tools.package import compile_package
 from host_tools.paths import DEVICE, native_module
 from host_tools.planning.memory import Network, StageBytes, Trained
+from host_tools.planning.scratch import NATIVE
 from host_tools.targets import PICO_HEAP_BYTES
 
 HEAP_BYTES = PICO_HEAP_BYTES
@@ -20,7 +21,6 @@ BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system in
 WORKING_BYTES = 6_144  # of what is left: open files, printing, the garbage of an epoch
 HOLES_BYTES = 5_120  # free, but in pieces too small for an arena: 1.8 to 4.3 kB were seen
 
-_KERNELS = {"native": (), "viper": ("kernels_viper",), "plain": ("kernels_plain",)}
 _BLOCK = 16  # the heap is given out in pieces of 16 bytes
 _BLOCK_HEADER = 16  # of a bytearray, beside its bytes
 _BYTES_PER_NAME = 10  # that a module uses: an entry of a dictionary, a function object, its text
@@ -37,15 +37,16 @@ _BYTES_PER_FIT = 1_728  # an open dataset file, the counts of an epoch
 
 @dataclass
 class Code:
-    """Package and native module: bytes of heap that they take once loaded."""
+    """Bytes of heap that code takes: with the import, a network, and training or an adapter."""
 
     package: int
-    native: int
+    kernels: int
+    late: int = 0
 
     @property
     def heap(self) -> int:
-        """Both."""
-        return self.package + self.native
+        """All of it."""
+        return self.package + self.kernels + self.late
 
 
 @dataclass
@@ -97,17 +98,36 @@ def _imports(path: Path) -> list[str]:
     return names
 
 
-def code_bytes(backend: str, dynamic: bool = False, arch: str = "armv6m") -> Code:
-    """What the package takes when it runs a host's jobs (`priot.remote`) with a backend.
+def code_bytes(backend: str, network: Network, portable: bool = False,
+               dynamic: bool = False) -> Code:
+    """What the package takes of a Pico when it runs a host's jobs (`priot.remote`).
 
-    dynamic: a method with dynamic scales is used. Raises PriotError where something is not built.
+    `portable`: training, or an adapter, wants portable kernels; `dynamic`: scales are dynamic.
+    Raises PriotError where something is not built.
     """
-    folder = compile_package(arch) / "priot"
-    entries = ("__init__", "remote", *(["dynamic"] if dynamic else []), *_KERNELS[backend])
-    package = sum(loaded_bytes((folder / f"{name}.mpy").read_bytes())
-                  for name in modules(entries))
-    native = loaded_bytes(native_module(arch).read_bytes()) if backend == "native" else 0
-    return Code(package, native)
+    folder = compile_package("armv6m") / "priot"
+
+    def package_bytes(names: list[str]) -> int:
+        return sum(loaded_bytes((folder / f"{name}.mpy").read_bytes()) for name in names)
+
+    def native_bytes(name: str) -> int:
+        return loaded_bytes(native_module("armv6m", name).read_bytes())
+
+    imported = modules(("__init__", "remote"))
+    package = package_bytes(imported)
+    late = package_bytes(["dynamic"]) if dynamic else 0
+    if backend not in NATIVE:
+        kernels = [name for name in modules((f"kernels_{backend}",)) if name not in imported]
+        return Code(package, package_bytes(kernels), late)
+    portable_bytes = native_bytes("priot_portable")
+    if backend == "portable":
+        return Code(package, portable_bytes, late)
+    kernels_bytes = native_bytes("priot_native")
+    if network.portable:
+        kernels_bytes += portable_bytes
+    elif portable:
+        late += portable_bytes
+    return Code(package, kernels_bytes, late)
 
 
 def loaded_bytes(mpy: bytes) -> int:
@@ -125,14 +145,14 @@ def loaded_bytes(mpy: bytes) -> int:
 
 def after_import(code: Code, size: int = HEAP_BYTES) -> Heap:
     """A board's heap when the package is imported."""
-    return Heap(size, BOOT_BYTES + code.heap)
+    return Heap(size, BOOT_BYTES + code.package)
 
 
-def after_load(heap: Heap, network: Network) -> Heap:
-    """After `priot.load`."""
+def after_load(heap: Heap, code: Code, network: Network) -> Heap:
+    """After `priot.load`, which brings the kernels."""
     objects = _BYTES_PER_NETWORK + sum(
         _BYTES_PER_WEIGHT_STAGE if s.weights else _BYTES_PER_POOL_STAGE for s in network.stages)
-    return heap.with_blocks(objects, network.arena, network.scratch)
+    return heap.with_blocks(objects + code.kernels, network.arena, network.scratch)
 
 
 def trainer_objects(trained: Trained) -> int:
@@ -149,9 +169,10 @@ def _is_pool(s: StageBytes) -> bool:
     return s.stage.kind in (f.MAX_POOL2D, f.AVG_POOL2D)
 
 
-def while_training(loaded: Heap, network: Network, trained: Trained, samples: int = 0) -> Heap:
+def while_training(loaded: Heap, code: Code, network: Network, trained: Trained,
+                   samples: int = 0) -> Heap:
     """While `fit` runs on a dataset of so many samples, whose order takes two bytes each."""
-    heap = loaded.with_blocks(trainer_objects(trained), trained.arena)
+    heap = loaded.with_blocks(trainer_objects(trained) + code.late, trained.arena)
     heap = with_scratch(heap, network.scratch, trained.scratch)
     return heap.with_blocks(_BYTES_PER_FIT, 2 * samples)
 

@@ -15,7 +15,8 @@ from host_tools.errors import PriotError
 from host_tools.formats import Adapter, Model
 from host_tools.formats.container import pad4
 from host_tools.oracle_train import METHODS, Method
-from host_tools.planning.scratch import scratch_words
+from host_tools.planning.scratch import Use, needs_portable, scratch_words
+from host_tools.planning.scratch_armv6m import can_update
 from host_tools.selection import largest_tau
 from host_tools.stages import Stage
 from host_tools.training_options import check_options
@@ -34,6 +35,7 @@ class Training:
     fraction: int | None = None
     select: str = "largest"
     last: int | None = None
+    rounding: str | None = None
     layout: str = "auto"
 
     @classmethod
@@ -60,6 +62,8 @@ class Training:
                 words.append(f"--{name} {getattr(self, name)}")
         if self.select != "largest":
             words.append(f"--select {self.select}")
+        if self.rounding:
+            words.append(f"--rounding {self.rounding}")
         if self.layout != "auto":
             words.append(f"--layout {self.layout}")
         return " ".join(words)
@@ -69,8 +73,9 @@ class Training:
 class StageBytes:
     """Bytes of one stage in the two arenas, padding left out.
 
-    `scored`: edges that have a score, gain or trained weight. `effective`: the kept effective
-    weights. `by_rows`: bytes of the row buffer that takes their place, 0 where they are kept.
+    `scored`: edges that have a score, gain or trained weight; `selection`: SELECTION, which.
+    `effective`: the kept effective weights. `by_rows`: bytes of the row buffer that takes their
+    place, 0 where they are kept.
     """
 
     stage: Stage
@@ -79,6 +84,7 @@ class StageBytes:
     argmax: int
     trained: bool = False
     scored: int = 0
+    selection: int = f.ALL
     scores: int = 0
     select: int = 0
     effective: int = 0
@@ -87,7 +93,10 @@ class StageBytes:
 
 @dataclass
 class Network:
-    """A loaded model: its stages, its arena and the scratch of the forward pass, in bytes."""
+    """A loaded model: its stages, its arena and the scratch of the forward pass, in bytes.
+
+    `portable`: whether a Pico loads priot_portable beside priot_native.
+    """
 
     model: Model
     backend: str
@@ -95,11 +104,15 @@ class Network:
     input: int
     arena: int
     scratch: int
+    portable: bool
 
 
 @dataclass
 class Trained:
-    """A Trainer on a network: its arena, and the scratch that the network then has, in bytes."""
+    """A Trainer on a network: its arena, and the scratch that the network then has, in bytes.
+
+    `portable` as in Network.
+    """
 
     training: Training
     layout: str
@@ -108,6 +121,7 @@ class Trained:
     row_buffer: int
     arena: int
     scratch: int
+    portable: bool
 
     @property
     def ram_bytes(self) -> int:
@@ -118,7 +132,7 @@ class Trained:
 def network_bytes(model: Model, backend: str, target: str = "armv6m") -> Network:
     """The memory of a model that was loaded with the kernels of `backend`.
 
-    `target`: processor that the native module is built for, see host_tools/planning/scratch.py.
+    `target`: processor that native modules are built for, see host_tools/planning/scratch.py.
     """
     stages = []
     for stage in model.stages():
@@ -128,8 +142,10 @@ def network_bytes(model: Model, backend: str, target: str = "armv6m") -> Network
     image = int(np.prod(model.shape)) + 1  # the label follows the image
     arena = pad4(image) + sum(pad4(s.weights) + pad4(s.activations) + pad4(s.argmax)
                               for s in stages)
-    scratch = _scratch(stages, None, model.classes, backend, target)
-    return Network(model, backend, stages, image, arena, scratch)
+    uses = [Use()] * len(stages)
+    return Network(model, backend, stages, image, arena,
+                   _scratch(stages, uses, model.classes, backend, target),
+                   _needs_portable(stages, uses, backend))
 
 
 def training_bytes(network: Network, training: Training, layout: str,
@@ -153,11 +169,22 @@ def training_bytes(network: Network, training: Training, layout: str,
     rows = pad4(max(s.by_rows for s in stages))
     arena = rows + sum(map(pad4, areas)) + sum(
         pad4(s.scores) + pad4(s.select) + pad4(s.effective) for s in stages)
-    scratch = _scratch(stages, first, network.model.classes, network.backend, target,
-                       _HISTOGRAM_WORDS if training.keep else 0, layout == "small")
+    uses = [_use(s, i - first, training, layout == "small") for i, s in enumerate(stages)]
+    words = max(network.model.classes, _HISTOGRAM_WORDS if training.keep else 0)
+    scratch = _scratch(stages, uses, words, network.backend, target)
     if layout != "small":
         scratch = max(network.scratch, scratch)
-    return Trained(training, layout, stages, (areas[0], areas[1]), rows, arena, scratch)
+    return Trained(training, layout, stages, (areas[0], areas[1]), rows, arena, scratch,
+                   network.portable or _needs_portable(stages, uses, network.backend))
+
+
+def _use(s: StageBytes, after_first: int, training: Training, small: bool) -> Use:
+    """What training does with a stage that comes so many after the first trained one."""
+    rule, update = training.rule, None
+    if s.trained:
+        rounding = {None: rule.rounding, "rhu": f.RHU, "psr": f.PSR}[training.rounding]
+        update = can_update(rule.rule, rounding, s.selection, int(s.stage.d[f.N_ROW]))
+    return Use(0 if after_first < 0 else 1 if after_first else 2, update, rule.dynamic, small)
 
 
 def _train_stage(s: StageBytes, model: Model, training: Training, layout: str,
@@ -166,8 +193,8 @@ def _train_stage(s: StageBytes, model: Model, training: Training, layout: str,
     rule = training.rule.rule
     s.trained = True
     weights = model.layers[s.stage.layer].weights
-    s.scored, selection = scored_edges(weights, training, largest_layer)
-    s.select = select_bytes(s, selection)
+    s.scored, s.selection = scored_edges(weights, training, largest_layer)
+    s.select = select_bytes(s, s.selection)
     if rule == f.WEIGHTS:  # in place
         return
     s.scores = s.scored
@@ -228,19 +255,21 @@ def adapter_bytes(network: Network, adapter: Adapter, layout: str = "kept") -> i
     return total + (rows if scored and layout == "small" else 0)
 
 
-def adapter_scratch(network: Network, layout: str = "kept", target: str = "armv6m") -> int:
-    """The scratch of a network after `Network.apply`."""
-    if layout != "small":
-        return network.scratch
-    return _scratch(network.stages, None, network.model.classes, network.backend, target,
-                    low_memory=True)
+def adapter_scratch(network: Network, layout: str = "kept", target: str = "armv6m",
+                    measures: bool = False) -> int:
+    """The scratch of a network after `Network.apply`; `measures`: of a method that does."""
+    uses = [Use(measures=measures, low_memory=layout == "small")] * len(network.stages)
+    scratch = _scratch(network.stages, uses, network.model.classes, network.backend, target)
+    return scratch if layout == "small" else max(scratch, network.scratch)
 
 
-def _scratch(stages: list[StageBytes], first: int | None, classes: int, backend: str,
-             target: str, own_words: int = 0, low_memory: bool = False) -> int:
-    """Bytes of the scratch that all stages share; `first` is the first trained one."""
-    words = max(classes, own_words)
-    for i, s in enumerate(stages):
-        training = 0 if first is None or i < first else 2 if i == first else 1
-        words = max(words, scratch_words(s.stage, training, backend, target, low_memory))
-    return 4 * words
+def _scratch(stages: list[StageBytes], uses: list[Use], words: int, backend: str,
+             target: str) -> int:
+    """Bytes of the scratch that all stages share, at least so many words."""
+    return 4 * max(words, *(scratch_words(s.stage, use, backend, target)
+                            for s, use in zip(stages, uses, strict=True)))
+
+
+def _needs_portable(stages: list[StageBytes], uses: list[Use], backend: str) -> bool:
+    return any(needs_portable(s.stage, use, backend)
+               for s, use in zip(stages, uses, strict=True))

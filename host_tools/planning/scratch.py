@@ -1,44 +1,66 @@
 """How much scratch each backend asks for, and which kernel it chooses: `scratch_words`, `plan`.
 
-The host's copy of what the kernels themselves say (device/priot/kernels_plain.py, native/plan.c
-and what that calls); tests compare it with the unix port and with the module for the Pico.
+The host's copy of what the kernels themselves say (device/priot/kernels_plain.py, native/plan.c,
+native/armv6m/plan.c and what they call); tests compare it with the unix port and with the modules
+for the Pico.
 """
+
+from dataclasses import dataclass
 
 from host_tools import fields as f
 from host_tools.planning import scratch_armv6m
 from host_tools.stages import Stage
+
+NATIVE = ("native", "portable")  # backends of native code
 
 _SUMS_WORDS = 4096  # native/scratch.h: channels of dx that are added up at once
 # native/loops.h: taps of a patch at a time, bytes of one, of how many its length is a multiple
 _PATCH = {"armv6m": (256, 4, 1), "x64": (1024, 2, 16)}
 
 
-def scratch_words(stage: Stage, training: int, backend: str, target: str = "armv6m",
-                  low_memory: bool = False) -> int:
-    """int32 words that a stage needs; `training` as in device/DESIGN.md, 0, 1 or 2.
+@dataclass(frozen=True)
+class Use:
+    """What is done with a stage. `training` as in device/DESIGN.md, 0, 1 or 2.
 
-    `target`: "armv6m" or "x64", the processor that the native module is built for. `low_memory`:
-    for the layout "small".
+    `update`: whether the Pico's fast kernels know the rule that its scores or weights follow, None
+    where it is not trained. `measures`: with MEASURE, for dynamic scales. `low_memory`: for the
+    layout "small".
     """
-    if backend != "native":
-        return _python_words(stage, training)
+
+    training: int = 0
+    update: bool | None = None
+    measures: bool = False
+    low_memory: bool = False
+
+
+def scratch_words(stage: Stage, use: Use, backend: str, target: str = "armv6m") -> int:
+    """int32 words that a stage needs.
+
+    `target`: "armv6m" or "x64", the processor that the native modules are built for.
+    """
+    if backend not in NATIVE:
+        return _python_words(stage, use.training)
     if stage.kind not in (f.CONV2D, f.LINEAR):
         return 0
-    sizes = _Sizes(stage)
+    fast = target == "armv6m" and backend == "native"
+    words = scratch_armv6m.fast_scratch_words(stage, use.training) if fast else 0
+    if fast and not needs_portable(stage, use, backend):
+        return words
     portable = _conv2d_words if stage.kind == f.CONV2D else _linear_words
-    words = portable(sizes, training, target, low_memory)
-    if target == "armv6m" and not low_memory:
-        words = max(words, scratch_armv6m.fast_scratch_words(stage, training))
-    return words
+    return max(words, portable(_Sizes(stage), use.training, target, use.low_memory))
 
 
-def kernel_name(stage: Stage, backend: str, low_memory: bool = False) -> str:
-    """What the native module on the Pico, or another backend, runs a stage's forward pass by."""
-    if backend == "native" and low_memory and stage.kind in (f.CONV2D, f.LINEAR):
-        return "portable C: layout small"
+def needs_portable(stage: Stage, use: Use, backend: str) -> bool:
+    """Whether a Pico loads priot_portable beside priot_native for a stage."""
+    return backend == "native" and (
+        use.measures or not scratch_armv6m.takes_all(stage, use.training, use.update))
+
+
+def kernel_name(stage: Stage, backend: str) -> str:
+    """What the Pico's native modules, or another backend, run a stage's forward pass by."""
     if backend == "native":
         return scratch_armv6m.kernel_name(stage)
-    return {"plain": "plain Python"}.get(backend, backend)
+    return {"plain": "plain Python", "portable": "portable C"}.get(backend, backend)
 
 
 def _python_words(stage: Stage, training: int) -> int:

@@ -35,13 +35,34 @@ def kernel_name(stage: Stage) -> str:
     return FAST_3X3 if _forward_words(d) else "portable C: too large"
 
 
+def takes_all(stage: Stage, training: int, update: bool | None) -> bool:
+    """Whether the fast kernels do all that training wants of a stage (fast_plan in plan.c).
+
+    `training` as in device/DESIGN.md; `update`: whether they know the rule of its update, see
+    can_update; None where it is not trained.
+    """
+    d, name = _fields(stage), kernel_name(stage)
+    if name not in (FAST_3X3, FAST_LINEAR) or update is False:
+        return False
+    if name == FAST_LINEAR:
+        return True
+    return (update is None or _update_words(d) > 0) and (training != 1 or _backward_words(d) > 0)
+
+
+def can_update(rule: int, rounding: int, selection: int, n_row: int) -> bool:
+    """update_is_supported of native/armv6m/update.c."""
+    if selection != f.ALL and n_row > _SELECTED:
+        return False
+    return rule == f.PRUNE or rounding == f.PSR
+
+
 def fast_scratch_words(stage: Stage, training: int) -> int:
     """Words that the fast kernels of a stage need; `training` as in device/DESIGN.md."""
     d, name = _fields(stage), kernel_name(stage)
     words = 0
     if stage.kind == f.LINEAR:
         if name == FAST_LINEAR:
-            words = d[f.N_IN] + 2 * _LANE_ERRORS if training else d[f.N_IN] // 2
+            words = _columns_words(d) if training else d[f.N_IN] // 2
         return max(words, _linear_update_words(d)) if training else words
     if name == FAST_3X3:
         words = _forward_words(d)
@@ -104,6 +125,11 @@ def _update_words(d: list[int]) -> int:
     passes = (3 * pairs + 1) // 2
     return _if_few(pairs * _padded_plane(d) + _PASS * passes + 2 * (outputs + 1) + 2 * n_row
                    + _SPARE + _words_of(n_row) + _selection_words(min(n_row, _SELECTED)))
+
+
+def _columns_words(d: list[int]) -> int:
+    """Two counts, sums, those quads of inputs that live, a list of rows (linear.c)."""
+    return 2 + d[f.N_IN] + 4 + (d[f.N_IN] // 8 + 1) + 2 * _LANE_ERRORS
 
 
 def _linear_update_words(d: list[int]) -> int:

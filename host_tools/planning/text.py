@@ -13,7 +13,7 @@ from host_tools.planning.scratch import kernel_name
 
 def describe_stage(s: StageBytes, plan: Plan) -> dict[str, Any]:
     """A row of the table of layers, in bytes."""
-    kernel = kernel_name(s.stage, plan.board.backend, plan.layout == "small")
+    kernel = kernel_name(s.stage, plan.board.backend)
     return {
         "kind": f.KIND_NAMES[s.stage.kind], "output": list(s.stage.shape_out),
         "weights": s.weights, "activations": s.activations, "argmax": s.argmax,
@@ -48,7 +48,7 @@ def print_ram(plan: Plan) -> None:
     lines = [
         ("MicroPython", BOOT_BYTES, "when its prompt appears"),
         ("code", code.heap, f"package {code.package:,}"
-         + (f", native module {code.native:,}" if code.native else "")),
+         f", kernels {code.kernels + code.late:,}"),
         ("network", network.arena, f"the arena above and the input, {network.input:,}"),
     ]
     if trained:

@@ -25,7 +25,7 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
                         "wanted (done anyway where they do not fit into its flash)")
     parser.add_argument("--heap", type=int, default=PICO_HEAP_BYTES, metavar="BYTES",
                         help="heap of the unix port (default: that of a Pico)")
-    parser.add_argument("--backend", choices=("native", "viper", "plain"),
+    parser.add_argument("--backend", choices=("native", "portable", "viper", "plain"),
                         help="kernels (default: the fastest that is there)")
 
 

@@ -27,7 +27,7 @@ class UnixTarget:
     def run(self, job: dict[str, Any]) -> Iterator[Event]:
         """Run a job of device/priot/remote.py; yields its events. Raises PriotError."""
         paths = [compile_package("x64")]
-        if job.get("backend") in (None, "native"):
+        if job.get("backend") in (None, "native", "portable"):
             paths.append(native_module("x64").parent)
         code = f"import priot.remote as r\nr.run({dict(job, stop_on_stdin=True)!r})"
         command = [str(tool("micropython")), "-X", f"heapsize={self.heap_bytes}", "-c", code]

@@ -155,9 +155,6 @@ static void filter_gradient(const parts_t *v, int32_t *errors_end) {
 int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
     int32_t *scratch, const int32_t *d) {
-    if (!update_is_supported(n_scores, d)) {
-        return conv2d_update(scores, n_scores, weff, g, argmax, x, w, select, scratch, d);
-    }
     parts_t v;
     struct update_job job;
     divide(&v, scratch, d);

@@ -5,16 +5,19 @@
 #include "fast.h"
 #include "layout.h"
 #include "rounding.h"
+#include "update.h"
 
-enum {
+enum { // of NAMES, 0 where there is nothing to say
     FAST_3X3 = 1,
     FAST_LINEAR,
     NOT_3X3,
     NOT_POOLED_BY_2,
     NOT_IN_FOURS,
     TOO_LARGE,
-    LITTLE_SCRATCH,
-    // A kernel with more scratch (64 kB) leaves the layer to the portable one. The other limits
+};
+
+enum {
+    // A kernel with more scratch (64 kB) leaves the layer to priot_portable. The other limits
     // keep a sum of products and the rounding of a shift by 30 in int32.
     MOST_WORDS = 16384,
     MOST_TERMS = 65536, // 65536 * 127 * 127 + 2^29
@@ -39,9 +42,6 @@ static int32_t gradient_words(const int32_t *d) {
 }
 
 static int32_t number_of(int32_t kind, const int32_t *d) {
-    if (d[LOW_MEMORY] != 0 && (kind == LINEAR || kind == CONV2D)) {
-        return LITTLE_SCRATCH;
-    }
     if (kind == LINEAR) {
         return (d[N_IN] & 3) != 0 ? NOT_IN_FOURS : d[N_IN] > MOST_TERMS ? TOO_LARGE : FAST_LINEAR;
     }
@@ -57,38 +57,47 @@ static int32_t number_of(int32_t kind, const int32_t *d) {
     return forward_words(d) != 0 ? FAST_3X3 : TOO_LARGE;
 }
 
-int32_t fast_plan(int32_t kind, const uint8_t *w, int32_t *d) {
-    (void)w; // the kernels look at the weights on every call: a method may change them
-    int32_t number = number_of(kind, d);
+int32_t fast_plan(int32_t kind, int32_t *d) {
+    int32_t number = number_of(kind, d), can_update = update_is_supported(d);
+    for (int32_t i = PLAN; i < PLAN_END; i++) {
+        d[i] = 0;
+    }
     if (kind == LINEAR) {
         d[PLAN_FORWARD] = d[PLAN_BACKWARD] = number == FAST_LINEAR;
-        d[PLAN_UPDATE] = number != LITTLE_SCRATCH;
+        d[PLAN_UPDATE] = can_update;
     } else if (number == FAST_3X3) {
         d[PLAN_FORWARD] = 1;
         d[PLAN_BACKWARD] = backward_words(d) != 0;
-        d[PLAN_UPDATE] = gradient_words(d) != 0;
+        d[PLAN_UPDATE] = can_update && gradient_words(d) != 0;
     }
     return number;
 }
 
+// The fast kernels never measure, and an update by another rule would leave its buffers.
+int32_t fast_is_planned(int32_t slot, const int32_t *d) {
+    return d[slot] != 0 && d[MEASURE] == 0 && (slot != PLAN_UPDATE || update_is_supported(d));
+}
+
+// in the order of the numbers
+static const char NAMES[] =
+    "portable C\0armv6m 3x3\0armv6m linear\0portable C: not 3x3 with stride 1\0"
+    "portable C: not pooled by 2x2\0portable C: inputs not a multiple of 4\0"
+    "portable C: too large\0";
+
 const char *fast_plan_name(int32_t number) {
-    switch (number) {
-        case FAST_3X3: return "armv6m 3x3";
-        case FAST_LINEAR: return "armv6m linear";
-        case NOT_3X3: return "portable C: not 3x3 with stride 1";
-        case NOT_POOLED_BY_2: return "portable C: not pooled by 2x2";
-        case NOT_IN_FOURS: return "portable C: inputs not a multiple of 4";
-        case LITTLE_SCRATCH: return "portable C: layout small";
-        case TOO_LARGE: return "portable C: too large";
-        default: return NULL;
+    const char *name = NAMES;
+    for (; number != 0 && *name != 0; number--) {
+        while (*name++ != 0) {
+        }
     }
+    return *name != 0 ? name : NULL;
 }
 
 int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d) {
     int32_t number = number_of(kind, d), words = 0;
     if (kind == LINEAR) {
         words = number == FAST_LINEAR ? linear_fast_words(training, d) : 0;
-        words = training != 0 && number != LITTLE_SCRATCH ? larger(words, update_words(d)) : words;
+        words = training != 0 ? larger(words, update_words(d)) : words;
     } else if (number == FAST_3X3) {
         words = forward_words(d);
         words = training == 1 ? larger(words, backward_words(d)) : words;

@@ -11,12 +11,9 @@
 enum { CHUNK = 512 }; // columns that are listed at once
 
 // Gains and weights that round to nearest die, so nobody does that.
-int32_t update_is_supported(int32_t n_scores, const int32_t *d) {
+int32_t update_is_supported(const int32_t *d) {
     int32_t rule = d[RULE];
     if (d[SELECTION] != ALL && d[N_ROW] > SELECTED) {
-        return 0;
-    }
-    if (d[SELECTION] == ALL && rule != WEIGHTS && n_scores != d[N_OUT] * d[N_ROW]) {
         return 0;
     }
     return rule == PRUNE || ((rule == GAIN || rule == WEIGHTS) && d[ROUNDING] == PSR);
@@ -62,9 +59,6 @@ static void update_all(struct update_job *job, uint8_t *scores, uint8_t *weff, c
 int32_t fast_linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const int8_t *x, const uint8_t *w, const uint32_t *select, int32_t *scratch,
     const int32_t *d) {
-    if (!update_is_supported(n_scores, d)) {
-        return linear_update(scores, n_scores, weff, g, x, w, select, scratch, d);
-    }
     struct update_job job;
     update_prepare(&job, d);
     if (d[SELECTION] == ALL) {

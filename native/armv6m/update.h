@@ -40,7 +40,7 @@ void update_row(const struct update_job *job);
 int32_t *list_inputs(int32_t *list, const int8_t *x, int32_t n);
 
 // update.c
-int32_t update_is_supported(int32_t n_scores, const int32_t *d);
+int32_t update_is_supported(const int32_t *d);
 void update_prepare(struct update_job *job, const int32_t *d);
 
 // select.c

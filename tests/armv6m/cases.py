@@ -42,7 +42,7 @@ def scratch(target: Target, kind: int, training: int, d: np.ndarray) -> np.ndarr
 
 def forward(target: Target, kind: int, d: np.ndarray, x: np.ndarray, w: np.ndarray) -> int:
     """Compare a forward call; returns its cycles."""
-    assert target.plan(kind, d) and d[f.PLAN], "not a layer for the fast kernel"
+    assert target.plan(kind, d) and d[f.PLAN_FORWARD], "not a layer for the fast kernel"
     words = scratch(target, kind, 0, d)
     y = np.full(n_outputs(d), RUBBISH, np.uint8)
     if kind == f.LINEAR:
@@ -54,7 +54,7 @@ def forward(target: Target, kind: int, d: np.ndarray, x: np.ndarray, w: np.ndarr
 def backward(target: Target, kind: int, d: np.ndarray, g: np.ndarray, argmax: np.ndarray,
              x: np.ndarray, w: np.ndarray) -> int:
     """Compare a backward_input call of all rows; returns its cycles."""
-    assert target.plan(kind, d) and d[f.PLAN + 1], "not a layer for the fast kernel"
+    assert target.plan(kind, d) and d[f.PLAN_BACKWARD], "not a layer for the fast kernel"
     words = scratch(target, kind, 1, d)
     dx = np.full(n_inputs(d), RUBBISH, np.uint8)
     if kind == f.LINEAR:
@@ -69,7 +69,7 @@ def update(target: Target, kind: int, d: np.ndarray, g: np.ndarray, argmax: np.n
            kept: bool = True) -> int:
     """Compare an update; `kept`: with effective weights. Returns its cycles."""
     target.plan(kind, d)
-    assert d[f.PLAN + 2], "not a layer for the fast kernel"
+    assert d[f.PLAN_UPDATE], "not a layer for the fast kernel"
     words = scratch(target, kind, 2, d)
     weff = NOTHING
     if d[f.RULE] == f.WEIGHTS:
@@ -106,6 +106,8 @@ def random_rule(rng: Rng, d: np.ndarray) -> None:
     d[f.UPDATE_SHIFT] = rng.integers(0, 31) if rng.random() < 0.4 else rng.integers(6, 16)
     d[f.THRESHOLD] = rng.choice(THRESHOLDS) if rng.random() < 0.8 else rng.integers(256)
     d[f.SELECTION] = rng.choice([f.ALL, f.ALL, f.LARGEST, f.BITMAP])
+    if d[f.N_ROW] > 1024:  # native/armv6m/update.h, SELECTED
+        d[f.SELECTION] = f.ALL
     d[f.TAU] = rng.integers(1, 128)
 
 

@@ -1,7 +1,7 @@
 """Runs the kernels of the module for the Pico on the simulated Cortex-M0+, as the oracle is run.
 
 The program is linked from the object files that native/Makefile makes, those that go into
-priot_native.mpy, less its glue to MicroPython.
+priot_native.mpy and priot_portable.mpy, less their glue to MicroPython.
 """
 
 import subprocess
@@ -13,10 +13,10 @@ import numpy as np
 from host_tools import oracle
 from host_tools.m0plus.build import link
 from host_tools.m0plus.machine import Machine
-from host_tools.paths import BUILD, ROOT
+from host_tools.paths import BUILD, NATIVE_MODULES, ROOT
 
 NATIVE = ROOT / "native"
-OBJECTS = BUILD / "native" / "armv6m"
+OBJECTS = BUILD / "native" / "objects" / "armv6m-priot_native"
 GLUE = ("module", "check")
 
 # The buffers of each kernel in the order of the oracle's tuple; those that it writes are in
@@ -34,17 +34,24 @@ _WORDS = ("SCRATCH", "select", "d")
 
 
 def built_objects() -> list[Path]:
-    """The module's object files, made anew where a source has changed."""
+    """The modules' object files, made anew where a source has changed; those of both once."""
     if not (BUILD / "micropython").exists():
         raise FileNotFoundError("build/micropython: not there; run 'make setup-all'")
-    done = subprocess.run(
-        ["make", "-s", "-C", str(NATIVE), "ARCH=armv6m", f"MPY_DIR={BUILD / 'micropython'}",
-         f"PYTHON={sys.executable}"], capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"native: {done.stderr.strip()}")
-    sources = [path for pattern in ("*.c", "armv6m/*.c", "armv6m/*.S")
-               for path in NATIVE.glob(pattern) if not path.name.startswith(GLUE)]
-    return sorted(OBJECTS / path.relative_to(NATIVE).with_suffix(".o") for path in sources)
+    found: dict[Path, Path] = {}
+    for module in NATIVE_MODULES["armv6m"]:
+        done = subprocess.run(
+            ["make", "-s", "-C", str(NATIVE), "ARCH=armv6m", f"MOD={module}",
+             f"MPY_DIR={BUILD / 'micropython'}", f"PYTHON={sys.executable}"],
+            capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"native: {done.stderr.strip()}")
+        folder = OBJECTS.with_name(f"armv6m-{module}")
+        for pattern in ("*.c", "armv6m/*.c", "armv6m/*.S"):
+            for path in NATIVE.glob(pattern):
+                name = path.relative_to(NATIVE).with_suffix(".o")
+                if not path.name.startswith(GLUE) and (folder / name).exists():
+                    found.setdefault(name, folder / name)
+    return sorted(found.values())
 
 
 class Target:
@@ -58,16 +65,16 @@ class Target:
         self.align = 0
 
     def scratch_words(self, kind: int, training: int, d: np.ndarray) -> int:
-        """As the oracle's: words of scratch that this backend needs."""
+        """As the oracle's: words of scratch that the fast kernels need."""
         self.machine.clear()
-        return self.machine.call("scratch_words", kind, training, self.machine.place(d))
+        return self.machine.call("fast_scratch_words", kind, training, self.machine.place(d))
 
     def plan(self, kind: int, d: np.ndarray) -> int:
-        """As the oracle's: fills d[PLAN] and what follows it."""
+        """As the oracle's: fills d[PLAN_FORWARD] and what follows it."""
         machine = self.machine
         machine.clear()
         address = machine.place(d, writable=True)
-        number = machine.call("plan", kind, 0, address)
+        number = machine.call("fast_plan", kind, address)
         d[:] = machine.fetch(address, len(d), np.int32)
         return number
 

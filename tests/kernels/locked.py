@@ -9,7 +9,7 @@ import struct
 import sys
 
 import micropython
-import priot_native
+import priot_portable
 from runner import add_scratch, read_case, views_of
 
 
@@ -18,9 +18,9 @@ def main():
         n_cases, = struct.unpack("<I", f.read(4))
         for _ in range(n_cases):
             name, operands, label, _continues = read_case(f)
-            add_scratch(priot_native, name, operands)
+            add_scratch(priot_portable, name, operands)
             views = views_of(operands)
-            function = getattr(priot_native, name)
+            function = getattr(priot_portable, name)
             micropython.heap_lock()
             if name == "cross_entropy":
                 function(views, label)

@@ -13,7 +13,7 @@ import struct
 import sys
 from array import array
 
-import priot_native
+import priot_portable
 from runner import KERNELS, Guarded, add_scratch, read_case, views_of
 
 EXPECTED = (ValueError, TypeError)
@@ -43,7 +43,7 @@ class Spoiler:
 
     @staticmethod
     def call(name, operands, label):
-        function = getattr(priot_native, name)
+        function = getattr(priot_portable, name)
         if isinstance(operands, list):
             operands = views_of(operands)
         return function(operands, label) if name == "cross_entropy" else function(operands)
@@ -134,7 +134,7 @@ def main():
         n_cases, = struct.unpack("<I", f.read(4))
         for _ in range(n_cases):
             name, operands, label, _continues = read_case(f)
-            add_scratch(priot_native, name, operands)
+            add_scratch(priot_portable, name, operands)
             Spoiler.call(name, operands, label)
             spoil_lengths(spoiler, name, operands, label, free_lengths(name, operands[-1]))
             spoil_tuple(spoiler, name, operands, label)

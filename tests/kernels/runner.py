@@ -4,7 +4,8 @@
 
 Needs nothing but the backend module, so that it runs on CPython, on every MicroPython port and
 on the board: `run` takes any two streams. The byte tables of both files are in cases.py.
-With `plan`, the native backend chooses its implementation for each layer first.
+With `plan`, the native backend chooses a kernel for each call first, or leaves it to the portable
+ones, as device/priot/network.py does.
 """
 
 import struct
@@ -16,8 +17,7 @@ _PATTERN = 0xA5
 # device/priot/fields.py
 _CONV2D = 1
 _LINEAR = 2
-_N_OUT = 3
-_N_ROW = 25
+_MEASURE = 27
 
 # number of outputs (always the first operands), place of scratch or -1, kind of layer and what
 # to ask scratch_words with
@@ -40,9 +40,10 @@ KERNELS = {
     "init_scores": (2, -1, 0, 0),
     "shuffle": (2, -1, 0, 0),
 }
-W_OF_PLAN = {
-    "conv2d_forward": 3, "linear_forward": 2, "conv2d_backward_input": 4,
-    "linear_backward_input": 3, "conv2d_update": 5, "linear_update": 4,
+# of a plan: PLAN_FORWARD, PLAN_BACKWARD, PLAN_UPDATE
+SLOTS = {
+    "conv2d_forward": 32, "linear_forward": 32, "conv2d_backward_input": 33,
+    "linear_backward_input": 33, "conv2d_update": 34, "linear_update": 34,
 }
 # what scratch holds where the kernel belongs to no layer: a histogram, one word a class
 _OTHER_SCRATCH = 256
@@ -101,12 +102,14 @@ def views_of(operands):
     return tuple([o.bytes if isinstance(o, Guarded) else o for o in operands])
 
 
-def _plan(kernels, name, operands):
-    """Let the backend choose, where the call has the weights of the whole layer."""
-    if name in W_OF_PLAN:
-        w, d = views_of(operands)[W_OF_PLAN[name]], operands[-1]
-        if len(w) == d[_N_OUT] * d[_N_ROW]:
-            kernels.plan(KERNELS[name][2], w, d)
+def _planned(kernels, name, d):
+    """Let the backend choose: its own kernel, or the portable one."""
+    if name in SLOTS:
+        kernels.plan(KERNELS[name][2], d)
+        own = d[SLOTS[name]] and not d[_MEASURE]
+    else:
+        own = hasattr(kernels, name)
+    return kernels if own else backend("portable")
 
 
 def run_case(kernels, f, previous, planned):
@@ -114,7 +117,7 @@ def run_case(kernels, f, previous, planned):
     name, operands, label, continues = read_case(f)
     n_outputs, place, _kind, _training = KERNELS[name]
     if planned:
-        _plan(kernels, name, operands)
+        kernels = _planned(kernels, name, operands[-1])
     if continues:
         operands[place] = previous
     else:
@@ -145,6 +148,10 @@ def backend(name):
         import priot_native
 
         return priot_native
+    if name == "portable":
+        import priot_portable
+
+        return priot_portable
     if name == "library":
         from kernels import library
 

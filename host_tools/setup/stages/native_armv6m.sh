@@ -1,9 +1,13 @@
-# build/native/armv6m/priot_native.mpy: the native module for the Pico.
+# build/native/armv6m: the native modules for the Pico.
 NEEDS="python sources mpy_cross"
 INPUTS="$(find native -type f | sort | xargs cat | sha256sum)"
-OUTPUTS="build/native/armv6m/priot_native.mpy"
+OUTPUTS="build/native/armv6m/priot_native.mpy build/native/armv6m/priot_portable.mpy"
 
 build() {
     require_arm_gcc
-    make -C native ARCH=armv6m MPY_DIR="$BUILD/micropython" PYTHON="$ROOT/.venv/bin/python"
+    rm -rf build/native/armv6m build/native/objects/armv6m-*
+    for module in priot_native priot_portable; do
+        make -C native ARCH=armv6m MOD=$module MPY_DIR="$BUILD/micropython" \
+            PYTHON="$ROOT/.venv/bin/python"
+    done
 }

@@ -1,0 +1,33 @@
+// Which edges of a layer are trained, and what a score makes of a weight.
+
+#ifndef PRIOT_EFFECTIVE_H
+#define PRIOT_EFFECTIVE_H
+
+#include <stdbool.h>
+
+#include "kernels.h"
+
+// what the rows of one layer share
+typedef struct {
+    const int32_t *d;
+    uint8_t *scores;
+    uint8_t *scores_end;
+    uint8_t *weff; // NULL where the caller keeps none
+    uint8_t *w; // written by WEIGHTS alone
+    const uint32_t *select;
+} layer_t;
+
+static inline bool has_scores(const int32_t *d) {
+    return d[RULE] == PRUNE || d[RULE] == GAIN;
+}
+
+// The effective weight of an edge with a score; all three are offset bytes.
+int32_t effective(int32_t w, int32_t score, const int32_t *d);
+
+// Whether an edge is trained where not all are.
+int32_t is_selected(int32_t w, int32_t edge, const layer_t *layer);
+
+// First score of a row; never beyond the end, whatever `select` holds.
+uint8_t *row_scores(const layer_t *layer, int32_t row);
+
+#endif
