@@ -9,6 +9,7 @@ import numpy as np
 from host_tools.errors import PriotError
 from host_tools.formats import Dataset, Model
 from host_tools.paths import BACKBONES, BUILD
+from host_tools.planning.scratch import NATIVE
 from host_tools.reports import add_json_option, write_json
 from host_tools.targets import Target
 from host_tools.targets.choose import add_target_options, choose_target
@@ -16,7 +17,7 @@ from host_tools.targets.unix import absolute
 from host_tools.train import add_training_options, check_dataset, options_from
 
 # A board takes seconds for a step of a slow backend.
-STEPS = {"native": 24, "viper": 2, "plain": 1}
+STEPS = {"native": 24, "portable": 8, "viper": 2, "plain": 1}
 # between these a document holds the table of `--into`
 BEGIN, END = "<!-- priot bench -->", "<!-- end -->"
 
@@ -110,7 +111,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("model", type=Path, nargs="?", default=BACKBONES / "mnist-a-0.priot",
                         help="model file (default: network A)")
     parser.add_argument("dataset", type=Path, nargs="?", help="samples (default: rotated digits)")
-    parser.add_argument("--backends", default="native,viper,plain")
+    parser.add_argument("--backends", default="native,portable,viper,plain")
     parser.add_argument("--into", type=Path, metavar="DOCUMENT",
                         help=f"put a table between {BEGIN} and {END} of a Markdown file")
     parser.add_argument("--steps", type=int, help="steps to average (default: by backend)")
@@ -128,14 +129,13 @@ def main(args: argparse.Namespace) -> int:
         for backend in backends:
             if backend not in STEPS:
                 raise PriotError("backends", f"{backend} is none of {', '.join(STEPS)}")
-            reports.append(bench(args.model, dataset, target, backend,
-                                 args.steps or STEPS[backend], args.method, options_from(args)))
-            print(text(reports[-1]), flush=True)
-        if args.into and "native" in backends and not args.layout:
-            small = {**options_from(args), "layout": "small"}
-            reports.insert(1, bench(args.model, dataset, target, "native", STEPS["native"],
-                                    args.method, small))
-            print(text(reports[1]))
+            options = options_from(args)
+            both = args.into and backend in NATIVE and not args.layout
+            for layout in ({}, {"layout": "small"}) if both else ({},):
+                reports.append(bench(args.model, dataset, target, backend,
+                                     args.steps or STEPS[backend], args.method,
+                                     {**options, **layout}))
+                print(text(reports[-1]), flush=True)
     if args.into:
         replace_table(args.into, markdown(reports))
     first = reports[0]
