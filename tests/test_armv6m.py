@@ -92,7 +92,7 @@ def test_linear_forward_of_extremes_with_every_shift(aligned, byte):
 
 
 def errors_of(total: int, n: int) -> np.ndarray:
-    """n errors of one sign whose magnitudes sum up to `total`."""
+    """n positive errors that sum up to `total`."""
     g = np.zeros(n, np.int8)
     g[:3] = [127, min(127, total - 127), max(0, total - 254)]
     return g
@@ -170,6 +170,19 @@ def test_conv2d_gradient_at_the_lists_bound(aligned, total, n_in, padding, x):
         cases.update(aligned, f.CONV2D, d, g, np.zeros(argmax_bytes(d), np.uint8),
                      np.full(n_inputs(d), x, np.int8), np.full(18 * n_in, 128, np.uint8),
                      cases.NOTHING, cases.NOTHING)
+
+
+@pytest.mark.parametrize("total", [128, 129, 130, 257, 258, 259, 381])
+@pytest.mark.parametrize("n_in", [1, 2])
+@pytest.mark.parametrize("x", [(127, 0), (0, 127), (127, 127), (127, -127), (-127, 127)])
+def test_conv2d_gradient_of_errors_of_both_signs(aligned, total, n_in, x):
+    """Positive errors over the upper half of the image, negative ones over the lower half."""
+    d = conv2d_descriptor(n_in, (6, 6), 2, 3, 1, 0, 1, RULE=f.WEIGHTS, ROUNDING=f.PSR,
+                          UPDATE_SHIFT=11, X_RELU=min(x) >= 0)
+    g = np.append(errors_of(total, 8), -errors_of(total, 8)[::-1])
+    image = np.repeat(x, 18).astype(np.int8)
+    cases.update(aligned, f.CONV2D, d, np.append(g, -g), cases.NOTHING, np.tile(image, n_in),
+                 np.full(18 * n_in, 128, np.uint8), cases.NOTHING, cases.NOTHING)
 
 
 RULES = [(f.PRUNE, f.RHU), (f.PRUNE, f.PSR), (f.GAIN, f.PSR), (f.WEIGHTS, f.PSR)]

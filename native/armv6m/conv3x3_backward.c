@@ -36,7 +36,7 @@ static int32_t table_words(const int32_t *d) {
 }
 
 static int32_t list_words(const int32_t *d) {
-    return ERROR * d[N_OUT] * d[H_OUT] * d[W_OUT];
+    return conv3x3_errors_words(ERROR * d[N_OUT] * d[H_OUT] * d[W_OUT], d);
 }
 
 int32_t conv3x3_backward_words(const int32_t *d) {
@@ -69,13 +69,12 @@ static void link_errors(const group_t *v, const int8_t *g, const uint8_t *argmax
     const int32_t *d = v->d;
     uint32_t *weights = v->weights;
     struct conv3x3_errors errors;
-    conv3x3_errors_prepare(&errors, v->list, 4 * BUCKET, d);
+    conv3x3_errors_prepare(&errors, v->list, g, argmax, 4 * BUCKET, d);
     errors.buckets = v->table + BUCKET * (2 * v->width + 2);
     clear_bytes((int8_t *)v->table, 4 * table_words(d));
     for (int32_t f = 0; f < d[N_OUT]; f++) {
         errors.bound = pack_weights(weights, v, w);
         errors.weights = weights;
-        conv3x3_errors_of(&errors, g, argmax, f, d);
         errors.list = conv3x3_link(&errors);
         weights += 9 * WORDS;
         w += d[N_ROW];

@@ -1,6 +1,6 @@
 // 3x3 convolution backward, gradient of x: two multiply-accumulates per MULS, input by input.
 //
-// Every input sums up the errors within its reach, by chains of errors that conv3x3_list.S has
+// Every input sums up the errors within its reach, by chains of errors that conv3x3_link has
 // made: one for each position of the kernel. Two channels share a word,
 //
 //   W = w0 + (w1 << 16)    e * W, summed over errors = dx0 + (dx1 << 16)    modulo 2^32,
@@ -11,6 +11,7 @@
 // Inputs that a ReLU cut in every channel are skipped: images of digits give many.
 
 #include "asm.h"
+#include "conv3x3_list.h"
 
 // struct conv3x3_gather_job (conv3x3_errors.h)
 .set JOB_CHANNELS, 0    // six words, loaded together: channels, x, size, dx, half, shift
@@ -167,6 +168,13 @@ input_done:                     // r7 job
     beq 1f
     b next_input
 1:  pop {r0}
+    RESTORE_AND_RETURN
+
+// int32_t *conv3x3_link(struct conv3x3_errors *v): chains the errors of a filter, see
+// conv3x3_list.h; returns the end of what it has written to v->list.
+FUNCTION conv3x3_link
+    SAVE_REGISTERS
+    LIST_ERRORS 1
     RESTORE_AND_RETURN
 
 // void conv3x3_sum_pair(const uint32_t *bucket, int32_t row_step, int32_t offset,

@@ -15,141 +15,125 @@
 #include "update.h"
 
 enum {
-    LANE_ERRORS = 258, // sum(|e|) of a list: 258 * 127 < 32768
-    SPARE = 24, // words behind the list: dW of a row or channel that is not there, LIST_PADDING
-    PASS = 4, // words
+    // sum of the errors of one sign in a list: 258 * 127 < 32768
+    LANE_ERRORS = 258,
+    LANE_ERRORS_SIGNED = 129, // where inputs may be negative, too
+    SPARE = 6, // words: dW of a row or channel that is not there
+    TAPS = 3, // words
 };
 
 typedef struct {
-    const int32_t *d;
-    int32_t width; // with borders
-    int32_t plane;
     uint32_t *inputs;
-    struct conv3x3_errors errors;
+    struct conv3x3_taps *taps;
+    int32_t *errors;
     int32_t *gradient; // the list for update_rows.S
     int32_t *list_end;
+    int32_t *spare;
     int32_t *nobody; // a row of weff where that is not kept
     int32_t *selected; // for select.c
-    struct conv3x3_pass *passes;
-    struct conv3x3_pass *passes_end;
-    int32_t has_spare; // whether dW of what is not there goes behind the list
 } parts_t;
 
-static int32_t most_passes(const int32_t *d) {
-    return (3 * ((d[N_IN] + 1) >> 1) + 1) >> 1;
+static int32_t pairs_of(const int32_t *d) {
+    return (d[N_IN] + 1) >> 1;
 }
 
-static void divide(parts_t *v, int32_t *scratch, const int32_t *d) {
-    v->d = d;
-    v->width = padded_width(d);
-    v->plane = padded_plane(d);
+// Words of scratch without those for select.c.
+static int32_t divide(parts_t *v, int32_t *scratch, const int32_t *d) {
     v->inputs = (uint32_t *)scratch;
-    scratch += ((d[N_IN] + 1) >> 1) * v->plane;
-    v->passes = (struct conv3x3_pass *)scratch;
-    scratch += PASS * most_passes(d);
-    conv3x3_errors_prepare(&v->errors, scratch, 4, d);
-    v->gradient = scratch + 2 * (d[H_OUT] * d[W_OUT] + 1);
+    v->taps = (struct conv3x3_taps *)(v->inputs + pairs_of(d) * padded_plane(d));
+    v->errors = (int32_t *)v->taps + TAPS * (3 * pairs_of(d) + 1) + 1;
+    v->gradient = v->errors + conv3x3_errors_words(2 * (d[H_OUT] * d[W_OUT] + 1), d);
     v->list_end = v->gradient + 2 * d[N_ROW];
-    v->nobody = v->list_end + SPARE;
+    v->spare = v->list_end + LIST_PADDING;
+    v->nobody = v->spare + SPARE;
     v->selected = v->nobody + words_of(d[N_ROW]);
+    return (int32_t)(v->selected - scratch);
 }
 
 int32_t conv3x3_update_words(const int32_t *d) {
-    return ((d[N_IN] + 1) >> 1) * padded_plane(d) + PASS * most_passes(d)
-        + 2 * (d[H_OUT] * d[W_OUT] + 1) + 2 * d[N_ROW] + SPARE + words_of(d[N_ROW])
-        + selection_words(smaller(d[N_ROW], SELECTED));
+    parts_t v;
+    return divide(&v, NULL, d) + selection_words(smaller(d[N_ROW], SELECTED));
 }
 
-// Without borders a single channel needs only two passes.
+// Without borders a single channel needs only two rows of taps.
 static int32_t is_paired_by_rows(const int32_t *d) {
     return d[N_IN] == 1 && d[PADDING] == 0;
 }
 
-static void pack_inputs(const parts_t *v, const int8_t *x) {
-    const int32_t *d = v->d;
-    int32_t w_in = d[W_IN], size = d[H_IN] * w_in;
-    uint32_t *to = v->inputs;
+static void pack_inputs(uint32_t *to, const int8_t *x, const int32_t *d) {
+    int32_t w_in = d[W_IN], size = d[H_IN] * w_in, padding = d[PADDING];
     if (is_paired_by_rows(d)) {
-        conv3x3_pack_pair(to, x + size - w_in, x + size, w_in - size);
-        to += size - w_in; // what stands beside the last row does not matter
-        conv3x3_pack_pair(to, x + size, x + size, -w_in);
+        to = conv3x3_pack_pair(to, x + size - w_in, x + size, w_in - size);
+        conv3x3_pack_pair(to, x + size, x + size, -w_in); // beside the last row: does not matter
         return;
     }
-    int32_t n = d[PADDING] == 0 ? size : w_in; // without borders all rows at once
-    if (d[PADDING] != 0) {
-        clear_bytes((int8_t *)to, 4 * ((d[N_IN] + 1) >> 1) * v->plane);
-        to += d[PADDING] * (v->width + 1);
+    int32_t n = padding == 0 ? size : w_in; // without borders all rows at once
+    if (padding != 0) {
+        clear_bytes((int8_t *)to, 4 * pairs_of(d) * padded_plane(d));
+        to += padding * (padded_width(d) + 1);
     }
     for (int32_t c = 0; c < d[N_IN]; c += 2) {
         const int8_t *second = c + 1 < d[N_IN] ? x + size : x; // a last channel twice
         for (int32_t done = n; done <= size; done += n) {
-            conv3x3_pack_pair(to, x + done, second + done, -n);
-            to += d[PADDING] == 0 ? v->plane : v->width;
+            to = conv3x3_pack_pair(to, x + done, second + done, -n) + 2 * padding;
         }
-        to += d[PADDING] == 0 ? 0 : 2 * d[PADDING] * v->width;
+        to += 2 * padding * padded_width(d);
         x += 2 * size;
     }
 }
 
-// Rows of taps, two by two; with an odd number the last goes once more, to behind the list.
-static void list_passes(parts_t *v) {
-    const int32_t *d = v->d;
-    const uint32_t *inputs = v->inputs, *first = NULL;
-    int32_t by_rows = is_paired_by_rows(d), row = by_rows ? 2 : 1;
-    int32_t *dw = v->gradient + 1;
-    struct conv3x3_pass *pass = v->passes;
-    for (int32_t c = 0; c < d[N_IN]; c += 2) {
-        for (int32_t ky = 0; ky < 3; ky += row) {
-            const uint32_t *taps = inputs + ky * v->width;
-            if (first == NULL) {
-                first = taps;
-                pass->inputs = taps;
-                pass->to_second = -12;
-                pass->dw = dw;
-                pass->dw_second = v->list_end + 1;
-            } else {
-                pass->to_second = 4 * (int32_t)(taps - first) - 12;
-                pass->dw_second = dw;
-                pass++;
-                first = NULL;
-            }
-            dw += 6 * row;
-        }
-        inputs += v->plane;
-        dw += 18;
-    }
-    v->passes_end = first == NULL ? pass : pass + 1;
-    v->has_spare = first != NULL || (d[N_IN] & 1) != 0;
+static struct conv3x3_taps *put_taps(struct conv3x3_taps *to, const uint32_t *inputs,
+    int32_t *low, int32_t *high) {
+    to->inputs = inputs;
+    to->low = low;
+    to->high = high;
+    return to + 1;
 }
 
-// dW of a filter: lists of errors as long as the lanes allow.
-static void filter_gradient(const parts_t *v, int32_t *errors_end) {
-    int32_t size = 0;
-    struct conv3x3_gradient_job job;
-    job.passes = v->passes;
-    job.passes_end = v->passes_end;
-    job.high = is_paired_by_rows(v->d) ? 24 : 72;
-    job.keep = 0;
-    job.list = v->errors.list;
-    errors_end[0] = errors_end[1] = 0; // errors go by two
-    if (v->errors.sum > LANE_ERRORS) {
-        for (const int32_t *error = job.list; error < errors_end; error += 4) {
-            int32_t magnitude = absolute(error[0]) + absolute(error[2]);
-            size += magnitude;
-            if (size > LANE_ERRORS) {
-                job.list_end = error;
-                conv3x3_gradient(&job);
-                job.list = error;
-                job.keep = 1;
-                size = magnitude;
+// All rows of taps; an even number, so there may be one more, for the spare words.
+static void list_taps(const parts_t *v, const int32_t *d) {
+    const uint32_t *inputs = v->inputs;
+    int32_t *low = v->gradient + 1, width = padded_width(d);
+    struct conv3x3_taps *to = v->taps;
+    if (is_paired_by_rows(d)) {
+        to = put_taps(to, inputs, low, low + 6);
+        to = put_taps(to, inputs + 2 * width, low + 12, v->spare);
+    } else {
+        for (int32_t left = d[N_IN]; left > 0; left -= 2) {
+            for (int32_t ky = 3; ky != 0; ky--) {
+                to = put_taps(to, inputs, low, left > 1 ? low + 18 : v->spare);
+                inputs += width;
+                low += 6;
             }
+            inputs += padded_plane(d) - 3 * width;
+            low += 18;
+        }
+        if ((pairs_of(d) & 1) != 0) {
+            to = put_taps(to, v->inputs, v->spare, v->spare);
         }
     }
-    job.list_end = errors_end;
-    conv3x3_gradient(&job);
-    if (v->has_spare) {
-        clear_bytes((int8_t *)v->list_end, 4 * LIST_PADDING);
+    to->inputs = NULL;
+}
+
+// dW of a filter whose errors do not fit the lanes: from several lists.
+static void add_lists(struct conv3x3_errors *v, const int32_t *end) {
+    int32_t sizes[2] = { 0, 0 }, keep = 0;
+    for (int32_t *pair = v->list; pair != end; pair += 2) {
+        int32_t error = pair[0], position = pair[1], *size = &sizes[error < 0];
+        *size += absolute(error);
+        if (*size > v->limit || position < 0) {
+            pair[0] = keep;
+            pair[1] = -1;
+            conv3x3_gradient(&v->gradient);
+            pair[0] = error;
+            pair[1] = position;
+            v->gradient.list = pair;
+            keep = 1;
+            sizes[0] = sizes[1] = 0;
+            *size = absolute(error);
+        }
     }
+    v->gradient.list = v->list;
 }
 
 int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
@@ -157,32 +141,49 @@ int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
     int32_t *scratch, const int32_t *d) {
     parts_t v;
     struct update_job job;
+    struct conv3x3_errors errors;
     divide(&v, scratch, d);
-    pack_inputs(&v, x);
-    list_passes(&v);
-    update_prepare(&job, d);
-    for (int32_t edge = 0; edge < d[N_ROW]; edge++) {
-        v.gradient[2 * edge] = edge;
+    pack_inputs(v.inputs, x, d);
+    conv3x3_errors_prepare(&errors, v.errors, g, argmax, 4, d);
+    errors.limit = LANE_ERRORS;
+    if (d[X_RELU] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN])) {
+        errors.limit = LANE_ERRORS_SIGNED;
     }
-    clear_bytes((int8_t *)v.list_end, 4 * LIST_PADDING);
+    errors.gradient.list = errors.list;
+    errors.gradient.taps = v.taps;
+    list_taps(&v, d);
+    update_prepare(&job, d);
     job.error = 1;
+    for (int32_t edge = d[N_ROW], *to = v.list_end; edge != 0;) {
+        to -= 2;
+        *to = --edge;
+    }
+    for (int32_t i = 0; i < LIST_PADDING; i++) {
+        v.list_end[i] = 0;
+    }
     struct selection selection = { w, select, scores, n_scores, NULL, NULL, NULL };
     selection_divide(&selection, v.selected, d[N_ROW]);
-    for (int32_t f = 0, row = 0; f < d[N_OUT]; f++, row += d[N_ROW]) {
-        conv3x3_errors_of(&v.errors, g, argmax, f, d);
-        int32_t *errors_end = conv3x3_list(&v.errors);
-        if (errors_end != v.errors.list) {
-            filter_gradient(&v, errors_end);
-            job.list = v.gradient;
-            job.list_end = v.list_end;
-            job.w = (uint8_t *)w + row;
-            job.scores = scores + row;
-            job.weff = weff != NULL ? weff + row : (uint8_t *)v.nobody;
+    job.list = v.gradient;
+    job.list_end = v.list_end;
+    job.w = (uint8_t *)w;
+    job.scores = scores;
+    job.weff = weff != NULL ? weff : (uint8_t *)v.nobody;
+    for (int32_t f = 0; f < d[N_OUT]; f++) {
+        const int32_t *end = conv3x3_list(&errors);
+        if (end != errors.list) {
+            if (end != NULL) {
+                add_lists(&errors, end);
+            }
             if (d[SELECTION] == ALL) {
                 update_row(&job);
             } else {
                 update_selected(&selection, &job, f, NULL, d);
             }
+        }
+        job.w += d[N_ROW];
+        job.scores += d[N_ROW];
+        if (weff != NULL) {
+            job.weff += d[N_ROW];
         }
     }
     return 0;

@@ -41,12 +41,12 @@ static int32_t next_selected(const struct selection *v, int32_t edge, int32_t en
 }
 
 // The update of a row; its factors are x[i], or those of the job's list of all edges where x is
-// NULL. The job's list and scores change.
+// NULL. The job's scores change.
 void update_selected(const struct selection *v, struct update_job *job, int32_t row,
     const int8_t *x, const int32_t *d) {
     int32_t first = row * d[N_ROW], end = first + d[N_ROW], has_scores = d[RULE] != WEIGHTS;
     uint8_t *score = v->scores, *scores_end = score + v->n_scores;
-    const int32_t *dw = job->list;
+    const int32_t *dw = job->list, *dw_end = job->list_end;
     int32_t *to = v->list;
     uint8_t **place = v->places;
     if (has_scores) {
@@ -78,6 +78,8 @@ void update_selected(const struct selection *v, struct update_job *job, int32_t 
     job->list_end = to;
     job->scores = v->gathered;
     update_row(job);
+    job->list = dw;
+    job->list_end = dw_end;
     if (has_scores) {
         place = v->places;
         for (const int32_t *from = v->list; from != to; from += 2) {
