@@ -3,8 +3,7 @@
 import gc
 
 from .clock import ticks_diff, ticks_us
-from .dataset import Dataset
-from .trainer import check_dataset
+from .dataset import Dataset, check_dataset
 
 
 def clock_hz():

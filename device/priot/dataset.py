@@ -90,3 +90,13 @@ def identity_order(n):
     for i in range(n):
         order[i] = i
     return order
+
+
+def check_dataset(dataset, net):
+    """ValueError unless the dataset's images and labels fit the network."""
+    if dataset.shape != net.shape:
+        raise ValueError("%s: images are %dx%dx%d, expected %dx%dx%d" % (
+            (dataset.path,) + dataset.shape + net.shape))
+    if dataset.n_classes > net.n_classes:
+        raise ValueError("%s: %d classes, the network has %d" % (
+            dataset.path, dataset.n_classes, net.n_classes))

@@ -2,7 +2,7 @@
 
 from array import array
 
-from .dataset import Dataset
+from .dataset import Dataset, check_dataset
 
 
 def permille(part, whole):
@@ -31,8 +31,6 @@ class Evaluation:
     @classmethod
     def of(cls, net, source):
         """Classify every sample of a path, a Dataset or an iterable of (buffer, label)."""
-        from .trainer import check_dataset
-
         result = cls(net.n_classes)
         if isinstance(source, str):
             with Dataset(source) as dataset:

@@ -1,20 +1,17 @@
-"""The training loop: forward, loss gradient, backward, update; in integers, without allocating."""
+"""The training step: forward, loss gradient, backward, update; in integers, without allocating."""
 
 import gc
 from array import array
 
 from . import adapter, fields as F
-from .clock import ticks_diff, ticks_us
-from .dataset import Dataset, identity_order
+from .epochs import Epochs
 from .evaluation import Evaluation, permille, percent_text
 from .layer_state import backward_call
 from .methods import check_options, find
 from .memory import Carver, aligned, allocate
-from .progress import History, epoch_text
 from .selection import fill_selection, select_layers
 
 _RESERVE = 49152  # bytes of heap that layout="auto" leaves free
-_HISTORY = 32  # epochs whose figures are kept: 250 bytes each
 _ROW_BYTES = 512  # of effective weights at a time with layout="small"
 
 
@@ -244,111 +241,8 @@ class Trainer:
         epoch and at Ctrl-C. progress: called with each epoch's dictionary. verbose: print it.
         stop: asked before every sample; training ends as by Ctrl-C where it returns True.
         """
-        history = History()
-        opened = []
-        try:
-            source = self._open(source, opened)
-            validate = self._open(validate, opened)
-            self._recorded = True
-            try:
-                for _ in range(epochs):
-                    self._one_epoch(source, shuffle, stop)
-                    record = self._record(history)
-                    if validate is not None:
-                        record["validate_permille"] = self.evaluate(validate).permille
-                    self._report(record, checkpoint, progress, verbose)
-            except KeyboardInterrupt:
-                if not self._recorded:
-                    self._record(history)
-                if history:
-                    self._report(history[-1], checkpoint, progress, verbose)
-                if verbose:
-                    print("stopped by Ctrl-C; all that was learned in %d epochs and %d samples "
-                          "is kept" % (self.epoch, 0 if self._complete else self.seen))
-        finally:
-            for dataset in opened:
-                dataset.close()
-        return history
-
-    def _report(self, record, checkpoint, progress, verbose):
-        if checkpoint:
-            self.save(checkpoint)
-        if verbose:
-            print(epoch_text(record))
-        if progress:
-            progress(record)
-
-    def _open(self, source, opened):
-        if isinstance(source, str):
-            source = Dataset(source)
-            opened.append(source)
-        if isinstance(source, Dataset):
-            check_dataset(source, self.net)
-        return source
-
-    def _one_epoch(self, source, shuffle, stop):
-        """Train on every sample once."""
-        self.clear_counters()
-        self.set_epoch(self.epoch)
-        gc.collect()
-        self._recorded = self._complete = False
-        self._start_us = ticks_us()
-        state = self.state[0]
-        try:
-            self._learn_all(source, shuffle, stop)
-        except KeyboardInterrupt:
-            if self.seen == 0:
-                self.state[0] = state  # as if this epoch's order had not been drawn
-            raise
-        self._complete = True
-        self.set_epoch(self.epoch + 1)
-
-    def _record(self, history):
-        """Append the dictionary of the epoch at hand, whole or broken off."""
-        record = self._epoch_record(ticks_diff(ticks_us(), self._start_us))
-        history.append(record)
-        if len(history) > _HISTORY:
-            history.pop(0)
-        self._recorded = True
-        return record
-
-    def _learn_all(self, source, shuffle, stop):
-        if isinstance(source, Dataset):
-            self._learn_dataset(source, shuffle, stop)
-            return
-        for image, label in source:
-            if stop is not None and stop():
-                raise KeyboardInterrupt
-            self.learn(image, label)
-
-    def _learn_dataset(self, dataset, shuffle, stop):
-        n = len(dataset)
-        record = self.net.record
-        order = identity_order(n) if shuffle else None
-        if shuffle:
-            self.net.kernels.shuffle((order, self.state))
-        for i in range(n):
-            if stop is not None and stop():
-                raise KeyboardInterrupt
-            self.step(dataset.read(order[i] if shuffle else i, record))
-
-    def _epoch_record(self, elapsed_us):
-        n = max(1, self.seen)
-        params = sum([layer.n_params for layer in self.layers])
-        pruned = sum([layer.n_pruned() for layer in self.layers])
-        return {
-            "epoch": self.epoch + (0 if self._complete else 1),
-            "samples": self.seen, "correct": self.correct,
-            "skipped": self.skipped, "saturated": self.saturated,
-            "train_permille": permille(self.correct, n),
-            "skipped_permille": permille(self.skipped, n),
-            "saturated_permille": permille(self.saturated, n * self.net.n_classes),
-            "pruned_permille": permille(pruned, max(1, params)),
-            "pruned_by_layer": [permille(layer.n_pruned(), layer.n_params)
-                                for layer in self.layers],
-            "us_per_sample": elapsed_us // n,
-            "heap_bytes": gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0,
-        }
+        return Epochs(self, checkpoint, progress, verbose, stop).run(
+            source, epochs, validate, shuffle)
 
     def clear_counters(self):
         """Start counting samples, hits, skipped backward passes and saturated logits anew."""
@@ -395,13 +289,3 @@ class Trainer:
             text += "  [%s]" % self.net.kernels.plan_name(layer.stage.plan)
             lines.append(text)
         return "\n".join(lines) + ">"
-
-
-def check_dataset(dataset, net):
-    """ValueError unless the dataset's images and labels fit the network."""
-    if dataset.shape != net.shape:
-        raise ValueError("%s: images are %dx%dx%d, expected %dx%dx%d" % (
-            (dataset.path,) + dataset.shape + net.shape))
-    if dataset.n_classes > net.n_classes:
-        raise ValueError("%s: %d classes, the network has %d" % (
-            dataset.path, dataset.n_classes, net.n_classes))

@@ -1,0 +1,137 @@
+"""Epochs of training: the order of samples, what is counted and kept, Ctrl-C between samples."""
+
+import gc
+
+from .clock import ticks_diff, ticks_us
+from .dataset import Dataset, check_dataset, identity_order
+from .evaluation import permille
+from .progress import History, epoch_text
+
+_HISTORY = 32  # epochs whose figures are kept: 250 bytes each
+
+
+class Epochs:
+    """One call of Trainer.fit; its arguments are explained there."""
+
+    def __init__(self, trainer, checkpoint, progress, verbose, stop):
+        self.trainer = trainer
+        self.checkpoint = checkpoint
+        self.progress = progress
+        self.verbose = verbose
+        self.stop = stop
+        self.history = History()
+        self.recorded = True  # whether the figures of the epoch at hand are in the history
+        self.complete = False  # whether it has seen every sample
+        self.start_us = 0
+
+    def run(self, source, epochs, validate, shuffle):
+        """Train; returns the history. Ctrl-C ends it after a whole sample."""
+        opened = []
+        try:
+            source = self._open(source, opened)
+            validate = self._open(validate, opened)
+            try:
+                for _ in range(epochs):
+                    self._one(source, shuffle)
+                    record = self._record()
+                    if validate is not None:
+                        record["validate_permille"] = self.trainer.evaluate(validate).permille
+                    self._report(record)
+            except KeyboardInterrupt:
+                if not self.recorded:
+                    self._record()
+                if self.history:
+                    self._report(self.history[-1])
+                if self.verbose:
+                    print("stopped by Ctrl-C; all that was learned in %d epochs and %d samples "
+                          "is kept" % (self.trainer.epoch,
+                                       0 if self.complete else self.trainer.seen))
+        finally:
+            for dataset in opened:
+                dataset.close()
+        return self.history
+
+    def _open(self, source, opened):
+        if isinstance(source, str):
+            source = Dataset(source)
+            opened.append(source)
+        if isinstance(source, Dataset):
+            check_dataset(source, self.trainer.net)
+        return source
+
+    def _one(self, source, shuffle):
+        """Train on every sample once."""
+        trainer = self.trainer
+        trainer.clear_counters()
+        trainer.set_epoch(trainer.epoch)
+        gc.collect()
+        self.recorded = self.complete = False
+        self.start_us = ticks_us()
+        state = trainer.state[0]
+        try:
+            self._learn(source, shuffle)
+        except KeyboardInterrupt:
+            if trainer.seen == 0:
+                trainer.state[0] = state  # as if this epoch's order had not been drawn
+            raise
+        self.complete = True
+        trainer.set_epoch(trainer.epoch + 1)
+
+    def _learn(self, source, shuffle):
+        if isinstance(source, Dataset):
+            self._learn_dataset(source, shuffle)
+            return
+        for image, label in source:
+            self._check_stop()
+            self.trainer.learn(image, label)
+
+    def _learn_dataset(self, dataset, shuffle):
+        trainer = self.trainer
+        n = len(dataset)
+        record = trainer.net.record
+        order = identity_order(n) if shuffle else None
+        if shuffle:
+            trainer.net.kernels.shuffle((order, trainer.state))
+        for i in range(n):
+            self._check_stop()
+            trainer.step(dataset.read(order[i] if shuffle else i, record))
+
+    def _check_stop(self):
+        if self.stop is not None and self.stop():
+            raise KeyboardInterrupt
+
+    def _record(self):
+        """Append the dictionary of the epoch at hand, whole or broken off."""
+        record = self._figures(ticks_diff(ticks_us(), self.start_us))
+        self.history.append(record)
+        if len(self.history) > _HISTORY:
+            self.history.pop(0)
+        self.recorded = True
+        return record
+
+    def _figures(self, elapsed_us):
+        trainer = self.trainer
+        n = max(1, trainer.seen)
+        params = sum([layer.n_params for layer in trainer.layers])
+        pruned = sum([layer.n_pruned() for layer in trainer.layers])
+        return {
+            "epoch": trainer.epoch + (0 if self.complete else 1),
+            "samples": trainer.seen, "correct": trainer.correct,
+            "skipped": trainer.skipped, "saturated": trainer.saturated,
+            "train_permille": permille(trainer.correct, n),
+            "skipped_permille": permille(trainer.skipped, n),
+            "saturated_permille": permille(trainer.saturated, n * trainer.net.n_classes),
+            "pruned_permille": permille(pruned, max(1, params)),
+            "pruned_by_layer": [permille(layer.n_pruned(), layer.n_params)
+                                for layer in trainer.layers],
+            "us_per_sample": elapsed_us // n,
+            "heap_bytes": gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0,
+        }
+
+    def _report(self, record):
+        if self.checkpoint:
+            self.trainer.save(self.checkpoint)
+        if self.verbose:
+            print(epoch_text(record))
+        if self.progress:
+            self.progress(record)
