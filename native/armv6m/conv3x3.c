@@ -83,7 +83,7 @@ static void listed_blocks(const layer_t *v, int8_t *y) {
 // The outputs of one filter, whole blocks.
 static void filter(layer_t *v, int8_t *y, const uint8_t *w, const int32_t *d) {
     int32_t lanes[2];
-    int32_t sum = conv3x3_pack_filter(v->weights, w, d[N_IN], lanes);
+    int32_t sum = conv3x3_pack_weights(v->weights, w, d[N_IN], lanes);
     v->job.rounding = v->centre * sum + (1 << d[FORWARD_SHIFT] >> 1);
     v->job.y = y;
     if (v->job.pool) {

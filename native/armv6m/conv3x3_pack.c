@@ -1,4 +1,4 @@
-// Packs an image and a filter for conv3x3_blocks.S, and lists the blocks that are not zero.
+// Packs an image for conv3x3_blocks.S, and lists the blocks that are not zero.
 
 #include "conv3x3.h"
 #include "kernels.h"
@@ -60,24 +60,6 @@ void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
         }
         x += d[H_IN] * d[W_IN];
     }
-}
-
-// The weights of a filter; lanes[0], lanes[1]: the largest sum of |w| in a lane of one channel
-// and of a pair. Returns the sum of w.
-int32_t conv3x3_pack_filter(uint32_t *to, const uint8_t *w, int32_t n_in, int32_t lanes[2]) {
-    int32_t pairs = n_in & ~1, sum = 0;
-    lanes[0] = lanes[1] = 0;
-    if (pairs != 0) {
-        sum = conv3x3_pack_weights(to, w, pairs, lanes);
-    }
-    if (n_in & 1) {
-        uint8_t last[18]; // the last channel and one of zeros
-        for (int32_t i = 0; i < 18; i++) {
-            last[i] = i < 9 ? w[9 * pairs + i] : 128;
-        }
-        sum += conv3x3_pack_weights(to + 6 * pairs, last, 2, lanes);
-    }
-    return sum;
 }
 
 // Blocks with an input that is not zero: the address of their packed inputs and the index of
