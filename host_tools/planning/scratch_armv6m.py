@@ -15,7 +15,7 @@ _MOST_POSITIONS = 786
 _LANE_ERRORS = 258  # linear.c
 _CHUNK = 512  # update.c: columns that are listed at once
 _LIST_PADDING, _SELECTED = 6, 1024  # update.h
-_SPARE, _PASS = 24, 4  # conv3x3_update.c
+_SPARE, _TAPS = 6, 3  # conv3x3_update.c
 _WORDS, _BUCKET, _ERROR = 4, 2, 3  # conv3x3_backward.c
 
 
@@ -112,19 +112,25 @@ def _backward_words(d: list[int]) -> int:
     if not d[f.X_RELU] or 9 * d[f.N_OUT] > _MOST_TERMS:
         return 0
     table = _BUCKET * (_padded_plane(d) + 2 * _padded_width(d) + 3)
-    errors = _ERROR * d[f.N_OUT] * d[f.H_OUT] * d[f.W_OUT]
+    errors = _errors_words(_ERROR * d[f.N_OUT] * d[f.H_OUT] * d[f.W_OUT], d)
     return _if_few(table + errors + d[f.N_OUT] * 9 * _WORDS + d[f.H_IN] * d[f.W_IN])
 
 
 def _update_words(d: list[int]) -> int:
-    """Packed inputs, passes, a list of errors, a gradient and its list (conv3x3_update.c)."""
+    """Packed inputs, rows of taps, a list of errors, a gradient's list (conv3x3_update.c)."""
     outputs = d[f.H_OUT] * d[f.W_OUT]
     if outputs > _MOST_POSITIONS:
         return 0
     n_row, pairs = d[f.N_ROW], (d[f.N_IN] + 1) // 2
-    passes = (3 * pairs + 1) // 2
-    return _if_few(pairs * _padded_plane(d) + _PASS * passes + 2 * (outputs + 1) + 2 * n_row
-                   + _SPARE + _words_of(n_row) + _selection_words(min(n_row, _SELECTED)))
+    taps = _TAPS * (3 * pairs + 1) + 1
+    return _if_few(pairs * _padded_plane(d) + taps + _errors_words(2 * (outputs + 1), d)
+                   + 2 * n_row + _LIST_PADDING + _SPARE + _words_of(n_row)
+                   + _selection_words(min(n_row, _SELECTED)))
+
+
+def _errors_words(words: int, d: list[int]) -> int:
+    """Positions of a filter's outputs, and a list of so many words (conv3x3_errors.c)."""
+    return (d[f.H_OUT] * d[f.W_OUT] + 1) // 2 + words
 
 
 def _columns_words(d: list[int]) -> int:
