@@ -59,7 +59,7 @@ struct conv3x3_gather_job {
 int32_t *conv3x3_list(struct conv3x3_errors *v);
 void conv3x3_gradient(const struct conv3x3_gradient_job *job);
 uint32_t *conv3x3_pack_pair(uint32_t *to, const int8_t *a_end, const int8_t *b_end,
-    int32_t minus_n);
+    int32_t minus_n, int32_t is_signed);
 
 // conv3x3_gather.S
 int32_t *conv3x3_link(struct conv3x3_errors *v);

@@ -1,8 +1,8 @@
 // Update of a 3x3 convolution: gradients of a filter by conv3x3_gradient.S, then update_rows.S.
 //
 // dW goes straight into the list that update_rows.S reads: pairs (edge, dW). Channels are packed
-// in pairs; a single channel is paired with itself one row below, so that two rows of taps give
-// all three. A pass over the errors does two rows of taps, of whatever channels.
+// in pairs, those of the first half with those of the second; a single channel is paired with
+// itself one row below, so that two rows of taps give all three. A pass over the errors does two rows of taps, of whatever channels.
 
 #include <stddef.h>
 
@@ -60,25 +60,26 @@ static int32_t is_paired_by_rows(const int32_t *d) {
     return d[N_IN] == 1 && d[PADDING] == 0;
 }
 
-static void pack_inputs(uint32_t *to, const int8_t *x, const int32_t *d) {
-    int32_t w_in = d[W_IN], size = d[H_IN] * w_in, padding = d[PADDING];
+static void pack_inputs(uint32_t *to, const int8_t *x, int32_t is_signed, const int32_t *d) {
+    int32_t w_in = d[W_IN], size = d[H_IN] * w_in, padding = d[PADDING], pairs = pairs_of(d);
     if (is_paired_by_rows(d)) {
-        to = conv3x3_pack_pair(to, x + size - w_in, x + size, w_in - size);
-        conv3x3_pack_pair(to, x + size, x + size, -w_in); // beside the last row: does not matter
+        x += size;
+        to = conv3x3_pack_pair(to, x - w_in, x, w_in - size, is_signed);
+        conv3x3_pack_pair(to, x, x, -w_in, is_signed); // beside the last row: does not matter
         return;
     }
     int32_t n = padding == 0 ? size : w_in; // without borders all rows at once
     if (padding != 0) {
-        clear_bytes((int8_t *)to, 4 * pairs_of(d) * padded_plane(d));
+        clear_bytes((int8_t *)to, 4 * pairs * padded_plane(d));
         to += padding * (padded_width(d) + 1);
     }
-    for (int32_t c = 0; c < d[N_IN]; c += 2) {
-        const int8_t *second = c + 1 < d[N_IN] ? x + size : x; // a last channel twice
-        for (int32_t done = n; done <= size; done += n) {
-            to = conv3x3_pack_pair(to, x + done, second + done, -n) + 2 * padding;
+    for (int32_t c = 0; c < pairs; c++) {
+        int32_t second = c + pairs < d[N_IN] ? pairs * size : 0; // one without takes itself
+        for (int32_t left = size; left != 0; left -= n) {
+            x += n;
+            to = conv3x3_pack_pair(to, x, x + second, -n, is_signed) + 2 * padding;
         }
         to += 2 * padding * padded_width(d);
-        x += 2 * size;
     }
 }
 
@@ -99,16 +100,19 @@ static void list_taps(const parts_t *v, const int32_t *d) {
         to = put_taps(to, inputs, low, low + 6);
         to = put_taps(to, inputs + 2 * width, low + 12, v->spare);
     } else {
-        for (int32_t left = d[N_IN]; left > 0; left -= 2) {
+        int32_t pairs = pairs_of(d), skip = padded_plane(d) - 3 * width;
+        for (int32_t left = pairs; left != 0; left--) {
             for (int32_t ky = 3; ky != 0; ky--) {
-                to = put_taps(to, inputs, low, left > 1 ? low + 18 : v->spare);
+                to = put_taps(to, inputs, low, low + 18 * pairs);
                 inputs += width;
                 low += 6;
             }
-            inputs += padded_plane(d) - 3 * width;
-            low += 18;
+            inputs += skip;
         }
-        if ((pairs_of(d) & 1) != 0) {
+        if ((d[N_IN] & 1) != 0) {
+            to[-1].high = to[-2].high = to[-3].high = v->spare;
+        }
+        if ((pairs & 1) != 0) {
             to = put_taps(to, v->inputs, v->spare, v->spare);
         }
     }
@@ -143,21 +147,20 @@ int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
     struct update_job job;
     struct conv3x3_errors errors;
     divide(&v, scratch, d);
-    pack_inputs(v.inputs, x, d);
+    int32_t is_signed = d[X_RELU] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
+    pack_inputs(v.inputs, x, is_signed, d);
     conv3x3_errors_prepare(&errors, v.errors, g, argmax, 4, d);
-    errors.limit = LANE_ERRORS;
-    if (d[X_RELU] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN])) {
-        errors.limit = LANE_ERRORS_SIGNED;
-    }
+    errors.limit = is_signed ? LANE_ERRORS_SIGNED : LANE_ERRORS;
     errors.gradient.list = errors.list;
     errors.gradient.taps = v.taps;
     list_taps(&v, d);
     update_prepare(&job, d);
     job.error = 1;
-    for (int32_t edge = d[N_ROW], *to = v.list_end; edge != 0;) {
+    int32_t edge = d[N_ROW], *to = v.list_end;
+    do {
         to -= 2;
         *to = --edge;
-    }
+    } while (edge != 0);
     for (int32_t i = 0; i < LIST_PADDING; i++) {
         v.list_end[i] = 0;
     }
