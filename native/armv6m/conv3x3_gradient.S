@@ -152,8 +152,8 @@ add_row:                        // r1 = 1; -2 for the second row
     b add_row
 
 // uint32_t *conv3x3_pack_pair(uint32_t *to, const int8_t *a_end, const int8_t *b_end,
-//     int32_t minus_n, int32_t is_signed): n > 0 words a + (b << 16). Returns their end. 7.5 cycles
-// each; 15 where some may be negative or only one of a and b lies at an even address.
+//     int32_t minus_n, int32_t is_signed): n > 0 words a + (b << 16). Returns their end.
+// 7.5 cycles each; 15 where some may be negative or only one of a and b is at an even address.
 //
 //   r0  to      r2  b_end                     r4, r5  temporaries, words
 //   r1  a_end   r3  index, -n .. -1           r6      bit 0: each by itself    r7  0x00ff00ff

@@ -2,7 +2,8 @@
 //
 // dW goes straight into the list that update_rows.S reads: pairs (edge, dW). Channels are packed
 // in pairs, those of the first half with those of the second; a single channel is paired with
-// itself one row below, so that two rows of taps give all three. A pass over the errors does two rows of taps, of whatever channels.
+// itself one row below, so that two rows of taps give all three. A pass over the errors does two
+// rows of taps, of whatever channels.
 
 #include <stddef.h>
 

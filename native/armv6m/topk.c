@@ -1,4 +1,4 @@
-// The k-th largest score, counting whole words.
+// The k-th largest score, counting whole words where the scores are aligned to 4.
 
 #include "bytes.h"
 #include "fast.h"
@@ -7,10 +7,7 @@ void count_bytes(int32_t histogram[256], const uint32_t *words, int32_t n); // c
 
 int32_t fast_kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const int32_t *d) {
     clear_bytes((int8_t *)scratch, 4 * 256);
-    for (; n != 0 && ((uintptr_t)scores & 3) != 0; n--) {
-        scratch[*scores++]++;
-    }
-    if (n >= 4) {
+    if (n >= 4 && ((uintptr_t)scores & 3) == 0) {
         count_bytes(scratch, (const uint32_t *)scores, n >> 2);
         scores += n & ~3;
         n &= 3;
