@@ -22,15 +22,20 @@ from host_tools.named_networks import NETWORKS, network_line
 from host_tools.network_spec import format_network, parse_network
 from host_tools.reports import add_json_option, write_json
 
+OPTIMIZERS = ("sgd", "adamw")
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. lr falls to 0 along a cosine; momentum is 0.9.
+    """How to train. lr falls to 0 along a cosine.
 
+    optimizer: "sgd", with momentum 0.9 and weight decay as an L2 penalty, or "adamw", with weight
+    decay apart from the gradient (Loshchilov and Hutter 2019).
     clip: weights stay within so many standard deviations of their layer, 0 for no limit.
     dropout: share of a linear layer's inputs left out of a training step.
     """
 
+    optimizer: str = "sgd"
     epochs: int = 8
     lr: float = 0.05
     batch: int = 64
@@ -41,6 +46,9 @@ class Recipe:
 
     def check(self) -> None:
         """Raise PriotError for a value outside its range."""
+        if self.optimizer not in OPTIMIZERS:
+            raise PriotError("--optimizer", f"found {self.optimizer}, "
+                             f"expected {' or '.join(OPTIMIZERS)}")
         ranges = {"epochs": (1, 100000), "lr": (1e-9, 100), "batch": (1, 1 << 20),
                   "weight_decay": (0, 1), "clip": (0, 1000), "dropout": (0, 0.95),
                   "seed": (0, 0xFFFFFFFF)}
@@ -112,8 +120,7 @@ class Pretraining:
         """Train; yields the mean loss after every epoch. Raises PriotError where it diverges."""
         torch, recipe = self.torch, self.recipe
         x, labels = self._tensors(dataset)
-        optimizer = torch.optim.SGD(self.weights, recipe.lr, 0.9,
-                                    weight_decay=recipe.weight_decay)
+        optimizer = self._optimizer()
         steps = recipe.epochs * -(-len(x) // recipe.batch)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(recipe.epochs):
@@ -131,6 +138,12 @@ class Pretraining:
             if not math.isfinite(total):
                 raise PriotError("pretrain", f"diverged: the loss is {total}; lower --lr")
             yield total / len(x)
+
+    def _optimizer(self) -> Any:
+        recipe, optim = self.recipe, self.torch.optim
+        if recipe.optimizer == "adamw":
+            return optim.AdamW(self.weights, recipe.lr, weight_decay=recipe.weight_decay)
+        return optim.SGD(self.weights, recipe.lr, 0.9, weight_decay=recipe.weight_decay)
 
     def _clip(self) -> None:
         if self.recipe.clip:
@@ -176,14 +189,16 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
                         help="measure the network's accuracy on this dataset")
     usual = Recipe()
     for name, text in {
-            "epochs": "passes over the images", "lr": "learning rate at the start",
-            "batch": "images in a step", "weight_decay": "L2 penalty of weights",
+            "optimizer": "sgd or adamw", "epochs": "passes over the images",
+            "lr": "learning rate at the start", "batch": "images in a step",
+            "weight_decay": "share of a weight that a step takes, times the learning rate",
             "clip": "limit of weights in standard deviations of their layer, 0 for none",
             "dropout": "share of a linear layer's inputs left out in training",
             "seed": "of first weights, order and dropout"}.items():
         value = getattr(usual, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value,
-                            metavar="N", help=f"{text} (default {value:g})")
+                            metavar="NAME" if isinstance(value, str) else "N",
+                            help=f"{text} (default {value})")
     add_json_option(parser)
     return parser
 

@@ -102,6 +102,7 @@ def test_a_missing_torch_is_one_line(data, tmp_path, capsys, monkeypatch):
     (["--network", LINE, "--batch", "0"], "--batch: found 0"),
     (["--network", LINE, "--lr", "nan"], "--lr: found nan"),
     (["--network", LINE, "--dropout", "1"], "--dropout: found 1"),
+    (["--network", LINE, "--optimizer", "lbfgs"], "--optimizer: found lbfgs, expected sgd or"),
     (["--network", LINE, "--weight-decay", "-1"], "--weight-decay: found -1"),
     (["--network", LINE, "--seed", "-1"], "--seed: found -1"),
 ])

@@ -9,12 +9,12 @@ PRIOT=${PRIOT:-.venv/bin/priot}
 folder=build/backbones
 mkdir -p "$folder"
 
-# backbone NAME NETWORK DATA SEED EPOCHS BATCH ANGLES...
+# backbone NAME NETWORK DATA SEED "OPTIONS OF PRETRAIN" ANGLES...
 backbone() {
-    name=$1 network=$2 data=$3 seed=$4 epochs=$5 batch=$6
-    shift 6
-    $PRIOT pretrain "$folder/$data-pretrain.prd" --network "$network" --epochs "$epochs" \
-        --batch "$batch" --seed "$seed" --test "$folder/$data-test-0.prd" -o "$folder/$name.npz"
+    name=$1 network=$2 data=$3 seed=$4 options=$5
+    shift 5
+    $PRIOT pretrain "$folder/$data-pretrain.prd" --network "$network" $options --seed "$seed" \
+        --test "$folder/$data-test-0.prd" -o "$folder/$name.npz"
     $PRIOT quantize "$folder/$name.npz" --calibrate "$folder/$data-pretrain.prd" \
         -o "$folder/$name.priot"
     for angle in "$@"; do
@@ -41,12 +41,13 @@ data() {
 
 data digits 0 30 45 -- digits
 for seed in 0 1 2; do
-    backbone "digits-$seed" digits digits "$seed" 40 32 0 30 45
+    backbone "digits-$seed" digits digits "$seed" "--epochs 40 --batch 32" 0 30 45
 done
 if [ $# -gt 0 ]; then
     data mnist 0 30 45 60 90 -- mnist "$1"
     for seed in 0 1 2; do
-        backbone "mnist-a-$seed" network-a mnist "$seed" 8 64 0 30 45 60 90
+        backbone "mnist-a-$seed" network-a mnist "$seed" \
+            "--optimizer adamw --lr 0.003 --weight-decay 0.05 --clip 0 --epochs 10" 0 30 45 60 90
     done
 fi
 cmp_status=0
