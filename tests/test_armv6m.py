@@ -108,6 +108,25 @@ def test_linear_backward_at_the_lists_bound(aligned, total, sign, byte):
                        np.full(12, 127, np.int8), np.full(60, byte, np.uint8))
 
 
+# what a lane holds behind the first list, and the errors of the second: 193 is the last that is
+# one list, 8191 (-8192) what the lane may hold to take it
+@pytest.mark.parametrize("second", [193, 194])
+@pytest.mark.parametrize("first", [8191, 8192, 8193, 12000, 16384, 32766])
+@pytest.mark.parametrize("columns", [(1, 1, 1, 1), (1, -1, -1, 1), (1, 0, 0, 0), (0, 1, 0, 0),
+                                     (0, 0, 1, 0), (0, 0, 0, 1)])
+def test_linear_backward_of_two_lists(aligned, second, first, columns):
+    errors = np.array([127, 127, 3, 1, 127, second - 127])
+    large = min(first // 254, 127)
+    small = min((first - 254 * large) // 3, 127)
+    rows = np.array([large, large, small, first - 254 * large - 3 * small, 127, 127])
+    assert errors[:4] @ rows[:4] == first
+    w = np.outer(rows, np.tile(columns, 4))
+    for sign in (1, -1):
+        d = linear_descriptor(16, 6, X_RELU=1, BACKWARD_SHIFT=9)
+        cases.backward(aligned, f.LINEAR, d, (sign * errors)[::-1].astype(np.int8), cases.NOTHING,
+                       np.full(16, 127, np.int8), (w[::-1] + 128).astype(np.uint8).ravel())
+
+
 @pytest.mark.parametrize("relu", [0, 1])
 @pytest.mark.parametrize("live", [0, 1, 2, 40])
 @pytest.mark.parametrize("align", [0, 1])

@@ -9,8 +9,11 @@
 #include "update.h"
 
 enum {
-    LANE_ERRORS = 258, // sum(|e|) of a list of rows: 258 * 127 < 32768
-    ROWS_AT_ONCE = 255, // a list of so many and its padding take 2 * LANE_ERRORS words
+    LANE_ERRORS = 258, // sum(|e|) of a first list of rows: 258 * 127 < 32768
+    MORE_ERRORS = 193, // of each that follows: 8192 + 193 * 127 < 32768
+    // rows at once, each perhaps a list of four words; they are listed behind half of that
+    ROWS_AT_ONCE = 127,
+    LISTS_WORDS = 516, // >= 4 * ROWS_AT_ONCE + LIST_PADDING
 };
 
 // Words x2 + (x0 << 16), x3 + (x1 << 16) for every four inputs. Returns the sum of x.
@@ -70,47 +73,57 @@ static int32_t quads_words(const int32_t *d) {
 }
 
 // Quads with an input that is not 0, behind a ReLU; the first always, and again where that makes
-// their number even. Returns it.
-static int32_t list_quads(uint16_t *quads, const int8_t *x, const int32_t *d) {
-    int32_t is_sparse = d[X_RELU] != 0 && ((uintptr_t)x & 3) == 0, n = 1;
-    quads[0] = 0;
-    for (int32_t column = 4; column < d[N_IN]; column += 4) {
+// their number even. Returns it. Inlined it would lack registers: 400 cycles more.
+static __attribute__((noinline)) int32_t list_quads(uint16_t *quads, const int8_t *x,
+    const int32_t *d) {
+    int32_t is_sparse = d[X_RELU] != 0 && ((uintptr_t)x & 3) == 0, n_in = d[N_IN];
+    uint16_t *to = quads;
+    *to++ = 0;
+    for (int32_t column = 4; column < n_in; column += 4) {
         if (!is_sparse || *(const int32_t *)(x + column) != 0) {
-            quads[n++] = (uint16_t)column;
+            *to++ = (uint16_t)column;
         }
     }
-    quads[n] = 0;
-    return n + (n & 1);
+    *to = 0;
+    return (to - quads + 1) & ~1;
+}
+
+static int32_t *end_list(int32_t *list, int32_t *to, int32_t sum) {
+    list[0] = (int32_t)to;
+    list[1] = (int32_t)((uint32_t)sum * (uint32_t)-0x800080);
+    return to;
 }
 
 // Lists rows with an error, as many at a time as the lanes allow.
-static void add_rows(struct columns_job *job, int32_t *list, const int8_t *g, const uint8_t *w,
+static void add_rows(struct columns_job *job, int32_t *lists, const int8_t *g, const uint8_t *w,
     int32_t n, int32_t n_in) {
-    const int32_t *end = list_inputs(list, g, n);
-    int32_t size = 0, sum = 0;
-    job->list = list;
-    for (int32_t *row = list;; row += 2) {
-        int32_t error = row[1], magnitude = absolute(error);
-        size += magnitude;
-        if ((row == end || size > LANE_ERRORS) && row != job->list) {
-            job->list_end = row;
-            job->start_odd = (uint32_t)sum * (uint32_t)-0x800080;
-            linear_columns(job);
-            job->is_first = 0;
-            job->list = row;
-            size = magnitude;
+    int32_t *row = lists + 2 * ROWS_AT_ONCE, *list = lists, *to = lists + 2;
+    const int32_t *end = list_inputs(row, g, n);
+    int32_t left = LANE_ERRORS, sum = 0;
+    if (row == end) {
+        return;
+    }
+    for (; row != end; row += 2) {
+        int32_t address = (int32_t)(w + row[0] * n_in), error = row[1];
+        left -= absolute(error);
+        if (left < 0) {
+            list = end_list(list, to, sum);
+            to += 2;
+            left = MORE_ERRORS - absolute(error);
             sum = 0;
         }
-        if (row == end) {
-            return;
-        }
-        row[0] = (int32_t)(w + row[0] * n_in);
+        *to++ = address;
+        *to++ = error;
         sum += error;
     }
+    *end_list(list, to, sum) = 0;
+    job->lists = lists;
+    linear_columns(job);
+    job->is_first = 0;
 }
 
 // Scratch: number of quads and whether there are no sums yet, both kept from call to call as are
-// sums and quads; the list of rows.
+// sums and quads; the lists of rows.
 int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
     const uint8_t *w, int32_t *scratch, const int32_t *d) {
     struct columns_job job;
@@ -142,5 +155,5 @@ int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
 }
 
 int32_t linear_fast_words(int32_t training, const int32_t *d) {
-    return training != 0 ? 2 + quads_sums(d) + quads_words(d) + 2 * LANE_ERRORS : d[N_IN] >> 1;
+    return training != 0 ? 2 + quads_sums(d) + quads_words(d) + LISTS_WORDS : d[N_IN] >> 1;
 }

@@ -20,10 +20,9 @@ struct linear_rows_job {
 
 // Columns go by quads of four, an even number of these; each has four sums, one behind the other.
 struct columns_job {
-    const int32_t *list_end;
     const uint16_t *quads; // first column of each
-    const int32_t *list; // pairs (address of a row's weights, error), not empty
-    uint32_t start_odd; // -128 * 0x10001 * sum of the errors
+    const int32_t *lists; // each: its end, -128 * 0x10001 * sum of the errors, pairs (address of a
+                          // row's weights, error); behind the last 0
     int32_t is_first; // 1: there are no sums yet
     const uint16_t *quads_end;
     int32_t *sums;
