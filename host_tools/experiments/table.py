@@ -86,7 +86,7 @@ def _caption(spec: Spec, results: list[Result]) -> list[str]:
         "Test accuracy after the last epoch in percent: mean ± standard deviation (worst run).",
         "Collapsed: a run that ends below its accuracy before training, or below twice chance.",
         "RAM: bytes that training takes on a Pico beside the loaded network (`priot plan`), by",
-        "the layout that takes least and by the one that is fastest.",
+        "the layout that takes least, on portable kernels, and by the one that is fastest.",
     ]
     if results:
         presented = sorted({result["presentations"] for result in results})
