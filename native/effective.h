@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "kernels.h"
+#include "rounding.h"
 
 // what the rows of one layer share
 typedef struct {
@@ -22,10 +23,22 @@ static inline bool has_scores(const int32_t *d) {
 }
 
 // The effective weight of an edge with a score; all three are offset bytes.
-int32_t effective(int32_t w, int32_t score, const int32_t *d);
+static inline int32_t effective(int32_t w, int32_t score, const int32_t *d) {
+    if (d[RULE] == PRUNE) {
+        return score >= d[THRESHOLD] ? w : 128;
+    }
+    return clamp(((w - 128) * (score - 64) + 32) >> 6, -127, 127) + 128; // 64 + S = score - 64
+}
 
 // Whether an edge is trained where not all are.
-int32_t is_selected(int32_t w, int32_t edge, const layer_t *layer);
+static inline bool is_selected(int32_t w, int32_t edge, const layer_t *layer) {
+    const int32_t *d = layer->d;
+    if (d[SELECTION] == LARGEST) {
+        return absolute(w - 128) >= d[TAU];
+    }
+    const uint8_t *bitmap = (const uint8_t *)(layer->select + d[N_OUT]);
+    return bitmap[edge >> 3] >> (edge & 7) & 1;
+}
 
 // First score of a row; never beyond the end, whatever `select` holds.
 uint8_t *row_scores(const layer_t *layer, int32_t row);

@@ -12,12 +12,14 @@ from host_tools.board.errors import BoardRefused
 from host_tools.board.install import package_files
 from host_tools.emulator import Pico
 from host_tools.formats import Adapter, AdapterLayer, Model
+from host_tools.paths import BACKBONES
 from host_tools.planning.board import Board, Plan, plan_adapter, plan_training
 from host_tools.planning.heap import BOOT_BYTES, after_import
 from host_tools.planning.memory import Training
 from host_tools.planning.scratch import kernel_name
 
 HEAP = (Path(__file__).parent / "plan" / "heap.py").read_text()
+BACKBONE = BACKBONES / "mnist-a-0.priot"
 SAMPLES = 8
 TOLERANCE = 0.05
 CAUTION_BYTES = 10_240  # by which a plan may take the largest block for smaller than it is
@@ -71,6 +73,7 @@ def board(models, tmp_path_factory):
         files[f"/{name}.priot"] = model.to_bytes()
         files[f"/{name}.prd"] = random_dataset(model, SAMPLES, 1).to_bytes()
     files["/a.scores"] = adapter_of(models["a"]).to_bytes()
+    files["/mnist.priot"] = BACKBONE.read_bytes()
     pico = Pico(tmp_path_factory.mktemp("pico"))
     pico.write_files(files)
     with pico:
@@ -130,6 +133,19 @@ def test_heap_with_an_adapter(board, models, layout):
     found, (arena,) = board_says(board, "a", "apply", {"path": "/a.scores", "layout": layout})
     assert plan.network.arena == arena
     compare(plan, found, "applied")
+
+
+def test_few_edges_train_in_10_kB(board):
+    """Gains for 10 % of the large layer's edges and all others, on the kernels that take least."""
+    options = {"fraction": 10, "select": "layers", "layout": "small"}
+    trained = plan_training(Model.read(BACKBONE), Training.from_options("gain", options),
+                            Board(backend="portable"), {}).trained
+    board.soft_reset()
+    said = board.execute("import priot\npriot.backend.use('portable')\n"
+                         "t = priot.Trainer(priot.load('/mnist.priot'), 'gain', "
+                         f"**{options!r})\nprint(t.ram_bytes, t.net.backend)")
+    assert said.split() == [str(trained.ram_bytes), "portable"]
+    assert trained.ram_bytes < 10_000
 
 
 def test_the_verdict_holds(board, models):
