@@ -12,11 +12,13 @@ from host_tools.formats import Adapter, Dataset, Model, read_magic
 from host_tools.formats.adapter import AdapterLayer
 from host_tools.formats.container import KINDS
 from host_tools.network_spec import format_network
+from host_tools.planning.scratch import kernel_name
 from host_tools.reports import add_json_option, write_json
 from host_tools.stages import Stage
 
 _SELECTIONS = {f.ALL: "all edges", f.LARGEST: "abs(w) >= {}", f.BITMAP: "bitmap"}
 _BARS = " .:-=+*#%@"
+_WIDTH = 90  # of the table of stages, in front of the kernels
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -51,6 +53,7 @@ def _describe_stage(model: Model, stage: Stage) -> dict[str, Any]:
         "kind": f.KIND_NAMES[stage.kind], "input": list(stage.shape_in),
         "output": list(stage.shape_out), "relu": bool(stage.d[f.RELU]),
         "pool": int(stage.d[f.POOL]), "weights": layer.weights.size,
+        "pico_kernel": kernel_name(stage, "native"),
     }
     if stage.weight_index >= 0:
         values |= {
@@ -114,7 +117,7 @@ def _print_model(report: dict[str, Any]) -> None:
     print(f"network: {report['network']}")
     print(f"activations {report['activation_bytes']} bytes, argmax {report['argmax_bytes']} bytes")
     print("stage       input     output    weights  max|w|  exp  forward  backward  "
-          "bits: dW, dW*w")
+          "bits: dW, dW*w  on a Pico")
     for i, stage in enumerate(report["stages"]):
         line = (f"{i} {stage['kind']:10}{shape_text(stage['input']):10}"
                 f"{shape_text(stage['output']):10}")
@@ -123,7 +126,7 @@ def _print_model(report: dict[str, Any]) -> None:
                      f"{stage['weight_exponent']:5}{stage['forward_shift']:9}"
                      f"{stage['backward_shift']:10}{stage['update_bits_weights']:10}"
                      f"{stage['update_bits_scores']:7}")
-        print(line.rstrip())
+        print(f"{line:{_WIDTH}}{stage['pico_kernel']}")
 
 
 def _print_dataset(report: dict[str, Any]) -> None:

@@ -42,6 +42,9 @@ def test_model(model, tmp_path, capsys):
     assert linear["forward_shift"] == model.weight_layers[1].forward_shift
     assert conv["largest_weight"] == np.abs(model.layers[0].weights.astype(int)).max()
     assert SPEC in text and "1x8x8" in text and report["crc32"] in text
+    kernels = [stage["pico_kernel"] for stage in report["stages"]]
+    assert kernels == ["armv6m 3x3", "armv6m linear", "portable C: inputs not a multiple of 4"]
+    assert all(kernel in text for kernel in kernels)
 
 
 def test_dataset(model, tmp_path, capsys):
