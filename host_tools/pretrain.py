@@ -33,6 +33,7 @@ class Recipe:
     decay apart from the gradient (Loshchilov and Hutter 2019).
     clip: weights stay within so many standard deviations of their layer, 0 for no limit.
     dropout: share of a linear layer's inputs left out of a training step.
+    shift: pixels by which the images of a training step are moved at most, up, down and sideways.
     """
 
     optimizer: str = "sgd"
@@ -42,6 +43,7 @@ class Recipe:
     weight_decay: float = 1e-4
     clip: float = 2.5
     dropout: float = 0.0
+    shift: int = 0
     seed: int = 0
 
     def check(self) -> None:
@@ -51,7 +53,7 @@ class Recipe:
                              f"expected {' or '.join(OPTIMIZERS)}")
         ranges = {"epochs": (1, 100000), "lr": (1e-9, 100), "batch": (1, 1 << 20),
                   "weight_decay": (0, 1), "clip": (0, 1000), "dropout": (0, 0.95),
-                  "seed": (0, 0xFFFFFFFF)}
+                  "shift": (0, 15), "seed": (0, 0xFFFFFFFF)}
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if not low <= value <= high:
@@ -128,7 +130,7 @@ class Pretraining:
             total = 0.0
             for some in order.split(recipe.batch):
                 loss = torch.nn.functional.cross_entropy(
-                    self.forward(x[some], training=True), labels[some])
+                    self.forward(self._moved(x[some]), training=True), labels[some])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -138,6 +140,16 @@ class Pretraining:
             if not math.isfinite(total):
                 raise PriotError("pretrain", f"diverged: the loss is {total}; lower --lr")
             yield total / len(x)
+
+    def _moved(self, x: Any) -> Any:
+        """Images moved by `shift` pixels at most, all the same way; black comes in."""
+        most = self.recipe.shift
+        if not most:
+            return x
+        down, right = self.torch.randint(0, 2 * most + 1, (2,), generator=self.generator).tolist()
+        height, width = x.shape[2:]
+        wide = self.torch.nn.functional.pad(x, (most,) * 4)
+        return wide[:, :, down : down + height, right : right + width]
 
     def _optimizer(self) -> Any:
         recipe, optim = self.recipe, self.torch.optim
@@ -194,7 +206,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
             "weight_decay": "share of a weight that a step takes, times the learning rate",
             "clip": "limit of weights in standard deviations of their layer, 0 for none",
             "dropout": "share of a linear layer's inputs left out in training",
-            "seed": "of first weights, order and dropout"}.items():
+            "shift": "pixels that images are moved by at most, at random",
+            "seed": "of first weights, order, dropout and shift"}.items():
         value = getattr(usual, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value,
                             metavar="NAME" if isinstance(value, str) else "N",

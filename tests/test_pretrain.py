@@ -102,6 +102,7 @@ def test_a_missing_torch_is_one_line(data, tmp_path, capsys, monkeypatch):
     (["--network", LINE, "--batch", "0"], "--batch: found 0"),
     (["--network", LINE, "--lr", "nan"], "--lr: found nan"),
     (["--network", LINE, "--dropout", "1"], "--dropout: found 1"),
+    (["--network", LINE, "--shift", "16"], "--shift: found 16"),
     (["--network", LINE, "--optimizer", "lbfgs"], "--optimizer: found lbfgs, expected sgd or"),
     (["--network", LINE, "--weight-decay", "-1"], "--weight-decay: found -1"),
     (["--network", LINE, "--seed", "-1"], "--seed: found -1"),
@@ -175,6 +176,18 @@ def test_weights_stay_within_the_limit():
         ratios = [np.abs(w).max() / w.std() for w in training.network().weights]
         # Clipping itself makes the deviation a little smaller.
         assert (max(ratios) < 1.7) == (clip > 0)
+
+
+@needs_torch
+def test_images_move_by_at_most_the_shift():
+    """A dot in the middle comes to every place around it, and out of the image to none."""
+    training = Pretraining(parse_network("flatten, linear 4"), (1, 5, 7), 4, Recipe(shift=2))
+    image = torch.zeros((3, 1, 5, 7))
+    image[:, 0, 2, 3] = 1
+    moved = torch.stack([training._moved(image) for _ in range(400)])
+    assert moved.shape == (400, 3, 1, 5, 7) and bool((moved.sum((2, 3, 4)) == 1).all())
+    seen = moved.sum((0, 1, 2)) > 0
+    assert bool(seen[:, 1:6].all()) and not bool(seen[:, [0, 6]].any())
 
 
 @needs_torch
