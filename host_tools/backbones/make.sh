@@ -47,7 +47,8 @@ if [ $# -gt 0 ]; then
     data mnist 0 30 45 60 90 -- mnist "$1"
     for seed in 0 1 2; do
         backbone "mnist-a-$seed" network-a mnist "$seed" \
-            "--optimizer adamw --lr 0.003 --weight-decay 0.05 --clip 0 --epochs 10" 0 30 45 60 90
+            "--optimizer adamw --lr 0.003 --weight-decay 0.05 --clip 0 --epochs 10 --shift 1" \
+            0 30 45 60 90
     done
 fi
 cmp_status=0
