@@ -8,7 +8,13 @@ from typing import Any
 from host_tools.errors import PriotError
 from host_tools.formats import Adapter, Model
 from host_tools.paths import native_module
-from host_tools.planning.advice import Choice, Recommendation, choices, recommend
+from host_tools.planning.advice import (
+    Choice,
+    Recommendation,
+    choices,
+    on_portable_kernels,
+    recommend,
+)
 from host_tools.planning.board import (
     BACKENDS,
     Board,
@@ -102,6 +108,7 @@ def main(args: argparse.Namespace) -> int:
     board, note = _board(args)
     options = options_from(args)
     found: list[Choice] = []
+    least: Choice | None = None
     notes = [note] if note else []
     if args.adapter:
         title, plan = _adapter_plan(args, model, board, options)
@@ -113,6 +120,8 @@ def main(args: argparse.Namespace) -> int:
         plan = plan_training(model, training, board, files, samples)
         title = f"{model.name} trained by {training.method}"
         found = choices(model, training, board, files, samples)
+        if plan.refusals:
+            least = on_portable_kernels(model, training, board, files, samples)
     chosen = recommend(found)
     write_json(args.json, {
         "model": str(args.model), **describe(plan),
@@ -125,7 +134,12 @@ def main(args: argparse.Namespace) -> int:
     for table in (print_layers, print_ram, print_flash):
         table(plan)
         print()
-    return _finish(plan, found, chosen, args.model)
+    status = _finish(plan, found, chosen, args.model)
+    if least and least.fits:
+        print(f"  {least.training.command()} --backend portable fits, "
+              f"{least.plan.heap.free:,} bytes stay free: on the board "
+              'priot.backend.use("portable") before priot.load')
+    return status
 
 
 def _finish(plan: Plan, found: list[Choice], chosen: Recommendation | None, path: Path) -> int:

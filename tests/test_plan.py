@@ -1,6 +1,7 @@
 """`priot plan` against the device package and littlefs: bytes of arenas, files and flash."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -293,6 +294,21 @@ def test_it_fits(network_a, capsys, tmp_path):
     assert sum(report["ram"][f"{name}_bytes"] for name in (
         "boot", "package", "kernels", "network_arena", "training_arena", "scratch", "other",
         "free_heap")) == report["ram"]["heap_bytes"]
+
+
+def test_portable_kernels_are_a_lever(tmp_path, capsys):
+    """Where the fast kernels leave too little: what is said to fit does, and no more is said."""
+    path = tmp_path / "wide.priot"
+    sizes = iter(range(150, 60, -2))
+    lever = None
+    while not lever:
+        random_model(f"flatten, linear {next(sizes)}, relu, linear 10", (1, 28, 28),
+                     seed=1).write(path)
+        assert main(["plan", str(path), "--layout", "small"]) == 1, "fits before it was a lever"
+        printed = capsys.readouterr().out
+        lever = re.search(r"  (.*--backend portable) fits, ([\d,]+) bytes", printed)
+    report = report_of(path, *lever.group(1).split())
+    assert f"{report['ram']['free_heap_bytes']:,}" == lever.group(2)
 
 
 def test_levers_make_it_fit(network_a, capsys):

@@ -82,6 +82,16 @@ def _candidates(asked: Training, n_layers: int) -> Iterator[Training]:
     yield Training("head")
 
 
+def on_portable_kernels(model: Model, asked: Training, board: Board, files: Mapping[str, int],
+                        samples: int = 0) -> Choice | None:
+    """What was asked for where it takes the least RAM; None unless that is less than planned."""
+    if board.backend != "native":
+        return None
+    training = replace(asked, layout="small")
+    return Choice(training, plan_training(model, training, replace(board, backend="portable"),
+                                          files, samples))
+
+
 def recommend(found: list[Choice]) -> Recommendation | None:
     """What to take of what fits; None where nothing does.
 
