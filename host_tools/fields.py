@@ -73,3 +73,6 @@ KIND_NAMES = {
     AVG_POOL2D: "avg_pool2d",
     FLATTEN: "flatten",
 }
+
+# raised where package and native modules of different versions do not go together
+CONTRACT = 2

@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Raised where package and modules of different versions do not go together.
+enum { CONTRACT = 2 };
+
 // fields of a layer descriptor: the numbers of device/priot/fields.py (a test compares them)
 enum {
     N_IN = 0,

@@ -50,7 +50,7 @@ static mp_obj_t call(mp_obj_t tuple, int i) {
     const entry_t *entry = &ENTRIES[i];
     word_t w[MAX_ARGUMENTS];
     const int32_t *d = fetch(w, tuple, entry->form, entry->kind);
-    check(entry->slot == ALWAYS || CHOSEN(is_planned)(entry->slot, d), "d: not planned");
+    check(entry->slot == ALWAYS || CHOSEN(is_planned)(entry->kind, entry->slot, d), "d: not planned");
     return mp_obj_new_int(
         entry->kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
 }
@@ -143,6 +143,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(plan_name_obj, call_plan_name);
 
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
+    mp_store_global(MP_QSTR_contract, MP_OBJ_NEW_SMALL_INT(CONTRACT));
     STORE(MP_QSTR_conv2d_forward, conv2d_forward_obj);
     STORE(MP_QSTR_linear_forward, linear_forward_obj);
     STORE(MP_QSTR_cross_entropy, cross_entropy_obj);

@@ -286,3 +286,48 @@ def test_a_step_of_network_a_takes_no_more_cycles_than_committed(target, capsys)
               for method, figures in results.items() for name, (cycles, _) in figures.items()
               if cycles > GROWTH * committed[method][name][0]]
     assert not slower
+
+
+CHANGES = [  # kind of layer, part, field of d and what it becomes after the plan
+    ("linear", f.PLAN_FORWARD, f.N_IN, 18), ("linear", f.PLAN_BACKWARD, f.N_IN, 18),
+    ("linear", f.PLAN_UPDATE, f.RULE, f.FROZEN), ("linear", f.PLAN_UPDATE, f.MEASURE, 1),
+    ("conv2d", f.PLAN_BACKWARD, f.X_RELU, 0), ("conv2d", f.PLAN_FORWARD, f.KERNEL, 1),
+    ("conv2d", f.PLAN_FORWARD, f.POOL, 3), ("conv2d", f.PLAN_FORWARD, f.ARGMAX_BITS, 4),
+    ("conv2d", f.PLAN_FORWARD, f.POOL_STRIDE, 1), ("conv2d", f.PLAN_UPDATE, f.STRIDE, 2),
+    ("conv2d", f.PLAN_FORWARD, f.MEASURE, 1),
+]
+
+
+@pytest.mark.parametrize("kind, slot, field, value", CHANGES)
+def test_what_changed_since_the_plan_is_refused(aligned, kind, slot, field, value):
+    """module.c asks before every call: a kernel that does not take d would leave its buffers."""
+    d = (linear_descriptor(16, 4, RULE=f.PRUNE) if kind == "linear" else
+         conv2d_descriptor(2, (8, 8), 3, 3, 1, 0, 2, RULE=f.PRUNE, X_RELU=1))
+    aligned.plan(KINDS[kind], d)
+    machine = aligned.machine
+    answers = []
+    for changed in (d[field], value):
+        d[field] = changed
+        machine.clear()
+        answers.append(machine.call("fast_is_planned", KINDS[kind], slot, machine.place(d)))
+    assert answers[0] and not answers[1]
+
+
+@pytest.mark.parametrize("before", [7, 1 << 31, 0xFFFFFF00])
+@pytest.mark.parametrize("kind", KINDS)
+def test_forged_rows_of_scores_stay_in_their_buffer(aligned, kind, before):
+    """`select` says that all scores lie before the only row: none is left for it."""
+    rng = np.random.default_rng(1)
+    d = (linear_descriptor(16, 1) if kind == "linear" else conv2d_descriptor(2, (6, 6), 1, 3))
+    d[[f.RULE, f.SELECTION, f.TAU, f.UPDATE_SHIFT]] = f.PRUNE, f.LARGEST, 1, 0
+    d[f.THRESHOLD] = 64
+    n = int(d[f.N_ROW])
+    w, scores = np.full(n, 255, np.uint8), rng.integers(0, 256, 7).astype(np.uint8)
+    assert aligned.plan(KINDS[kind], d) and d[f.PLAN_UPDATE]
+    select = np.array([before], np.uint32).view(np.uint8)
+    g, x = np.full(n_outputs(d), 9, np.int8), np.full(n_inputs(d), 9, np.int8)
+    words = cases.scratch(aligned, KINDS[kind], 2, d)
+    inputs = (g, x) if kind == "linear" else (g, np.zeros(argmax_bytes(d), np.uint8), x)
+    operands = (scores.copy(), np.full(n, 200, np.uint8), *inputs, w, select, words, d)
+    aligned.run(f"{kind}_update", operands, f"fast_{kind}_update")
+    assert (operands[0] == scores).all() and (operands[1] == 200).all()

@@ -1,6 +1,8 @@
 """Methods on the device: adapters are switched and taken back exactly, misuse is refused."""
 
 import json
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -208,3 +210,39 @@ def test_device_oracle_and_command_line_know_the_same_methods():
 def test_every_dataset_file_is_read_whole(files):
     """The data that the cases train on has every class, so that no method is idle."""
     assert set(Dataset.read(files[1]).labels) == set(range(10))
+
+
+@pytest.mark.parametrize("method", ["priot", "niti", "weights"])
+@pytest.mark.parametrize("error", [MemoryError, ImportError, KeyboardInterrupt])
+def test_a_trainer_that_is_not_made_leaves_the_network_as_it_was(files, monkeypatch, method,
+                                                                 error):
+    """Its scratch cannot be had, or the kernels of a layer, or Ctrl-C: once, then all is well."""
+    priot = import_device()
+    net = priot.load(str(files[0]))
+    before = net.evaluate(str(files[1])).confusion
+    prepare = net.prepare
+    calls = []
+
+    def fails_first(*arguments, **keywords):
+        calls.append(arguments)
+        if len(calls) == 2:  # the first is that of reset(), before anything is taken
+            raise error("none")
+        prepare(*arguments, **keywords)
+
+    monkeypatch.setattr(net, "prepare", fails_first)
+    with pytest.raises(error):
+        priot.Trainer(net, method)
+    assert len(calls) == 3 and net.trainer is None
+    assert net.evaluate(str(files[1])).confusion == before
+
+
+def test_modules_of_another_version_are_named(monkeypatch):
+    """priot_native.mpy of before or after this package: one line, not a TypeError later."""
+    backend = import_device().backend
+    module = types.ModuleType("priot_native")
+    monkeypatch.setitem(sys.modules, "priot_native", module)
+    with pytest.raises(ValueError, match="priot_native.mpy: is of another version of priot"):
+        backend.use("native")
+    module.contract = backend.CONTRACT
+    assert backend.use("native") == "native" and backend.kernels is module
+    assert backend.use("plain") == "plain"

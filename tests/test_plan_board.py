@@ -22,7 +22,7 @@ HEAP = (Path(__file__).parent / "plan" / "heap.py").read_text()
 BACKBONE = BACKBONES / "mnist-a-0.priot"
 SAMPLES = 8
 TOLERANCE = 0.05
-CAUTION_BYTES = 12_288  # by which a plan may take the largest block for smaller than it is
+CAUTION_BYTES = 10_240  # by which a plan may take the largest block for smaller than it is
 
 # name -> network, input shape
 NETWORKS = {

@@ -6,6 +6,10 @@ both, the first loaded where a layer needs it; `portable` is priot_portable alon
 the least memory.
 """
 
+import gc
+
+from .fields import CONTRACT
+
 _NAMES = ("native", "portable", "viper", "plain")
 
 
@@ -41,7 +45,7 @@ def portable(kernels):
     """
     if hasattr(kernels, "max_pool_forward"):
         return kernels
-    found = _portable()
+    found = _module("priot_portable")
     if found is None:
         raise ImportError("priot_portable.mpy: not installed; a layer needs its kernels")
     return found
@@ -49,9 +53,9 @@ def portable(kernels):
 
 def _find(candidate):
     if candidate == "native":
-        return _native() or _portable()
+        return _module("priot_native") or _module("priot_portable")
     if candidate == "portable":
-        return _portable()
+        return _module("priot_portable")
     if candidate == "viper":
         try:
             from . import kernels_viper
@@ -63,25 +67,16 @@ def _find(candidate):
     return kernels_plain
 
 
-def _native():
+def _module(name):
+    """A module of native code, None if there is none; ValueError for one that is not ours."""
+    gc.collect()  # it wants one large block
     try:
-        import priot_native
+        found = __import__(name)
     except ImportError:
         return None
     except ValueError as e:
-        raise _foreign("priot_native", e)
-    return priot_native
-
-
-def _portable():
-    try:
-        import priot_portable
-    except ImportError:
-        return None
-    except ValueError as e:
-        raise _foreign("priot_portable", e)
-    return priot_portable
-
-
-def _foreign(name, error):
-    return ValueError("%s.mpy: %s; copy the module built for this board" % (name, error))
+        raise ValueError("%s.mpy: %s; copy the module built for this board" % (name, e))
+    if getattr(found, "contract", 0) != CONTRACT:
+        raise ValueError("%s.mpy: is of another version of priot; copy package and modules of one"
+                         % name)
+    return found

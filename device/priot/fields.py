@@ -64,3 +64,6 @@ PSR = 1
 ALL = 0
 LARGEST = 1
 BITMAP = 2
+
+# raised where package and native modules of different versions do not go together
+CONTRACT = 2

@@ -70,13 +70,23 @@ class Trainer:
         fixed = sum([aligned(layer.score_bytes()) + aligned(layer.select_bytes())
                      for layer in self.layers]) + aligned(g_sizes[0]) + aligned(g_sizes[1])
         self.layout = self._choose_layout(layout, fixed)
-        weff_bytes, row_bytes = self._weff_bytes()
+        self.arena = b""
         net.release_scratch()
         try:
-            self.arena = allocate(fixed + weff_bytes + row_bytes, "training by " + method.name)
-        except MemoryError:
-            net.prepare()
+            self._build(fixed, g_sizes)
+        except BaseException:  # too little memory, no kernels for a layer, Ctrl-C
+            self.arena = b""
+            net.reset()
             raise
+        net.trainer = self
+
+    def _build(self, fixed, g_sizes):
+        """Take the memory, fill it, and list the kernel calls."""
+        net, method = self.net, self.method
+        if method.dynamic:
+            net.portable()  # before the arena takes the large block that it needs
+        weff_bytes, row_bytes = self._weff_bytes()
+        self.arena = allocate(fixed + weff_bytes + row_bytes, "training by " + method.name)
         carver = Carver(self.arena)
         for layer in self.layers:
             layer.take(carver)
@@ -92,7 +102,6 @@ class Trainer:
             layer.refresh()
         self._list_calls()
         self.set_epoch(0)
-        net.trainer = self
 
     def _init_scores(self):
         for layer in self.layers:

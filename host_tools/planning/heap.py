@@ -173,14 +173,17 @@ def while_training(loaded: Heap, code: Code, network: Network, trained: Trained,
                    samples: int = 0) -> Heap:
     """While `fit` runs on a dataset of so many samples, whose order takes two bytes each."""
     heap = loaded.with_blocks(trainer_objects(trained) + code.late, trained.arena)
-    heap = with_scratch(heap, network.scratch, trained.scratch)
+    heap = with_scratch(heap, network.scratch, trained.scratch, code.late > network.scratch)
     return heap.with_blocks(_BYTES_PER_FIT, 2 * samples)
 
 
-def with_scratch(heap: Heap, before: int, now: int) -> Heap:
-    """After a scratch of another size has taken the place of the first, which leaves a hole."""
+def with_scratch(heap: Heap, before: int, now: int, is_filled: bool = False) -> Heap:
+    """After a scratch of another size has taken the place of the first, which leaves a hole.
+
+    `is_filled`: code came into its place meanwhile.
+    """
     if before == now:
         return heap
     unused = block_bytes(before)
     heap = heap.with_blocks(0, now)
-    return Heap(heap.size, heap.used - unused, heap.holes + unused)
+    return Heap(heap.size, heap.used - unused, heap.holes + unused * (not is_filled))

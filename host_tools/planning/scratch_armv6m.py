@@ -25,7 +25,8 @@ def kernel_name(stage: Stage) -> str:
     if stage.kind == f.LINEAR:
         if d[f.N_IN] % 4:
             return "portable C: inputs not a multiple of 4"
-        return FAST_LINEAR if d[f.N_IN] <= _MOST_TERMS else "portable C: too large"
+        return (FAST_LINEAR if max(d[f.N_IN], d[f.N_OUT]) <= _MOST_TERMS else
+                "portable C: too large")
     if stage.kind != f.CONV2D:
         return "portable C"
     if d[f.KERNEL] != 3 or d[f.STRIDE] != 1:
@@ -134,8 +135,8 @@ def _errors_words(words: int, d: list[int]) -> int:
 
 
 def _columns_words(d: list[int]) -> int:
-    """Two counts, sums, those quads of inputs that live, a list of rows (linear.c)."""
-    return 2 + d[f.N_IN] + 4 + (d[f.N_IN] // 8 + 1) + 2 * _LANE_ERRORS
+    """Sums, those quads of inputs that live, a list of rows (linear.c)."""
+    return d[f.N_IN] + 4 + (d[f.N_IN] // 8 + 1) + 2 * _LANE_ERRORS
 
 
 def _linear_update_words(d: list[int]) -> int:

@@ -29,7 +29,7 @@ int32_t fast_linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
 int32_t fast_kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const int32_t *d);
 
 int32_t fast_plan(int32_t kind, int32_t *d);
-int32_t fast_is_planned(int32_t slot, const int32_t *d);
+int32_t fast_is_planned(int32_t kind, int32_t slot, const int32_t *d);
 const char *fast_plan_name(int32_t number);
 int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d);
 

@@ -122,27 +122,25 @@ static void add_rows(struct columns_job *job, int32_t *lists, const int8_t *g, c
     job->is_first = 0;
 }
 
-// Scratch: number of quads and whether there are no sums yet, both kept from call to call as are
-// sums and quads; the lists of rows.
+// Scratch: the sums, kept from call to call; quads; the lists of rows.
 int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
     const uint8_t *w, int32_t *scratch, const int32_t *d) {
     struct columns_job job;
-    job.sums = scratch + 2;
+    job.sums = scratch;
     uint16_t *quads = (uint16_t *)(job.sums + quads_sums(d));
-    if (d[ROW] == 0) {
-        scratch[0] = list_quads(quads, x, d);
-        scratch[1] = 1;
-    }
     job.quads = quads;
-    job.quads_end = quads + scratch[0];
-    job.is_first = scratch[1];
+    job.quads_end = quads + list_quads(quads, x, d);
+    job.is_first = d[ROW] == 0;
     for (int32_t row = 0; row < d[ROWS]; row += ROWS_AT_ONCE) {
         add_rows(&job, (int32_t *)quads + quads_words(d), g + d[ROW] + row, w,
             smaller(ROWS_AT_ONCE, d[ROWS] - row), d[N_IN]);
         w += ROWS_AT_ONCE * d[N_IN];
     }
-    scratch[1] = job.is_first;
-    if (d[ROW] + d[ROWS] == d[N_OUT]) {
+    if (d[ROW] + d[ROWS] != d[N_OUT]) {
+        if (job.is_first != 0) {
+            clear_bytes((int8_t *)job.sums, 4 * quads_sums(d));
+        }
+    } else {
         clear_bytes(dx, d[N_IN]);
         if (job.is_first == 0) {
             job.shift = d[BACKWARD_SHIFT];
@@ -155,5 +153,5 @@ int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
 }
 
 int32_t linear_fast_words(int32_t training, const int32_t *d) {
-    return training != 0 ? 2 + quads_sums(d) + quads_words(d) + LISTS_WORDS : d[N_IN] >> 1;
+    return training != 0 ? quads_sums(d) + quads_words(d) + LISTS_WORDS : d[N_IN] >> 1;
 }

@@ -43,7 +43,8 @@ static int32_t gradient_words(const int32_t *d) {
 
 static int32_t number_of(int32_t kind, const int32_t *d) {
     if (kind == LINEAR) {
-        return (d[N_IN] & 3) != 0 ? NOT_IN_FOURS : d[N_IN] > MOST_TERMS ? TOO_LARGE : FAST_LINEAR;
+        return (d[N_IN] & 3) != 0 ? NOT_IN_FOURS
+            : d[N_IN] > MOST_TERMS || d[N_OUT] > MOST_TERMS ? TOO_LARGE : FAST_LINEAR;
     }
     if (kind != CONV2D) {
         return 0;
@@ -51,31 +52,36 @@ static int32_t number_of(int32_t kind, const int32_t *d) {
     if (d[KERNEL] != 3 || d[STRIDE] != 1) {
         return NOT_3X3;
     }
-    if (d[POOL] > 2 || d[POOL_STRIDE] != d[POOL]) {
+    if (d[POOL] > 2 || d[POOL_STRIDE] != d[POOL] || (d[POOL] == 2 && d[ARGMAX_BITS] != 2)) {
         return NOT_POOLED_BY_2;
     }
     return forward_words(d) != 0 ? FAST_3X3 : TOO_LARGE;
 }
 
-int32_t fast_plan(int32_t kind, int32_t *d) {
-    int32_t number = number_of(kind, d), can_update = update_is_supported(d);
-    for (int32_t i = PLAN; i < PLAN_END; i++) {
-        d[i] = 0;
+// Whether the fast kernel of a slot takes the layer.
+static int32_t takes(int32_t kind, int32_t slot, const int32_t *d) {
+    int32_t number = number_of(kind, d);
+    if (slot == PLAN_UPDATE && !update_is_supported(d)) {
+        return 0;
     }
     if (kind == LINEAR) {
-        d[PLAN_FORWARD] = d[PLAN_BACKWARD] = number == FAST_LINEAR;
-        d[PLAN_UPDATE] = can_update;
-    } else if (number == FAST_3X3) {
-        d[PLAN_FORWARD] = 1;
-        d[PLAN_BACKWARD] = backward_words(d) != 0;
-        d[PLAN_UPDATE] = can_update && gradient_words(d) != 0;
+        return slot == PLAN_UPDATE || number == FAST_LINEAR;
     }
-    return number;
+    return number == FAST_3X3 && (slot == PLAN_FORWARD
+        || (slot == PLAN_BACKWARD ? backward_words(d) : gradient_words(d)) != 0);
 }
 
-// The fast kernels never measure, and an update by another rule would leave its buffers.
-int32_t fast_is_planned(int32_t slot, const int32_t *d) {
-    return d[slot] != 0 && d[MEASURE] == 0 && (slot != PLAN_UPDATE || update_is_supported(d));
+int32_t fast_plan(int32_t kind, int32_t *d) {
+    for (int32_t i = PLAN; i < PLAN_END; i++) {
+        d[i] = i < PLAN_PARAMETERS && kind != 0 ? takes(kind, i, d) : 0;
+    }
+    return number_of(kind, d);
+}
+
+// Asked before every call: d may have changed since, and a kernel that does not take it would
+// leave its buffers. The fast kernels never measure.
+int32_t fast_is_planned(int32_t kind, int32_t slot, const int32_t *d) {
+    return d[slot] != 0 && d[MEASURE] == 0 && takes(kind, slot, d);
 }
 
 // in the order of the numbers
