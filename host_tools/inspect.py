@@ -18,7 +18,7 @@ from host_tools.stages import Stage
 
 _SELECTIONS = {f.ALL: "all edges", f.LARGEST: "abs(w) >= {}", f.BITMAP: "bitmap"}
 _BARS = " .:-=+*#%@"
-_WIDTH = 90  # of the table of stages, in front of the kernels
+_WIDTH = 91  # of the table of stages, in front of the kernels
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -116,10 +116,10 @@ def _print_model(report: dict[str, Any]) -> None:
           f"{report['weights']} weights")
     print(f"network: {report['network']}")
     print(f"activations {report['activation_bytes']} bytes, argmax {report['argmax_bytes']} bytes")
-    print("stage       input     output    weights  max|w|  exp  forward  backward  "
+    print("stage        input     output    weights  max|w|  exp  forward  backward  "
           "bits: dW, dW*w  on a Pico")
     for i, stage in enumerate(report["stages"]):
-        line = (f"{i} {stage['kind']:10}{shape_text(stage['input']):10}"
+        line = (f"{i} {stage['kind']:11}{shape_text(stage['input']):10}"
                 f"{shape_text(stage['output']):10}")
         if stage["weights"]:
             line += (f"{stage['weights']:7}{stage['largest_weight']:8}"

@@ -246,3 +246,32 @@ def test_modules_of_another_version_are_named(monkeypatch):
     module.contract = backend.CONTRACT
     assert backend.use("native") == "native" and backend.kernels is module
     assert backend.use("plain") == "plain"
+
+
+TWICE = """
+import priot
+net = priot.load(%r)
+t = priot.Trainer(net)
+old = t
+t = priot.Trainer(net)
+print(old.layout, t.layout)
+del old
+for use in (lambda: t.fit([], epochs=0), lambda: (net.reset(), t.fit([]))):
+    try:
+        print(use())
+    except ValueError as e:
+        print(e)
+"""
+
+
+def test_a_second_trainer_beside_the_first(tmp_path):
+    """Two of network A do not fit a Pico's heap with kept weights: the second says so."""
+    spec = ("conv 8 3, relu, maxpool 2, conv 16 3, relu, maxpool 2, flatten, linear 64, relu, "
+            "linear 10")
+    random_model(spec, (1, 28, 28), seed=1).write(tmp_path / "a.priot")
+    said = micropython(TWICE % str(tmp_path / "a.priot"), backend="native",
+                       heap_bytes=246_144).stdout.splitlines()
+    assert said == [
+        "warning: layout small, which is slower; del the trainer before this one first",
+        "kept small", "[]",
+        "trainer: the network was reset, or has another one; make a new one"]

@@ -26,6 +26,8 @@ class Epochs:
 
     def run(self, source, epochs, validate, shuffle):
         """Train; returns the history. Ctrl-C ends it after a whole sample."""
+        if self.trainer.net.trainer is not self.trainer:
+            raise ValueError("trainer: the network was reset, or has another one; make a new one")
         opened = []
         try:
             source = self._open(source, opened)

@@ -52,11 +52,14 @@ class Trainer:
         self.halve = halve
         self.epoch = 0
         self.clear_counters()
+        is_second = net.trainer is not None
         last = last or method.last or len(stages)
         self.first = stages[len(stages) - last]
         net.reset()
         net.modified = method.rule == F.WEIGHTS
         self._set_up(stages[len(stages) - last:], fraction or method.fraction, select, layout)
+        if is_second and layout == "auto" and self.layout == "small":
+            print("warning: layout small, which is slower; del the trainer before this one first")
 
     # ---- construction ------------------------------------------------------------------------
 
