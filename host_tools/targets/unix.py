@@ -54,30 +54,37 @@ def _child(command: list[str], environment: dict[str, str],
     (a signal would hit MicroPython's standard unix port in the middle of a kernel). The second
     one kills it.
     """
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors,
-                             text=True, stdin=subprocess.PIPE, start_new_session=True)
-    assert child.stdin is not None and child.stdout is not None
-    stdin = child.stdin
+    children: list[Any] = []
+    interrupts = []  # that came before the process was known here
 
     def stop(signal_number: int, frame: Any) -> None:
-        if stdin.closed:
-            child.kill()
-        stdin.close()
+        if not children:
+            interrupts.append(signal_number)
+        elif children[0].stdin.closed:
+            children[0].kill()
+        else:
+            children[0].stdin.close()
 
     in_main = threading.current_thread() is threading.main_thread()
-    if in_main:
-        before = signal.signal(signal.SIGINT, stop)
+    before = signal.signal(signal.SIGINT, stop) if in_main else None
     try:
+        child: Any = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
+            stdin=subprocess.PIPE, start_new_session=True)
+        children.append(child)
+        if interrupts:
+            child.stdin.close()
         yield child
         child.wait()
     finally:
         if in_main:
             signal.signal(signal.SIGINT, before)
-        if child.poll() is None:
-            child.kill()
-            child.wait()
-        stdin.close()
-        child.stdout.close()
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+            child.stdin.close()
+            child.stdout.close()
 
 
 def absolute(path: Path | str | None) -> str | None:
