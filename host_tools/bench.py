@@ -9,9 +9,8 @@ import numpy as np
 from host_tools.errors import PriotError
 from host_tools.formats import Dataset, Model
 from host_tools.paths import BACKBONES, BUILD
-from host_tools.planning.scratch import NATIVE
 from host_tools.reports import add_json_option, write_json
-from host_tools.targets import Target
+from host_tools.targets import NATIVE_BACKENDS, Target
 from host_tools.targets.choose import add_target_options, choose_target
 from host_tools.targets.unix import absolute
 from host_tools.train import add_training_options, check_dataset, options_from
@@ -130,7 +129,7 @@ def main(args: argparse.Namespace) -> int:
             if backend not in STEPS:
                 raise PriotError("backends", f"{backend} is none of {', '.join(STEPS)}")
             options = options_from(args)
-            both = args.into and backend in NATIVE and not args.layout
+            both = args.into and backend in NATIVE_BACKENDS and not args.layout
             for layout in ({}, {"layout": "small"}) if both else ({},):
                 reports.append(bench(args.model, dataset, target, backend,
                                      args.steps or STEPS[backend], args.method,

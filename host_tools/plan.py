@@ -16,7 +16,6 @@ from host_tools.planning.advice import (
     recommend,
 )
 from host_tools.planning.board import (
-    BACKENDS,
     Board,
     Plan,
     file_sizes,
@@ -36,6 +35,7 @@ from host_tools.planning.text import (
     print_ram,
 )
 from host_tools.reports import add_json_option, write_json
+from host_tools.targets import BACKENDS
 from host_tools.train import add_training_options, options_from
 from host_tools.training_options import check_options
 

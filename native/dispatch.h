@@ -12,8 +12,8 @@
 //     d[PLAN_PARAMETERS] and the words after it belong to the fast kernels. Returns a number that
 //     plan_name explains, 0 where there is nothing to say;
 //   scratch_words: for the kernels that plan chooses;
-// and int32_t fast_is_planned(int32_t kind, int32_t slot, const int32_t *d): whether the kernel may
-// run now.
+// and int32_t fast_is_planned(int32_t kind, int32_t slot, const int32_t *d): whether the kernel
+// may run now.
 
 #ifndef PRIOT_DISPATCH_H
 #define PRIOT_DISPATCH_H

@@ -7,9 +7,10 @@ uint8_t *row_scores(const layer_t *layer, int32_t row) {
     uint32_t n = (uint32_t)(layer->scores_end - layer->scores);
     uint32_t first = 0;
     if (has_scores(d)) {
-        first = d[SELECTION] == ALL ? (uint32_t)(row * d[N_ROW]) : layer->select[row];
+        first = d[SELECTION] == ALL ? (uint32_t)smaller(row * d[N_ROW], (int32_t)n)
+            : scores_before(layer->select, row, n);
     }
-    return layer->scores + (first < n ? first : n);
+    return layer->scores + first;
 }
 
 // 12 cycles an edge on the Cortex-M0+, where the layout "small" does this before each use.

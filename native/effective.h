@@ -40,6 +40,11 @@ static inline bool is_selected(int32_t w, int32_t edge, const layer_t *layer) {
     return bitmap[edge >> 3] >> (edge & 7) & 1;
 }
 
+// Scores of the rows before, where not all edges have one; at most n, whatever `select` holds.
+static inline uint32_t scores_before(const uint32_t *select, int32_t row, uint32_t n) {
+    return select[row] < n ? select[row] : n;
+}
+
 // First score of a row; never beyond the end, whatever `select` holds.
 uint8_t *row_scores(const layer_t *layer, int32_t row);
 

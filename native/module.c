@@ -50,7 +50,8 @@ static mp_obj_t call(mp_obj_t tuple, int i) {
     const entry_t *entry = &ENTRIES[i];
     word_t w[MAX_ARGUMENTS];
     const int32_t *d = fetch(w, tuple, entry->form, entry->kind);
-    check(entry->slot == ALWAYS || CHOSEN(is_planned)(entry->kind, entry->slot, d), "d: not planned");
+    check(entry->slot == ALWAYS || CHOSEN(is_planned)(entry->kind, entry->slot, d),
+        "d: not planned");
     return mp_obj_new_int(
         entry->kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
 }

@@ -65,6 +65,16 @@ static inline int32_t channel_argmax_bytes(const int32_t *d) {
     return (d[H_OUT] * d[W_OUT] * d[ARGMAX_BITS] + 7) >> 3;
 }
 
+// The k-th largest of the bytes that a histogram counts, 0 where there are fewer.
+static inline int32_t kth_of(const int32_t histogram[HISTOGRAM_WORDS], int32_t k) {
+    int32_t value = HISTOGRAM_WORDS - 1;
+    while (value > 0 && k > histogram[value]) {
+        k -= histogram[value];
+        value--;
+    }
+    return value;
+}
+
 // What MEASURE finds in n accumulators `step` apart: the largest, a ReLU cuts negative ones.
 static inline int32_t measured(const int32_t *acc, int32_t step, int32_t n, const int32_t *d) {
     int32_t largest = 0;

@@ -10,11 +10,5 @@ int32_t kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const in
     for (; n != 0; n--) {
         scratch[*scores++]++;
     }
-    int32_t left = d[KEEP_COUNT];
-    int32_t value = HISTOGRAM_WORDS - 1;
-    while (value > 0 && left > scratch[value]) {
-        left -= scratch[value];
-        value--;
-    }
-    return value;
+    return kth_of(scratch, d[KEEP_COUNT]);
 }

@@ -13,6 +13,7 @@ from host_tools.formats.model import Layer
 from host_tools.network_spec import parse_network
 from host_tools.package import compile_package
 from host_tools.paths import DEVICE, native_module, tool
+from host_tools.targets import NATIVE_BACKENDS
 
 HEAP_BYTES = 2_000_000
 
@@ -72,7 +73,7 @@ def micropython_command(script: Path | str, *arguments: str, backend: str = "vip
                         heap_bytes: int = HEAP_BYTES) -> tuple[list[str], dict[str, str]]:
     """Command and environment that run a script (a path, or code) with the device package."""
     folders = [compile_package("x64")]
-    if backend in ("native", "portable"):
+    if backend in NATIVE_BACKENDS:
         folders.append(native_module("x64").parent)
     environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, folders)))
     what = [str(script)] if isinstance(script, Path) else ["-c", script]

@@ -36,9 +36,8 @@ from host_tools.planning.memory import (
     network_bytes,
     training_bytes,
 )
-from host_tools.planning.scratch import NATIVE
+from host_tools.targets import NATIVE_BACKENDS
 
-BACKENDS = ("native", "portable", "viper", "plain")
 _ADAPTER_HEADER = 48
 _ADAPTER_RECORD = 16
 
@@ -110,7 +109,6 @@ def plan_training(model: Model, training: Training, board: Board,
     layout, reason = choose_layout(network, training, loaded)
     trained = training_bytes(network, training, layout)
     code = code_bytes(board.backend, network, trained.portable, training.rule.dynamic)
-    loaded = after_load(after_import(code, board.heap_bytes), code, network)
     heap = while_training(loaded, code, network, trained, samples)
     saved = saved_bytes(trained)
     # a file that is written anew needs room beside its predecessor
@@ -181,7 +179,7 @@ def package_sizes(board: Board) -> dict[str, int]:
     """Sizes of the package's files on the board; deploying copies all of them."""
     folder = compile_package("armv6m") / "priot"
     sizes = {f"/lib/priot/{path.name}": path.stat().st_size for path in folder.glob("*.mpy")}
-    if board.backend in NATIVE:
+    if board.backend in NATIVE_BACKENDS:
         for name in NATIVE_MODULES["armv6m"]:
             sizes[f"/lib/{name}.mpy"] = native_module("armv6m", name).stat().st_size
     return sizes

@@ -13,8 +13,7 @@ from host_tools import fields as f
 from host_tools.package import compile_package
 from host_tools.paths import DEVICE, native_module
 from host_tools.planning.memory import Network, StageBytes, Trained
-from host_tools.planning.scratch import NATIVE
-from host_tools.targets import PICO_HEAP_BYTES
+from host_tools.targets import NATIVE_BACKENDS, PICO_HEAP_BYTES
 
 HEAP_BYTES = PICO_HEAP_BYTES
 BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system included
@@ -116,7 +115,7 @@ def code_bytes(backend: str, network: Network, portable: bool = False,
     imported = modules(("__init__", "remote"))
     package = package_bytes(imported)
     late = package_bytes(["dynamic"]) if dynamic else 0
-    if backend not in NATIVE:
+    if backend not in NATIVE_BACKENDS:
         kernels = [name for name in modules((f"kernels_{backend}",)) if name not in imported]
         return Code(package, package_bytes(kernels), late)
     portable_bytes = native_bytes("priot_portable")

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from host_tools import fields as f
 from host_tools.planning import scratch_armv6m
 from host_tools.stages import Stage
-
-NATIVE = ("native", "portable")  # backends of native code
+from host_tools.targets import NATIVE_BACKENDS
 
 _SUMS_WORDS = 4096  # native/scratch.h: channels of dx that are added up at once
 # native/loops.h: taps of a patch at a time, bytes of one, of how many its length is a multiple
@@ -38,7 +37,7 @@ def scratch_words(stage: Stage, use: Use, backend: str, target: str = "armv6m") 
 
     `target`: "armv6m" or "x64", the processor that the native modules are built for.
     """
-    if backend not in NATIVE:
+    if backend not in NATIVE_BACKENDS:
         return _python_words(stage, use.training)
     if stage.kind not in (f.CONV2D, f.LINEAR):
         return 0

@@ -11,6 +11,8 @@ from host_tools.errors import PriotError
 
 MARK = "@priot "
 PICO_HEAP_BYTES = 246_144  # GC heap of MicroPython on a Raspberry Pi Pico
+BACKENDS = ("native", "portable", "viper", "plain")  # of device/priot/backend.py, fastest first
+NATIVE_BACKENDS = BACKENDS[:2]  # those of native code
 Event = dict[str, Any]
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from host_tools.errors import PriotError
-from host_tools.targets import PICO_HEAP_BYTES, Target
+from host_tools.targets import BACKENDS, PICO_HEAP_BYTES, Target
 from host_tools.targets.unix import UnixTarget
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
                         "wanted (done anyway where they do not fit into its flash)")
     parser.add_argument("--heap", type=int, default=PICO_HEAP_BYTES, metavar="BYTES",
                         help="heap of the unix port (default: that of a Pico)")
-    parser.add_argument("--backend", choices=("native", "portable", "viper", "plain"),
+    parser.add_argument("--backend", choices=BACKENDS,
                         help="kernels (default: the fastest that is there)")
 
 

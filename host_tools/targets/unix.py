@@ -13,7 +13,13 @@ from typing import Any
 from host_tools.errors import PriotError
 from host_tools.package import compile_package
 from host_tools.paths import native_module, tool
-from host_tools.targets import PICO_HEAP_BYTES, Event, checked, parse_line
+from host_tools.targets import (
+    NATIVE_BACKENDS,
+    PICO_HEAP_BYTES,
+    Event,
+    checked,
+    parse_line,
+)
 
 
 class UnixTarget:
@@ -27,7 +33,7 @@ class UnixTarget:
     def run(self, job: dict[str, Any]) -> Iterator[Event]:
         """Run a job of device/priot/remote.py; yields its events. Raises PriotError."""
         paths = [compile_package("x64")]
-        if job.get("backend") in (None, "native", "portable"):
+        if job.get("backend") in (None, *NATIVE_BACKENDS):
             paths.append(native_module("x64").parent)
         code = f"import priot.remote as r\nr.run({dict(job, stop_on_stdin=True)!r})"
         command = [str(tool("micropython")), "-X", f"heapsize={self.heap_bytes}", "-c", code]

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "effective.h"
 #include "rounding.h"
 #include "update.h"
 
@@ -50,8 +51,7 @@ void update_selected(const struct selection *v, struct update_job *job, int32_t 
     int32_t *to = v->list;
     uint8_t **place = v->places;
     if (has_scores) {
-        uint32_t before = v->select[row], n = (uint32_t)v->n_scores; // whatever `select` holds
-        score += before < n ? before : n;
+        score += scores_before(v->select, row, (uint32_t)v->n_scores);
     }
     for (int32_t edge = next_selected(v, first, end, d); edge < end;
         edge = next_selected(v, edge + 1, end, d)) {

@@ -2,11 +2,12 @@
 
 #include "bytes.h"
 #include "fast.h"
+#include "scratch.h"
 
 void count_bytes(int32_t histogram[256], const uint32_t *words, int32_t n); // count_bytes.S
 
 int32_t fast_kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const int32_t *d) {
-    clear_bytes((int8_t *)scratch, 4 * 256);
+    clear_bytes((int8_t *)scratch, 4 * HISTOGRAM_WORDS);
     if (n >= 4 && ((uintptr_t)scores & 3) == 0) {
         count_bytes(scratch, (const uint32_t *)scores, n >> 2);
         scores += n & ~3;
@@ -15,10 +16,5 @@ int32_t fast_kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, con
     for (; n != 0; n--) {
         scratch[*scores++]++;
     }
-    int32_t left = d[KEEP_COUNT], value = 255;
-    while (value > 0 && left > scratch[value]) {
-        left -= scratch[value];
-        value--;
-    }
-    return value;
+    return kth_of(scratch, d[KEEP_COUNT]);
 }
