@@ -97,7 +97,7 @@ def train(job: TrainJob, target: Target, show_progress: bool = False) -> dict[st
             kind = event.pop("event")
             if kind == "epoch":
                 history.append(event)
-                bar.update(event["epoch"] - bar.n)
+                bar.update(event["epoch"] - (not event["complete"]) - bar.n)
                 bar.set_postfix_str(_postfix(event))
             else:
                 events[kind] = event

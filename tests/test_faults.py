@@ -17,6 +17,8 @@ from host_tools.board.files import Files
 from host_tools.board.install import package_files
 from host_tools.formats import Adapter, Model
 from host_tools.named_networks import network_line
+from host_tools.targets.unix import UnixTarget
+from host_tools.train import TrainJob, train
 
 FLASH_BYTES = 1408 * 1024
 BLOCK_BYTES = 4096
@@ -102,13 +104,15 @@ def test_power_lost_in_push(files, tmp_path):
 
 @pytest.mark.parametrize("operation", [1, 60, 200])
 def test_power_lost_in_writing_scores(files, tmp_path, operation):
-    """In the first save, and in one that replaces another: no half a file, a repeat completes."""
+    """In the first save, and in one that replaces another: no half a file, training goes on."""
     saved = tmp_path / "a.scores"
+    hint = "'priot pull a.scores' brings it, --resume a.scores goes on from it"
     command = ("train", files["model"], files["train"], "--epochs", 3, "--save", saved)
     with running_pico(tmp_path / "pico", contents(files, "model", "train")) as pico:
         pico.cut_power_after(operation)
         said = end(start_priot(*command, "--port", pico.port))
         assert "the board went away while running the job" in said
+        assert (hint in said) == (operation > 140)
         assert not saved.exists()
         pico.wait()
         there = whole_files(pico)
@@ -117,9 +121,13 @@ def test_power_lost_in_writing_scores(files, tmp_path, operation):
             Adapter.from_bytes(there["a.scores"]).check_backbone(Model.read(files["model"]))
         pico.start()
         if operation == 200:
-            again = priot(*command, "--port", pico.port)
+            pulled = priot("pull", "a.scores", "--port", pico.port, "-o", tmp_path)
+            assert pulled.returncode == 0, pulled.stderr
+            again = priot(*command, "--resume", saved, "--port", pico.port)
             assert again.returncode == 0, again.stderr
-            Adapter.read(saved).check_backbone(Model.read(files["model"]))
+            whole = TrainJob(files["model"], files["train"], epochs=3, save=tmp_path / "b.scores")
+            train(whole, UnixTarget())
+            assert saved.read_bytes() == (tmp_path / "b.scores").read_bytes()
 
 
 RESET_SOON = """

@@ -76,7 +76,7 @@ def test_a_session_at_the_repl(files, tmp_path):
         time.sleep(1)
         person.press(b"\x03")
         stopped = person.answer()
-        found = re.search(r"learned in (\d+) epochs and (\d+) samples is kept", stopped)
+        found = re.search(r"learned in (\d+) epochs? and (\d+) samples? is kept", stopped)
         assert found, stopped
         epochs, samples = int(found[1]), int(found[2])
         learned = person.type('t.evaluate("test.prd")')

@@ -5,7 +5,7 @@ import gc
 from .clock import ticks_diff, ticks_us
 from .dataset import Dataset, check_dataset, identity_order
 from .evaluation import permille
-from .progress import History, epoch_text
+from .progress import History, counted, epoch_text
 
 _HISTORY = 32  # epochs whose figures are kept: 250 bytes each
 
@@ -21,7 +21,7 @@ class Epochs:
         self.stop = stop
         self.history = History()
         self.recorded = True  # whether the figures of the epoch at hand are in the history
-        self.complete = False  # whether it has seen every sample
+        self.complete = True  # whether it has seen every sample
         self.start_us = 0
 
     def run(self, source, epochs, validate, shuffle):
@@ -32,26 +32,29 @@ class Epochs:
         try:
             source = self._open(source, opened)
             validate = self._open(validate, opened)
-            try:
-                for _ in range(epochs):
-                    self._one(source, shuffle)
-                    record = self._record()
-                    if validate is not None:
-                        record["validate_permille"] = self.trainer.evaluate(validate).permille
-                    self._report(record)
-            except KeyboardInterrupt:
-                if not self.recorded:
-                    self._record()
-                if self.history:
-                    self._report(self.history[-1])
-                if self.verbose:
-                    print("stopped by Ctrl-C; all that was learned in %d epochs and %d samples "
-                          "is kept" % (self.trainer.epoch,
-                                       0 if self.complete else self.trainer.seen))
+            for _ in range(epochs):
+                self._one(source, shuffle)
+                record = self._record()
+                if validate is not None:
+                    record["validate_permille"] = self.trainer.evaluate(validate).permille
+                self._report(record)
+        except KeyboardInterrupt:
+            self._stopped()
         finally:
             for dataset in opened:
                 dataset.close()
         return self.history
+
+    def _stopped(self):
+        """Report what there is after Ctrl-C."""
+        if not self.recorded:
+            self._record()
+        if self.history:
+            self._report(self.history[-1])
+        if self.verbose:
+            print("stopped by Ctrl-C; all that was learned in %s and %s is kept" % (
+                counted(self.trainer.epoch, "epoch"),
+                counted(0 if self.complete else self.trainer.seen, "sample")))
 
     def _open(self, source, opened):
         if isinstance(source, str):
@@ -117,7 +120,7 @@ class Epochs:
         params = sum([layer.n_params for layer in trainer.layers])
         pruned = sum([layer.n_pruned() for layer in trainer.layers])
         return {
-            "epoch": trainer.epoch + (0 if self.complete else 1),
+            "epoch": trainer.epoch + (0 if self.complete else 1), "complete": self.complete,
             "samples": trainer.seen, "correct": trainer.correct,
             "skipped": trainer.skipped, "saturated": trainer.saturated,
             "train_permille": permille(trainer.correct, n),

@@ -3,8 +3,13 @@
 from .evaluation import percent_text
 
 
+def counted(n, what):
+    """A number and what it counts, as "1 epoch"."""
+    return "%d %s%s" % (n, what, "" if n == 1 else "s")
+
+
 def epoch_text(record):
-    """One line on one epoch."""
+    """One line on one epoch; one that Ctrl-C ended says after how many samples."""
     text = "epoch %3d  train %s  skipped %s" % (
         record["epoch"], percent_text(record["train_permille"]),
         percent_text(record["skipped_permille"]))
@@ -17,6 +22,8 @@ def epoch_text(record):
     if record["us_per_sample"]:
         us = record["us_per_sample"]
         text += "  %d.%02d ms a sample" % (us // 1000, us % 1000 // 10)
+    if not record["complete"]:
+        text += "  (stopped after %s)" % counted(record["samples"], "sample")
     return text
 
 
@@ -26,4 +33,5 @@ class History(list):
     def __repr__(self):
         if not len(self):
             return "<History: no epoch>"
-        return "<History: %d epochs kept, the last: %s>" % (len(self), epoch_text(self[-1]))
+        return "<History: %s kept, the last: %s>" % (
+            counted(len(self), "epoch"), epoch_text(self[-1]))

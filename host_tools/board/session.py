@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from host_tools.board.connection import Connection
-from host_tools.board.errors import BoardError
+from host_tools.board.errors import BoardError, BoardGone
 from host_tools.board.files import Files, board_path
 from host_tools.board.install import copy_all, install
 from host_tools.formats import Dataset
@@ -33,6 +33,7 @@ class _Plan:
     copies: dict[str, bytes] = field(default_factory=dict)
     streamed: dict[str, Dataset] = field(default_factory=dict)
     outputs: dict[str, Path] = field(default_factory=dict)
+    epochs: int = 0  # that the board has reported, and saved if the job says so
 
 
 def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
@@ -50,7 +51,10 @@ def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
     copy_all(files, plan.copies, show_progress)
     connection.soft_reset()
     connection.doing = "running the job"
-    yield from _events(connection, plan)
+    try:
+        yield from _events(connection, plan)
+    except BoardGone as gone:
+        raise _with_what_is_kept(gone, plan) from None
     _fetch(Files(connection), plan)
 
 
@@ -98,10 +102,20 @@ def _events(connection: Connection, plan: _Plan) -> Iterator[Event]:
             event = parse_line(line)
             if event is None:
                 continue
+            plan.epochs += event["event"] == "epoch"
             if event["event"] == "sample":
                 connection.send(_answer(plan.streamed[event["name"]], event))
             else:
                 yield checked(event, connection.port)
+
+
+def _with_what_is_kept(gone: BoardGone, plan: _Plan) -> BoardGone:
+    """The error, and how to go on from the file that the board has saved."""
+    if not (plan.epochs and plan.job.get("save")):
+        return gone
+    name = plan.job["save"].lstrip("/")
+    return BoardGone(gone.where, f"{gone.what}; what it had learned is kept there: "
+                     f"'priot pull {name}' brings it, --resume {name} goes on from it")
 
 
 def _answer(dataset: Dataset, request: Event) -> bytes:

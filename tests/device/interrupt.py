@@ -20,7 +20,7 @@ if int(samples) < 0:
     print("ready")
     last = trainer.fit(dataset, epochs=10000, verbose=False, checkpoint=save)[-1]
     total = trainer.epoch * len(data)
-    if last["epoch"] > trainer.epoch:  # broken off
+    if not last["complete"]:
         total += last["samples"]
 else:
     left = int(samples)
