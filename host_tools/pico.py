@@ -24,6 +24,7 @@ def main(args: argparse.Namespace) -> int:
           "Ctrl-C here switches it off.", flush=True)
     try:
         pico.wait()
+        print("The Pico has lost its power.")
     except KeyboardInterrupt:
         print()
     finally:

@@ -43,7 +43,9 @@ def main(args: argparse.Namespace) -> int:
                 print(f"{entry.size:>9,}  {entry.name}")
             else:
                 print(f"{board.pull(entry.name, args.output)}: {entry.size:,} bytes")
-    if not chosen:
+        if args.list:
+            print(f"{board.free_flash():>9,}  bytes of flash are free")
+    if not chosen and not args.list:
         print("nothing learned on the board yet: no " + ", ".join(RESULTS))
     write_json(args.json, {"files": [vars(entry) for entry in chosen]})
     return 0

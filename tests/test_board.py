@@ -181,6 +181,8 @@ def test_pull_refuses_what_is_damaged_or_missing(board, pico, tmp_path):
     assert damaged.returncode == 1
     assert "bad.scores: version: found 0, expected 1" in complaint(damaged)
     assert not (tmp_path / "bad.scores").exists()
+    listed = priot("pull", "--port", pico.port, "--list")
+    assert "bad.scores" in listed.stdout and "bytes of flash are free" in listed.stdout
     missing = priot("pull", "--port", pico.port, "-o", tmp_path, "none.scores")
     assert "none.scores: no such file on the board" in complaint(missing)
     with Board(pico.port) as again:

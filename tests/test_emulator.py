@@ -1,4 +1,6 @@
 """The emulated boards: real firmware, real mpremote, flash that outlives power cuts."""
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -58,6 +60,12 @@ def test_power_loss_in_a_write_keeps_the_old_file(pico):
         pico.wait()
         pico.start()
         assert mpremote(pico, "exec", "print(open('kept').read())") == "before"
+
+
+def test_an_emulator_that_somebody_kills_says_so(pico):
+    os.kill(pico._serial._process.pid, signal.SIGKILL)
+    with pytest.raises(PriotError, match="the emulator was killed by signal 9"):
+        pico.wait()
 
 
 def test_files_go_in_and_out_while_off(pico):

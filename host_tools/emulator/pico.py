@@ -96,6 +96,8 @@ class Pico:
         """Wait until the power is lost; raises PriotError when the emulator failed instead."""
         status = self._serial.wait()
         self.kill()
+        if status < 0:
+            raise PriotError(self.folder, f"the emulator was killed by signal {-status}")
         if status > 0:
             raise PriotError(self.folder, f"the emulator failed: {self._complaint()}")
 

@@ -6,7 +6,7 @@ from host_tools import fields as f
 from host_tools.inspect import shape_text
 from host_tools.planning.advice import Choice, Recommendation, weights_that_fit
 from host_tools.planning.board import Plan, other_bytes
-from host_tools.planning.heap import BOOT_BYTES
+from host_tools.planning.heap import BOOT_BYTES, WORKING_BYTES
 from host_tools.planning.memory import StageBytes
 from host_tools.planning.scratch import kernel_name
 
@@ -60,13 +60,22 @@ def print_ram(plan: Plan) -> None:
         ("objects", other_bytes(plan), "layers, calls, open files, the order of samples"),
     ]
     if plan.missing:
-        lines.append(("missing", plan.missing, f"of {plan.heap.size:,}"))
+        lines.append(("missing", plan.missing, _missing_note(plan)))
     else:
         lines.append(("left", plan.heap.free, f"of {plan.heap.size:,}, about "
                       f"{plan.heap.largest:,} in one piece"))
     print(f"{'RAM':16}{'bytes':>10}")
     for name, size, note in lines:
         print(f"{name:16}{size:>10,}  {note}")
+
+
+def _missing_note(plan: Plan) -> str:
+    free = plan.heap.free
+    if free <= 0:
+        return f"of {plan.heap.size:,}"
+    why = ("in pieces that are too small" if plan.heap.largest < 0
+           else f"while {WORKING_BYTES:,} must be, to work with")
+    return f"of {plan.heap.size:,}: {free:,} would be free, {why}"
 
 
 def _training_note(plan: Plan) -> str:

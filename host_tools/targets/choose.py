@@ -23,8 +23,9 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stream", action="store_true",
                         help="keep the datasets here and send a board every sample when it is "
                         "wanted (done anyway where they do not fit into its flash)")
-    parser.add_argument("--heap", type=int, default=PICO_HEAP_BYTES, metavar="BYTES",
-                        help="heap of the unix port (default: that of a Pico)")
+    parser.add_argument("--heap", type=int, metavar="BYTES",
+                        help="heap of the unix port (default: that of a Pico, "
+                        f"{PICO_HEAP_BYTES:,})")
     parser.add_argument("--backend", choices=BACKENDS,
                         help="kernels (default: the fastest that is there)")
 
@@ -42,10 +43,11 @@ def choose_target(args: argparse.Namespace) -> Iterator[Target]:
     """The target that the options name. Raises PriotError."""
     name = _one_of(args) or "unix"
     if name == "unix":
-        if args.heap < 65536:
-            raise PriotError("heap", f"found {args.heap}, expected at least 65536 bytes")
-        yield UnixTarget(args.heap)
-    elif name == "qemu":
+        yield _unix_target(args)
+        return
+    if args.heap is not None:
+        raise PriotError("--heap", "is for the unix port; a board has the heap it has")
+    if name == "qemu":
         from host_tools.targets.qemu import QemuTarget
 
         yield QemuTarget(args.stream)
@@ -55,6 +57,15 @@ def choose_target(args: argparse.Namespace) -> Iterator[Target]:
     else:
         raise PriotError("target", f"{name} is none of unix, emulator, qemu, nor a port as "
                          "/dev/ttyACM0")
+
+
+def _unix_target(args: argparse.Namespace) -> UnixTarget:
+    if args.stream:
+        raise PriotError("--stream", "is for a board; the unix port reads the files of the host")
+    heap = PICO_HEAP_BYTES if args.heap is None else args.heap
+    if heap < 65536:
+        raise PriotError("--heap", f"found {heap}, expected at least 65536 bytes")
+    return UnixTarget(heap)
 
 
 @contextmanager
