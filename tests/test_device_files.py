@@ -95,6 +95,12 @@ def test_forged_datasets(files, tmp_path):
     assert "label of sample 0 is 3, expected below 3" in found[1]
 
 
+def test_a_file_of_another_kind(files, tmp_path):
+    found = outcomes("model", files, tmp_path, [files["dataset"].read_bytes(), bytes(range(64))])
+    assert [line.split(" ", 2)[2] for line in found] == [
+        "file is a dataset, expected a model", "file is none of priot's, expected a model"]
+
+
 def test_dataset_of_another_network(files, tmp_path):
     model = Model.read(files["model"])
     wide = Dataset(np.zeros((2, 1, 6, 8), np.uint8), np.zeros(2, np.uint8), 3)

@@ -13,6 +13,7 @@ PREFIX = 16
 MODEL = b"PRIM"
 DATASET = b"PRID"
 ADAPTER = b"PRIA"
+_KINDS = {MODEL: "a model", DATASET: "a dataset", ADAPTER: "an adapter"}
 
 _CHUNK = 512
 
@@ -47,7 +48,7 @@ def read_prefix(f, path, magic, header_size):
         fail(path, "file size", size, "at least %d" % (PREFIX + 1))
     found, version, header, total, crc = struct.unpack("<4sHHII", prefix)
     if found != magic:
-        fail(path, "magic", found, magic)
+        fail(path, "file", _KINDS.get(found, "none of priot's"), _KINDS[magic])
     if version != VERSION:
         fail(path, "version", version, VERSION)
     if total != size:

@@ -31,5 +31,10 @@ def allocate(n, where):
     try:
         return bytearray(n)
     except MemoryError:
-        raise MemoryError("%s: needs a block of %d bytes, the heap has %d free" % (
-            where, n, gc.mem_free() if hasattr(gc, "mem_free") else 0))
+        raise MemoryError("%s: needs a block of %d bytes, the heap has %s" % (where, n, _free(n)))
+
+
+def _free(n):
+    """What is free, where a block of n bytes was not to be had."""
+    free = gc.mem_free() if hasattr(gc, "mem_free") else 0
+    return "%d free%s" % (free, ", in smaller pieces" if free >= n else "")
