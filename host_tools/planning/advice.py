@@ -121,23 +121,18 @@ def recommend(found: list[Choice]) -> Recommendation | None:
 
 
 def _also(found: list[Choice], chosen: Choice) -> list[str]:
-    """What else may be wanted: the fewest bytes, or a backbone that stays as it is."""
+    """What else may be wanted: more heap left, or a backbone that stays as it is."""
     texts = []
     whole = [c for c in found if c.fits and c.is_whole]
-    least = min(whole, key=_training_bytes, default=chosen)
+    least = max(whole, key=lambda choice: choice.plan.heap.free, default=chosen)
     if least is not chosen:
-        texts.append(f"fewest bytes to train all layers: {least.training.command()}")
+        texts.append(f"most heap left, all layers trained: {least.training.command()}")
     if chosen.training.rule.rule == f.WEIGHTS:
         untouched = [c for c in whole if c.training.method == "gain"]
         if untouched:
             texts.append("to leave the backbone as it is: "
                          f"{untouched[0].training.command()}")
     return texts
-
-
-def _training_bytes(choice: Choice) -> int:
-    assert choice.plan.trained is not None
-    return choice.plan.trained.ram_bytes
 
 
 def weights_that_fit(plan: Plan) -> int:
