@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pico_support import complaint, priot, running_pico, start_priot
 from support import random_dataset, random_model
@@ -15,7 +16,7 @@ from host_tools import cli
 from host_tools.board import Board, BoardError, info
 from host_tools.board.files import Files
 from host_tools.board.install import package_files
-from host_tools.formats import Adapter, Model
+from host_tools.formats import Adapter, Dataset, Model
 from host_tools.named_networks import network_line
 from host_tools.targets.unix import UnixTarget
 from host_tools.train import TrainJob, train
@@ -128,6 +129,44 @@ def test_power_lost_in_writing_scores(files, tmp_path, operation):
             whole = TrainJob(files["model"], files["train"], epochs=3, save=tmp_path / "b.scores")
             train(whole, UnixTarget())
             assert saved.read_bytes() == (tmp_path / "b.scores").read_bytes()
+
+
+def test_power_lost_while_samples_are_added(tmp_path):
+    """At any write to flash, to a file that is there and to a new one: added once by a repeat."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 128, (9, 1, 8, 8), dtype=np.uint8)
+    labels = np.arange(9, dtype=np.uint8)
+    first, more, whole = (Dataset(images[some], labels[some], 9)
+                          for some in (slice(4), slice(4, 9), slice(9)))
+    cuts = 0
+    for name, there, expected in (("old.prd", {"old.prd": first.to_bytes()}, whole),
+                                  ("new.prd", {}, more)):
+        operation, is_cut = 0, True
+        while is_cut:
+            operation += 1
+            with running_pico(tmp_path / f"{name}{operation}", there, with_package=False) as pico:
+                pico.cut_power_after(operation)
+                is_added = add(pico, name, more, len(expected))
+                time.sleep(1 if is_added else 0)  # power may be lost after the last answer
+                is_cut = not is_added or not pico.running
+                if is_cut:
+                    cuts += 1
+                    pico.wait()
+                    pico.start()
+                assert is_added or (is_cut and add(pico, name, more, len(expected)))
+                with Board(pico.port) as board:
+                    assert board.read(name) == expected.to_bytes()
+    assert cuts > 10
+
+
+def add(pico, name: str, samples: Dataset, total: int) -> bool:
+    """Add samples to a dataset on a board; False where the board goes away meanwhile."""
+    try:
+        with Board(pico.port) as board:
+            assert board.append(name, samples) == total
+    except BoardError:
+        return False
+    return True
 
 
 RESET_SOON = """

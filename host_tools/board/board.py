@@ -97,14 +97,21 @@ class Board:
         """Add samples to a dataset file on the board, or begin one; returns how many it holds.
 
         Samples as for `push`. The board writes the whole file anew, so collect some dozens before
-        adding them; until it is complete the file stays as it was.
+        adding them; until it is complete the file stays as it was. Repeating what failed at any
+        moment adds nothing twice.
         """
         path = board_path(name)
         added = as_dataset(source, labels, classes)
+        data = added.to_bytes()
+        head, records = data[: PREFIX.size + TABLE.size], data[PREFIX.size + TABLE.size :]
+        n = self._samples_of(path, added)
+        return n + len(added) if self._files.append(records, path, head) else n
+
+    def _samples_of(self, path: str, added: Dataset) -> int:
+        """Samples in a dataset file on the board, 0 without one. BoardError if they differ."""
         start = self._files.start_of(path, PREFIX.size + TABLE.size)
         if start is None:
-            self.push(added, name=name)
-            return len(added)
+            return 0
         magic = PREFIX.unpack_from(start)[0]
         if magic != MAGIC or len(start) < PREFIX.size + TABLE.size:
             raise BoardError(path, "on the board is no dataset file; choose another name")
@@ -112,8 +119,7 @@ class Board:
         if tuple(shape) != added.shape or int(added.labels.max()) >= n_classes:
             raise BoardError(path, f"images of {added.shape} with labels to {added.labels.max()}, "
                              f"the file holds {tuple(shape)} of {n_classes} classes")
-        self._files.append(added.to_bytes()[PREFIX.size + TABLE.size :], path)
-        return n + len(added)
+        return int(n)
 
     def listing(self) -> list[Entry]:
         """The files in the board's root folder."""

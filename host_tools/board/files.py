@@ -1,6 +1,7 @@
 """Files on a board: copied piece by piece under a temporary name, checked, then renamed."""
 
 import ast
+import contextlib
 import hashlib
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from host_tools.board.connection import Connection
-from host_tools.board.errors import BoardError, BoardRefused
+from host_tools.board.errors import BoardError, BoardGone, BoardRefused
 
 PIECE = 3072  # bytes in a line of base64, as in on_board.py
 PART = ".part"  # what follows the name of a file that is not complete
@@ -128,12 +129,27 @@ class Files:
             self.remove(part)
             raise BoardError(part, "arrived damaged and was removed; repeat the command")
 
-    def append(self, records: bytes, path: str, progress: Progress = lambda n: None) -> None:
-        """Add records to a dataset file, which stays as it was until it is complete."""
-        self._check_space(path, self._size(path) + 2 * len(records), None)
-        self.put(records, path + _RECORDS, progress)
+    def append(self, records: bytes, path: str, head: bytes,
+               progress: Progress = lambda n: None) -> bool:
+        """Add records to a dataset file, which stays as it was until it is complete.
+
+        `head` begins one that is not there. The records lie in a file of their own until they are
+        known to be added: so a repeat after a failure at any moment adds nothing twice, and
+        returns False where they were added before.
+        """
+        waiting = path + _RECORDS
+        is_repeat = self.has(records, waiting)
+        if not is_repeat:
+            self._check_space(path, max(0, self._size(path)) + 2 * len(records), None)
+            self.put(records, waiting, progress)
         self._connection.doing = f"adding samples to {path}"
-        self._connection.execute(f"append({path!r}, {path + _RECORDS!r})")
+        is_new = not is_repeat or self._connection.execute(
+            f"print(ends_with({path!r}, {waiting!r}))").strip() == "False"
+        if is_new:
+            self._connection.execute(f"append({path!r}, {waiting!r}, {head!r})")
+        with contextlib.suppress(BoardGone):  # the next to use the board will see that
+            self.remove(waiting)
+        return is_new
 
     def start_of(self, path: str, n: int) -> bytes | None:
         """The first n bytes of a file, None if it is not there."""

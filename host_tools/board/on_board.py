@@ -119,30 +119,48 @@ def pieces(path, start):
             n = f.readinto(buf)
 
 
-def append(path, records):
+def append(path, records, head):
     """Add a file of samples to a dataset file: in a new file, which then takes its place.
 
-    The samples' file is removed before that: repeating what a reset cut short adds nothing twice.
+    `head`, 32 bytes, begins the dataset where its file is not there. The samples' file stays:
+    whoever adds them again can see that, and asks `ends_with`.
     """
-    with open(path, "rb") as f:
-        head = bytearray(f.read(32))  # byte table: host_tools/formats
+    old = size(path)
+    sources = [(records, 0)]
+    if old >= 0:
+        sources.insert(0, (path, 32))
+        with open(path, "rb") as f:
+            head = f.read(32)  # byte table: host_tools/formats
+    head = bytearray(head)
     n, channels, height, width = struct.unpack_from("<IHHH", head, 16)
+    if old < 0:
+        n = 0
     added = size(records)
-    struct.pack_into("<I", head, 8, size(path) + added)
+    struct.pack_into("<I", head, 8, max(old, 32) + added)
     struct.pack_into("<I", head, 16, n + added // (channels * height * width + 1))
     crc = crc32(memoryview(head)[16:])
-    for source, start in ((path, 32), (records, 0)):
+    for source, start in sources:
         for piece in pieces(source, start):
             crc = crc32(piece, crc)
     struct.pack_into("<I", head, 12, crc)
     with open(path + ".tmp", "wb") as f:
         f.write(head)
-        for source, start in ((path, 32), (records, 0)):
+        for source, start in sources:
             for piece in pieces(source, start):
                 if f.write(piece) != len(piece):
                     raise OSError(28)
-    remove(records)
     rename(path + ".tmp", path)
+
+
+def ends_with(path, records):
+    """Whether the last samples of a dataset file are those of another file."""
+    start = size(path) - size(records)
+    if start < 32:
+        return False
+    for a, b in zip(pieces(path, start), pieces(records, 0)):  # noqa: B905, not in MicroPython
+        if a != b:
+            return False
+    return True
 
 
 def listing(path):
