@@ -9,6 +9,7 @@ from .memory import Carver, aligned, allocate
 _CONTENT = {F.PRUNE: SCORES, F.GAIN: GAINS, F.WEIGHTS: WEIGHTS}
 _CHUNK = 256  # bytes of a mask, or edges of a sparse layer, handled at a time
 _ROW_BYTES = 512
+_ROUNDINGS = ("rhu", "psr")  # F.RHU, F.PSR
 
 
 def save(trainer, path):
@@ -84,21 +85,33 @@ def load(trainer, path):
             raise ValueError("%s: is a mask; training goes on from what save() wrote" % path)
         if reader.n_layers != len(trainer.layers):
             fail(path, "number of layers", reader.n_layers, len(trainer.layers))
+        if reader.rounding != trainer.rounding:
+            fail(path, "rounding", _ROUNDINGS[reader.rounding], _ROUNDINGS[trainer.rounding])
         for layer, record in zip(trainer.layers, reader.records):
             found = (record[0], record[1], record[2], record[6])
             mine = (layer.stage.index, layer.selection, layer.tau, layer.n_params)
             if found != mine:
                 fail(path, "layer, selection, tau, parameters", found, mine)
-        for layer, record in zip(trainer.layers, reader.records):
-            layer.keep = record[4]
-            layer.stage.d[F.THRESHOLD] = record[3]
-            _read_layer(reader, layer, record)
-        trainer.seed = reader.seed
-        trainer.state[0] = reader.state
-        trainer.step_size = reader.step_size
-        trainer.conv_step = trainer.method.conv_step + reader.step_size - trainer.method.step
-        trainer.set_epoch(reader.epoch)
-        trainer.clear_counters()
+            if record[4] != layer.keep:
+                fail(path, "keep", record[4], layer.keep)
+        try:
+            _take(trainer, reader)
+        except BaseException:  # half of it is the file's: nobody may use that
+            trainer.net.reset()
+            raise
+
+
+def _take(trainer, reader):
+    """Everything that a file of the same kind holds."""
+    for layer, record in zip(trainer.layers, reader.records):
+        trainer.threshold = layer.stage.d[F.THRESHOLD] = record[3]
+        _read_layer(reader, layer, record)
+    trainer.seed = reader.seed
+    trainer.state[0] = reader.state
+    trainer.step_size = reader.step_size
+    trainer.conv_step = trainer.method.conv_step + reader.step_size - trainer.method.step
+    trainer.set_epoch(reader.epoch)
+    trainer.clear_counters()
     for layer in trainer.layers:
         layer.refresh()
 
@@ -139,24 +152,35 @@ def _scatter(reader, layer):
 
 def apply(net, path, layout="kept"):
     """Put an adaptation in force on a Network: see Network.apply."""
+    if layout not in ("kept", "small"):
+        raise ValueError("layout: %r, expected kept or small" % layout)
     with Reader(path, net) as reader:
         net.reset()
-        rule = RULES[reader.content]
-        layers = []
-        stages = net.weight_stages()
-        for record in reader.records:
-            layers.append(LayerState(net, stages[record[0]], rule, record[1], record[2],
-                                     record[6]))
-        scored = reader.content in (SCORES, GAINS)
-        small = layout == "small" and scored
-        carver = Carver(allocate(_apply_bytes(layers, scored, small), path))
-        row_bytes = max([_rows(layer)[1] for layer in layers]) if small else 0
-        row_buffer = carver.take(row_bytes)
-        for layer, record in zip(layers, reader.records):
-            layer.select = carver.take(layer.select_bytes())
-            if scored:
-                layer.scores = carver.take(layer.score_bytes())
-            _put(reader, layer, record, carver, row_buffer, small)
+        try:
+            _put_in_force(net, reader, layout)
+        except BaseException:  # too little memory, a file that went away, Ctrl-C
+            net.reset()
+            raise
+
+
+def _put_in_force(net, reader, layout):
+    """Buffers, effective weights and kernel calls from a file that has been checked."""
+    rule = RULES[reader.content]
+    layers = []
+    stages = net.weight_stages()
+    for record in reader.records:
+        layers.append(LayerState(net, stages[record[0]], rule, record[1], record[2],
+                                 record[6]))
+    scored = reader.content in (SCORES, GAINS)
+    small = layout == "small" and scored
+    carver = Carver(allocate(_apply_bytes(layers, scored, small), reader.path))
+    row_bytes = max([_rows(layer)[1] for layer in layers]) if small else 0
+    row_buffer = carver.take(row_bytes)
+    for layer, record in zip(layers, reader.records):
+        layer.select = carver.take(layer.select_bytes())
+        if scored:
+            layer.scores = carver.take(layer.score_bytes())
+        _put(reader, layer, record, carver, row_buffer, small)
     net.set_low_memory(layout == "small")
     net.prepare(measures=reader.method.dynamic)
     if reader.method.dynamic:

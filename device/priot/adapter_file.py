@@ -31,7 +31,8 @@ def write(trainer, path, content, payloads):
         if content == MASK:
             selection, tau, n_params = F.ALL, 0, layer.n_edges
         struct.pack_into("<HBBBBHII", head, at, layer.stage.index, selection, tau,
-                         layer.stage.d[F.THRESHOLD], layer.keep, 0, n_params,
+                         layer.stage.d[F.THRESHOLD] if layer.keep else trainer.threshold,
+                         layer.keep, 0, n_params,
                          n_bytes + padding)
         at += _RECORD
         chunks.extend(pieces)
@@ -65,6 +66,8 @@ class Reader:
                 self.net.crc, self.net.path))
         if self.content not in RULES:
             fail(path, "content", self.content, "1..4")
+        if self.rounding > 1:
+            fail(path, "rounding", self.rounding, "0 or 1")
         try:
             self.method = find(number)
         except ValueError:

@@ -7,6 +7,7 @@ where nothing larger than a row may be stored (arXiv 2009.13108).
 from . import fields as F
 from .network import INPUT_EXPONENT
 
+_TENSOR_BITS = 7  # of the largest value of an int8 tensor
 _SHIFTS = {
     "conv2d_forward": F.FORWARD_SHIFT, "linear_forward": F.FORWARD_SHIFT,
     "conv2d_backward_input": F.BACKWARD_SHIFT, "linear_backward_input": F.BACKWARD_SHIFT,
@@ -24,15 +25,13 @@ def bit_length(m):
 
 
 def measured(operands):
-    """Run a kernel with the shift that brings its largest value to `bits` bits."""
-    measure, kernel, kernel_operands, d, field, bits, layer = operands
+    """Run a kernel with the shift that brings its largest value to int8, or to a layer's bits."""
+    measure, kernel, kernel_operands, d, field, layer = operands
     d[F.MEASURE] = 1
     largest = measure(kernel_operands)
     d[F.MEASURE] = 0
-    shift = bit_length(largest) - bits
-    if layer is not None:
-        shift += layer.halvings
-    d[field] = shift if shift > 0 else 0
+    shift = bit_length(largest) - (_TENSOR_BITS if layer is None else layer.update_bits)
+    d[field] = max(0, min(30, shift))
     kernel(kernel_operands)
 
 
@@ -52,7 +51,7 @@ def install_forward(net):
     for stage, (kernel, operands) in zip(net.stages, net.forward_calls):
         if kernel in measuring:
             twin, field = measuring[kernel]
-            kernel, operands = measured, (twin, kernel, operands, stage.d, field, 7, None)
+            kernel, operands = measured, (twin, kernel, operands, stage.d, field, None)
         calls.append((kernel, operands))
     calls.append((set_loss_exponent, (net, net.weight_stages())))
     net.forward_calls = calls
@@ -67,10 +66,8 @@ def install_backward(trainer, calls):
         if kernel in measuring:
             twin, field = measuring[kernel]
             d = operands[-1]
-            bits, layer = 7, None
-            if field == F.UPDATE_SHIFT:
-                bits, layer = trainer.step_size, layer_of[id(d)]
-            kernel, operands = measured, (twin, kernel, operands, d, field, bits, layer)
+            layer = layer_of[id(d)] if field == F.UPDATE_SHIFT else None
+            kernel, operands = measured, (twin, kernel, operands, d, field, layer)
         dynamic.append((kernel, operands))
     return dynamic
 

@@ -2,7 +2,7 @@
 
 import gc
 
-from .clock import ticks_diff, ticks_us
+from .clock import elapsed_us, ticks_ms, ticks_us
 from .dataset import Dataset, check_dataset, identity_order
 from .evaluation import permille
 from .progress import History, counted, epoch_text
@@ -22,12 +22,11 @@ class Epochs:
         self.history = History()
         self.recorded = True  # whether the figures of the epoch at hand are in the history
         self.complete = True  # whether it has seen every sample
-        self.start_us = 0
+        self.start = (0, 0)
 
     def run(self, source, epochs, validate, shuffle):
         """Train; returns the history. Ctrl-C ends it after a whole sample."""
-        if self.trainer.net.trainer is not self.trainer:
-            raise ValueError("trainer: the network was reset, or has another one; make a new one")
+        self.trainer.check_owner()
         opened = []
         try:
             source = self._open(source, opened)
@@ -71,7 +70,7 @@ class Epochs:
         trainer.set_epoch(trainer.epoch)
         gc.collect()
         self.recorded = self.complete = False
-        self.start_us = ticks_us()
+        self.start = (ticks_ms(), ticks_us())
         state = trainer.state[0]
         try:
             self._learn(source, shuffle)
@@ -89,6 +88,8 @@ class Epochs:
         for image, label in source:
             self._check_stop()
             self.trainer.learn(image, label)
+        if self.trainer.seen == 0:
+            raise ValueError("source: gave no samples; an iterator is used up after one epoch")
 
     def _learn_dataset(self, dataset, shuffle):
         trainer = self.trainer
@@ -107,7 +108,7 @@ class Epochs:
 
     def _record(self):
         """Append the dictionary of the epoch at hand, whole or broken off."""
-        record = self._figures(ticks_diff(ticks_us(), self.start_us))
+        record = self._figures(elapsed_us(*self.start))
         self.history.append(record)
         if len(self.history) > _HISTORY:
             self.history.pop(0)

@@ -16,6 +16,8 @@ ADAPTER = b"PRIA"
 _KINDS = {MODEL: "a model", DATASET: "a dataset", ADAPTER: "an adapter"}
 
 _CHUNK = 512
+_FOLDER = 0x4000  # bit of a file's mode
+_READING = {2: "no such file", 21: "is a folder"}  # errno
 
 
 def file_size(path):
@@ -26,10 +28,12 @@ def file_size(path):
 def open_file(path):
     """Open a file to read. OSError names it where it cannot be opened."""
     try:
+        if os.stat(path)[0] & _FOLDER:
+            raise OSError(21, "")
         return open(path, "rb")
     except OSError as e:
-        reason = "no such file" if e.errno == 2 else "cannot be read (error %s)" % e.errno
-        raise OSError(e.errno, "%s: %s" % (path, reason))
+        raise OSError(e.errno, "%s: %s" % (path, _READING.get(
+            e.errno, "cannot be read (error %s)" % e.errno)))
 
 
 def fail(path, field, found, expected):
@@ -86,6 +90,7 @@ def write_file(path, magic, header_size, chunks):
         crc = crc32(chunk, crc)
         total += len(chunk)
     temporary = path + ".tmp"
+    _check_replaced(path, magic)
     try:
         with open(temporary, "wb") as f:
             _write(f, path, struct.pack("<4sHHII", magic, VERSION, header_size, total, crc))
@@ -98,6 +103,17 @@ def write_file(path, magic, header_size, chunks):
     except BaseException:
         _remove(temporary)
         raise
+
+
+def _check_replaced(path, magic):
+    """ValueError where another kind of file would be lost, as the model itself."""
+    try:
+        with open(path, "rb") as f:
+            found = f.read(4)
+    except OSError:
+        return
+    if found and found != magic:
+        raise ValueError("%s: is not %s; not overwritten" % (path, _KINDS[magic]))
 
 
 def _write(f, path, chunk):

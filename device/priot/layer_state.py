@@ -19,6 +19,7 @@ class LayerState:
         self.n_params = self.n_edges if selection == F.ALL else n_selected
         self.scores = self.select = _EMPTY
         self.keep = 0  # percent kept by top-k, 0: fixed threshold
+        self.update_bits = 0  # of the largest change of a step, where scales are dynamic
 
     # ---- memory ------------------------------------------------------------------------------
 

@@ -160,8 +160,9 @@ class Network:
         """Copy one image into the input. ValueError if its size or a pixel is wrong."""
         if len(image) != len(self.x):
             raise ValueError("image: %d bytes, expected %d" % (len(image), len(self.x)))
-        if max(image) > 127 or min(image) < 0:
-            raise ValueError("image: pixel %d, expected 0..127" % max(image))
+        worst = min(image) if min(image) < 0 else max(image)
+        if not 0 <= worst <= 127:
+            raise ValueError("image: pixel %d, expected 0..127" % worst)
         self.x[:] = image
 
     def top_class(self):
@@ -190,6 +191,7 @@ class Network:
             d[F.RULE] = d[F.SELECTION] = d[F.ROW] = d[F.MEASURE] = 0
             d[F.ROWS] = d[F.N_OUT]
             d[F.FORWARD_SHIFT], d[F.BACKWARD_SHIFT] = stage.shifts
+            d[F.UPDATE_SHIFT] = 0
         self.prepare()
 
     def _reread(self):
@@ -207,7 +209,8 @@ class Network:
 
         The backbone stays as it is; the effective weights take a byte an edge, or with
         layout="small" are computed a few rows at a time. ValueError if the file is corrupt or
-        belongs to another backbone: then nothing has changed.
+        belongs to another backbone: then nothing has changed. After any other failure, as too
+        little memory, the network is the backbone.
         """
         from .adapter import apply
 

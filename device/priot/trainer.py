@@ -189,7 +189,7 @@ class Trainer:
             stage = layer.stage
             u = self.conv_step if stage.kind == F.CONV2D else self.step_size
             bits = stage.bits_weights if layer.rule == F.WEIGHTS else stage.bits_scores
-            layer.halvings = halvings
+            layer.update_bits = self.step_size - halvings
             if not self.method.dynamic:
                 stage.d[F.UPDATE_SHIFT] = max(0, min(30, bits - u + halvings))
 
@@ -205,6 +205,8 @@ class Trainer:
     def step(self, label):
         """One training step on the image in net.x; True if it was predicted right."""
         net = self.net
+        if net.trainer is not self:
+            self.check_owner()
         net.forward()
         top = net.kernels.classify(net.top)
         right = top & 255 == label
@@ -262,24 +264,39 @@ class Trainer:
 
     def evaluate(self, source):
         """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation."""
+        self.check_owner()
         return Evaluation.of(self.net, source)
 
     # ---- keeping -----------------------------------------------------------------------------
 
     def save(self, path):
-        """Write everything learned, and where training stands, to an adapter file, atomically."""
+        """Write everything learned, and where training stands, to an adapter file, atomically.
+
+        Scores are the trainer's own: they are saved even when the network is in other hands.
+        """
+        if self.method.rule == F.WEIGHTS or self.keep:
+            self.check_owner()
         adapter.save(self, path)
 
     def load(self, path):
         """Take back what `save` wrote: same predictions, and training goes on as if never stopped.
 
-        ValueError if the file belongs to another backbone, method or selection.
+        Seed, epoch, step and threshold are the file's; gmin and halve, which no file holds, are
+        this trainer's. ValueError if the file belongs to another backbone, method, selection,
+        keep or rounding: then nothing has changed. After any other failure the network is reset.
         """
+        self.check_owner()
         adapter.load(self, path)
 
     def export_mask(self, path):
         """Write which edges are kept, one bit per edge."""
+        self.check_owner()
         adapter.export_mask(self, path)
+
+    def check_owner(self):
+        """ValueError where the network no longer computes with what this trainer learns."""
+        if self.net.trainer is not self:
+            raise ValueError("trainer: the network was reset, or has another one; make a new one")
 
     @property
     def ram_bytes(self):

@@ -1,0 +1,215 @@
+"""A Trainer and its network: who may use it, what a file brings back, all of it or nothing."""
+
+import copy
+from pathlib import Path
+
+import pytest
+from support import import_device, random_dataset, random_model
+
+from host_tools.quantize import calibrate
+
+SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
+NOT_ITS = "trainer: the network was reset, or has another one; make a new one"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> tuple[str, str]:
+    """A model and a dataset for it."""
+    folder = tmp_path_factory.mktemp("state")
+    model = random_model(SPEC, (1, 12, 12), seed=5)
+    data = random_dataset(model, 24, seed=6)
+    calibrate(model, data)
+    model.write(folder / "model.priot")
+    data.write(folder / "data.prd")
+    return str(folder / "model.priot"), str(folder / "data.prd")
+
+
+@pytest.fixture
+def priot():
+    return import_device()
+
+
+def trainer_of(priot, files, *arguments, **options):
+    return priot.Trainer(priot.load(files[0]), *arguments, **options)
+
+
+def learn(trainer, files, epochs=1):
+    trainer.fit(files[1], epochs=epochs, verbose=False)
+    return trainer
+
+
+def state(trainer) -> list:
+    """All that training has changed."""
+    return [bytes(layer.scores) + bytes(layer.stage.weff) for layer in trainer.layers]
+
+
+def logits(net, files, priot) -> bytes:
+    """Of every image of the dataset."""
+    found = b""
+    with priot.Dataset(files[1]) as data:
+        for i in range(len(data)):
+            data.read(i, net.record)
+            net.forward()
+            found += bytes(net.logits)
+    return found
+
+
+@pytest.mark.parametrize("method", ["priot", "gain", "weights", "niti"])
+def test_a_trainer_without_its_network_touches_nothing(priot, files, tmp_path, method):
+    """Every way to use it is refused; weights that are gone do not replace a good file."""
+    kept = tmp_path / "kept.scores"
+    for take_away in (lambda net: net.reset(), lambda net: priot.Trainer(net, "priot-s")):
+        trainer = learn(trainer_of(priot, files, method), files)
+        net = trainer.net
+        trainer.save(str(kept))
+        good = kept.read_bytes()
+        take_away(net)
+        before = logits(net, files, priot)
+        for use in (lambda t=trainer, n=net: t.learn(bytearray(len(n.x)), 0),
+                    lambda t=trainer: t.step(0), lambda t=trainer: t.load(str(kept)),
+                    lambda t=trainer: t.evaluate(files[1]), lambda t=trainer: t.fit(files[1]),
+                    lambda t=trainer: t.export_mask(str(tmp_path / "mask"))):
+            with pytest.raises(ValueError, match=NOT_ITS):
+                use()
+        assert logits(net, files, priot) == before
+        if method in ("weights", "niti"):
+            with pytest.raises(ValueError, match=NOT_ITS):
+                trainer.save(str(kept))
+        else:
+            trainer.save(str(kept))  # scores are the trainer's own
+        assert kept.read_bytes() == good
+
+
+@pytest.mark.parametrize("saved, loaded, reason", [
+    ({"keep": 70}, {}, "keep is 70, expected 0"), ({}, {"keep": 70}, "keep is 0, expected 70"),
+    ({"rounding": "psr"}, {}, "rounding is psr, expected rhu"),
+    ({"last": 1}, {}, "number of layers is 1, expected 3"),
+])
+def test_a_file_of_other_options_changes_nothing(priot, files, tmp_path, saved, loaded, reason):
+    learn(trainer_of(priot, files, **saved), files).save(str(tmp_path / "a"))
+    trainer = learn(trainer_of(priot, files, seed=2, **loaded), files)
+    before = state(trainer), trainer.epoch, trainer.seed
+    with pytest.raises(ValueError, match=reason):
+        trainer.load(str(tmp_path / "a"))
+    assert (state(trainer), trainer.epoch, trainer.seed) == before
+
+
+@pytest.mark.parametrize("method, options", [
+    ("priot", {"step": 8, "threshold": 10}), ("priot", {"keep": 60}), ("weights", {"step": 3}),
+    ("gain", {"fraction": 30, "select": "layers"}), ("niti", {"step": 4})])
+def test_training_goes_on_as_if_never_stopped(priot, files, tmp_path, method, options):
+    """Step and threshold are the file's, in every method."""
+    whole = learn(trainer_of(priot, files, method, seed=3, **options), files, 4)
+    learn(trainer_of(priot, files, method, seed=3, **options), files, 2).save(str(tmp_path / "a"))
+    structure = {name: value for name, value in options.items()
+                 if name not in ("step", "threshold")}
+    half = trainer_of(priot, files, method, **structure)
+    half.load(str(tmp_path / "a"))
+    assert state(learn(half, files, 2)) == state(whole)
+    half.save(str(tmp_path / "b"))
+    whole.save(str(tmp_path / "c"))
+    assert (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_file_that_cannot_be_read_to_its_end(priot, files, tmp_path, monkeypatch, error):
+    """A Trainer that got half of it is of no use any more; its network is the backbone."""
+    from priot import adapter
+
+    trainer = learn(trainer_of(priot, files), files)
+    trainer.save(str(tmp_path / "a"))
+    backbone = logits(priot.load(files[0]), files, priot)
+    break_off(monkeypatch, adapter, "_read_layer", error)
+    with pytest.raises(error):
+        trainer.load(str(tmp_path / "a"))
+    assert logits(trainer.net, files, priot) == backbone
+    with pytest.raises(ValueError, match=NOT_ITS):
+        trainer.step(0)
+
+
+@pytest.mark.parametrize("layout", ["kept", "small"])
+@pytest.mark.parametrize("error", [OSError, MemoryError, KeyboardInterrupt])
+def test_an_adapter_that_is_not_put_in_force_whole(priot, files, tmp_path, monkeypatch, layout,
+                                                   error):
+    from priot import adapter
+
+    learn(trainer_of(priot, files), files).save(str(tmp_path / "a"))
+    net = priot.load(files[0])
+    backbone = logits(net, files, priot)
+    with pytest.raises(ValueError, match="layout: 'smal', expected kept or small"):
+        net.apply(str(tmp_path / "a"), "smal")
+    break_off(monkeypatch, adapter, "_put", error)
+    with pytest.raises(error):
+        net.apply(str(tmp_path / "a"), layout)
+    assert logits(net, files, priot) == backbone
+
+
+def break_off(monkeypatch, module, name: str, error: type) -> None:
+    """Let the second call of a function fail."""
+    function = getattr(module, name)
+    calls = []
+
+    def fails(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise error("none")
+        return function(*arguments)
+
+    monkeypatch.setattr(module, name, fails)
+
+
+def test_dynamic_shifts_end_at_30(priot, files):
+    """NITI's step is halved again and again; nothing breaks, and a reset forgets it."""
+    trainer = trainer_of(priot, files, "niti", halve=1, gmin=0)
+    trainer.set_epoch(60)
+    learn(trainer, files)
+    assert {layer.stage.d[priot.network.F.UPDATE_SHIFT] for layer in trainer.layers} == {30}
+    net = trainer.net
+    net.reset()
+    assert not any(stage.d[priot.network.F.UPDATE_SHIFT] for stage in net.weight_stages())
+
+
+@pytest.mark.parametrize("name", ["model.priot", "data.prd", "notes.txt"])
+def test_what_was_learned_replaces_adapters_only(priot, files, tmp_path, name):
+    there = tmp_path / name
+    source = Path(files[0]).with_name(name)
+    there.write_bytes(source.read_bytes() if source.exists() else b"mine")
+    before = there.read_bytes()
+    with pytest.raises(ValueError, match=f"{name}: is not an adapter; not overwritten"):
+        trainer_of(priot, files).save(str(there))
+    assert there.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_iterator_that_is_used_up(priot, files):
+    """It must not count as an epoch in which all was wrong."""
+    trainer = trainer_of(priot, files)
+    samples = iter([(bytearray(144), 1)] * 3)
+    with pytest.raises(ValueError, match="source: gave no samples; an iterator is used up after"):
+        trainer.fit(samples, epochs=3, verbose=False)
+    assert trainer.epoch == 1
+
+
+def test_time_of_an_epoch_longer_than_the_clock(priot, monkeypatch):
+    """MicroPython's ticks_us comes round after 1,074 s."""
+    from priot import clock
+
+    seconds = 1500
+    monkeypatch.setattr(clock, "ticks_ms", lambda: 1000 * seconds)
+    monkeypatch.setattr(clock, "ticks_us", lambda: (seconds * 10**6 + (1 << 29)) % (1 << 30))
+    assert clock.elapsed_us(0, 1 << 29) == seconds * 10**6
+
+
+def test_options_are_not_shared(priot, files):
+    """Two networks of one file are independent."""
+    first, second = trainer_of(priot, files), trainer_of(priot, files)
+    before = copy.deepcopy(state(second))
+    learn(first, files)
+    assert state(second) == before and state(first) != before
+
+
+def test_bad_pixels_and_folders_are_named(priot, files, tmp_path):
+    net = priot.load(files[0])
+    with pytest.raises(ValueError, match="image: pixel -5, expected 0..127"):
+        net.put([0] * 143 + [-5])
+    with pytest.raises(OSError, match="is a folder"):
+        priot.load(str(tmp_path))
