@@ -8,12 +8,13 @@ import numpy as np
 
 from host_tools.errors import PriotError
 from host_tools.formats import Dataset, Model
+from host_tools.formats.container import write_file
 from host_tools.paths import BACKBONES, BUILD
 from host_tools.reports import add_json_option, write_json
 from host_tools.targets import NATIVE_BACKENDS, Target
 from host_tools.targets.choose import add_target_options, choose_target
 from host_tools.targets.unix import absolute
-from host_tools.train import add_training_options, check_dataset, options_from
+from host_tools.train import add_training_options, options_from
 
 # A board takes seconds for a step of a slow backend.
 STEPS = {"native": 24, "portable": 8, "viper": 2, "plain": 1}
@@ -27,12 +28,14 @@ def bench(model: Path, dataset: Path, target: Target, backend: str, steps: int,
 
     The figures are means over steps that ran their backward pass. Raises PriotError.
     """
-    check_dataset(dataset, Model.read(model))
+    Dataset.read(dataset).check_fits(Model.read(model), dataset)
     job = {"action": "bench", "model": absolute(model), "train": absolute(dataset),
            "backend": backend, "method": method, "options": options or {}, "steps": steps}
     events = {event["event"]: event for event in target.run(job)}
     if "done" not in events:
         raise PriotError(target.name, "the run ended before it was finished")
+    if not events["bench"]["steps"]:
+        raise PriotError(dataset, f"no backward pass ran in {events['bench']['samples']} samples")
     return _report(events["bench"], target, method)
 
 
@@ -93,14 +96,18 @@ def markdown(reports: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def replace_table(path: Path, table: str) -> None:
-    """Put the table between the two marks of a document. Raises PriotError without marks."""
+def replace_table(path: Path, table: str | None) -> None:
+    """Put the table between the two marks of a document. Raises PriotError without marks.
+
+    None only looks for the marks.
+    """
     text = path.read_text()
     before, mark, rest = text.partition(BEGIN)
     _, end_mark, after = rest.partition(END)
     if not mark or not end_mark:
         raise PriotError(str(path), f"has no {BEGIN} and {END}")
-    path.write_text(before + BEGIN + "\n" + table + END + after)
+    if table is not None:
+        write_file(path, (before + BEGIN + "\n" + table + END + after).encode())
 
 
 def add_parser(subparsers: Any) -> None:
@@ -121,6 +128,10 @@ def add_parser(subparsers: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run `priot bench`."""
+    if args.steps is not None and args.steps < 1:
+        raise PriotError("--steps", f"found {args.steps}, expected at least 1")
+    if args.into:
+        replace_table(args.into, None)
     dataset = args.dataset or digits_like_mnist(BUILD / "bench.prd")
     backends = [args.backend] if args.backend else args.backends.split(",")
     reports = []
@@ -148,10 +159,11 @@ def digits_like_mnist(path: Path) -> Path:
 
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
+        inner = path.with_name(f"{path.stem}-20x20.prd")
         if cli.main(["dataset", "digits", "--part", "train", "--resize", "20x20", "--rotate", "30",
-                     "--subset", "64", "-o", str(path)]):
-            raise PriotError(str(path), "could not be made")
-        small = Dataset.read(path)
+                     "--subset", "64", "-o", str(inner)]):
+            raise PriotError(str(inner), "could not be made")
+        small = Dataset.read(inner)
         images = np.pad(small.images, ((0, 0), (0, 0), (4, 4), (4, 4)))
         Dataset(images, small.labels, small.classes).write(path)
     return path

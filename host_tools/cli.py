@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from host_tools.errors import PriotError
+from host_tools.reports import check_report
 
 # subcommand -> module and the line `priot --help` shows
 COMMANDS = {
@@ -76,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = next((a for a in arguments if a in available()), None)
     try:
         args = build_parser(command).parse_args(arguments)
+        check_report(getattr(args, "json", None))
         return _module(args.command).main(args)
     except KeyboardInterrupt:
         print("priot: stopped: interrupted from the keyboard", file=sys.stderr)

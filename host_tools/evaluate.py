@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from host_tools.errors import PriotError
-from host_tools.formats import Adapter, Model
+from host_tools.formats import Adapter, Dataset, Model
 from host_tools.reports import add_json_option, write_json
 from host_tools.targets import Target
 from host_tools.targets.choose import add_target_options, choose_target
 from host_tools.targets.unix import absolute
-from host_tools.train import accuracy, check_dataset
+from host_tools.train import accuracy
 
 
 def evaluate(model: Path, test: Path, target: Target, adapter: Path | None = None,
              backend: str | None = None) -> dict[str, Any]:
     """Accuracy (percent), counts per class and confusion matrix. Raises PriotError."""
     loaded = Model.read(model)
-    check_dataset(test, loaded)
+    Dataset.read(test).check_fits(loaded, test)
     if adapter is not None:
         Adapter.read(adapter).check_backbone(loaded, adapter)
     job = {"action": "evaluate", "model": absolute(model), "test": absolute(test),

@@ -14,7 +14,7 @@ from host_tools.errors import PriotError
 from host_tools.experiments.results import MEASURED, ResultsFile, find_line, run_of
 from host_tools.experiments.spec import Run, Spec
 from host_tools.experiments.table import markdown
-from host_tools.experiments.workbench import Stopped, Workbench
+from host_tools.experiments.workbench import Stopped, Workbench, check_backbone
 from host_tools.formats.container import write_file
 from host_tools.paths import BUILD
 from host_tools.reports import add_json_option, write_json
@@ -60,11 +60,17 @@ def experiment(spec: Spec, folder: Path, jobs: int, data_path: Path | None = Non
     results = ResultsFile(results_path)
     runs = spec.runs()
     missing = [run for run in runs if run.key not in results.results]
+    earlier = [run for run in runs if run.key in results.results]
+    for run in earlier:
+        check_backbone(run, results.results[run.key])
     if missing:
-        print(f"{results_path}: {len(runs) - len(missing)} of {len(runs)} runs are done")
+        print(f"{results_path}: {len(earlier)} of {len(runs)} runs are done")
         with tempfile.TemporaryDirectory(prefix="priot-") as made:
+            bench = Workbench(Path(made), data_path)
+            for run in earlier[:1]:  # other images would differ in any run
+                bench.check(run, results.results[run.key])
             try:
-                run_all(missing, Workbench(Path(made), data_path), results, jobs)
+                run_all(missing, bench, results, jobs)
             except KeyboardInterrupt:
                 print(f"stopped; the same command goes on from {results_path}")
                 raise

@@ -5,6 +5,7 @@
                    [n_out][n_in][ky][kx] or [n_out][n_in], for inputs scaled to 0..127/128
 """
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from host_tools.errors import FileError, mismatch
 from host_tools.fields import CONV2D, LINEAR
 from host_tools.formats import Layer
+from host_tools.formats.container import write_file
 from host_tools.network_spec import format_network, parse_network
 
 
@@ -30,8 +32,9 @@ class FloatNetwork:
         arrays: dict[str, Any] = {"network": np.array(format_network(self.layers))}
         for i, weights in enumerate(self.weights):
             arrays[f"layer{i}.weight"] = weights.astype(np.float32)
-        with open(path, "wb") as file:
-            np.savez(file, **arrays)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        write_file(path, buffer.getvalue())
 
     @classmethod
     def read(cls, path: Path | str) -> "FloatNetwork":

@@ -160,7 +160,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "inspect", help="show what is in a model, dataset or adapter file",
         description="Show what is in a model, dataset or adapter file. Bars |..:-=@..| count "
                     "values from -128 on, 16 at a time.")
-    parser.add_argument("file", type=Path, help="a .priot, .prd, .scores, .mask or .adapter file")
+    parser.add_argument("file", type=Path, help="a .priot, .prd, .scores or .adapter file")
     parser.add_argument("--backbone", type=Path, metavar="MODEL",
                         help="check that an adapter belongs to this model")
     add_json_option(parser)

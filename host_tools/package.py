@@ -19,9 +19,11 @@ def compile_package(arch: str) -> Path:
     folder = BUILD / "device" / arch
     (folder / "priot").mkdir(parents=True, exist_ok=True)
     sources = sorted((DEVICE / "priot").glob("*.py"))
+    compiler = tool("mpy-cross").stat().st_mtime
     for source in sources:
         compiled = folder / "priot" / (source.stem + ".mpy")
-        if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
+        newest = max(compiler, source.stat().st_mtime)
+        if not compiled.exists() or compiled.stat().st_mtime < newest:
             _compile(arch, source, compiled)
     names = {source.stem for source in sources}
     for stale in (folder / "priot").glob("*.mpy"):

@@ -20,7 +20,7 @@ from host_tools.float_network import FloatNetwork
 from host_tools.formats import Dataset, Layer, Model
 from host_tools.named_networks import NETWORKS, network_line
 from host_tools.network_spec import format_network, parse_network
-from host_tools.reports import add_json_option, write_json
+from host_tools.reports import add_json_option, check_report, write_json
 
 OPTIMIZERS = ("sgd", "adamw")
 
@@ -219,6 +219,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> int:
     """Run `priot pretrain`."""
     recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
+    check_report(args.output)
     dataset = Dataset.read(args.dataset)
     test = Dataset.read(args.test) if args.test else None
     if test and (test.shape, test.classes) != (dataset.shape, dataset.classes):

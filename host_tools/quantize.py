@@ -205,6 +205,9 @@ def main(args: argparse.Namespace) -> int:
         model = quantize(network, some, name, args.naive)
     except ValueError as error:
         raise PriotError(args.float, str(error)) from None
+    test = Dataset.read(args.test) if args.test else None
+    if test is not None:
+        test.check_fits(model, args.test)
     model.write(args.output)
     report = {"model": str(args.output), "crc32": f"{model.crc:08x}",
               "network": format_network(model.layers), "images": len(some),
@@ -213,8 +216,8 @@ def main(args: argparse.Namespace) -> int:
                          for layer in model.weight_layers]}
     print(f"{args.output}: {report['network']}")
     print_shifts(model.weight_layers)
-    if args.test:
-        report["accuracy"] = round(accuracy(model, Dataset.read(args.test)), 2)
+    if test is not None:
+        report["accuracy"] = round(accuracy(model, test), 2)
         print(f"accuracy on {args.test}: {report['accuracy']:.2f} %")
     write_json(args.json, report)
     return 0

@@ -5,13 +5,26 @@ import json
 from pathlib import Path
 from typing import Any
 
-from host_tools.formats.container import write_file
+from host_tools.errors import PriotError
+from host_tools.formats.container import KINDS, read_magic, write_file
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Add `--json FILE`; read it as `args.json` (None where it is not given)."""
     parser.add_argument("--json", type=Path, metavar="FILE",
                         help="also write what is reported as JSON")
+
+
+def check_report(path: Path | None) -> None:
+    """Raise PriotError, before any work is done, where a report would be lost or lose a file."""
+    if path is None:
+        return
+    if not path.absolute().parent.is_dir():
+        raise PriotError(path, "its folder does not exist")
+    if path.is_dir():
+        raise PriotError(path, "is a folder")
+    if path.exists() and read_magic(path) in KINDS:
+        raise PriotError(path, f"is a {KINDS[read_magic(path)]}; not overwritten")
 
 
 def write_json(path: Path | None, report: dict[str, Any]) -> None:

@@ -45,7 +45,10 @@ class Selection:
 
 
 def largest_tau(weights: np.ndarray, n: int) -> int:
-    """The least tau, 1..127, with at most n int8 weights of abs(w) >= tau."""
+    """The least tau, 1..127, with at most n int8 weights of abs(w) >= tau.
+
+    127, where even more than n weights reach that.
+    """
     counts = np.bincount(np.abs(weights.ravel().astype(np.int16)), minlength=129)
     at_least = counts[::-1].cumsum()[::-1]
     return next((tau for tau in range(1, 127) if at_least[tau] <= n), 127)

@@ -10,11 +10,12 @@ from tqdm import tqdm
 
 from host_tools.errors import PriotError
 from host_tools.formats import Adapter, Dataset, Model, read_magic
-from host_tools.reports import add_json_option, write_json
+from host_tools.reports import add_json_option, check_report, write_json
 from host_tools.targets import Event, Target
 from host_tools.targets.choose import add_target_options, choose_target
 from host_tools.targets.unix import absolute
 
+PLOTS = (".png", ".pdf", ".svg")
 METHODS = ("priot", "priot-s", "gain", "weights", "niti", "head")
 # keywords of device/priot/trainer.py's Trainer that the command line sets
 OPTIONS = ("seed", "step", "threshold", "keep", "fraction", "select", "last", "gmin", "halve",
@@ -42,12 +43,14 @@ class TrainJob:
         model = Model.read(self.model)
         if self.mask is not None and not self.method.startswith("priot"):
             raise PriotError("mask", f"{self.method} prunes nothing; --save has what it learned")
-        for path in (self.save, self.mask):
-            if path is not None:
-                check_output(path, (self.model, self.train, self.test))
+        inputs = (self.model, self.train, self.test)
+        if self.save is not None:
+            check_output(self.save, inputs)
+        if self.mask is not None:
+            check_output(self.mask, (*inputs, self.save, self.resume))
         for path in (self.train, self.test):
             if path is not None:
-                check_dataset(path, model)
+                Dataset.read(path).check_fits(model, path)
         if self.resume is not None:
             Adapter.read(self.resume).check_backbone(model, self.resume)
         if self.validate and self.test is None:
@@ -68,18 +71,9 @@ def check_output(path: Path, inputs: Iterable[Path | None]) -> None:
     if not path.absolute().parent.is_dir():
         raise PriotError(path, "its folder does not exist")
     if any(given is not None and given.absolute() == path.absolute() for given in inputs):
-        raise PriotError(path, "is also read; give what is learned a name of its own")
+        raise PriotError(path, "is also used for something else; give it a name of its own")
     if path.exists() and read_magic(path) != b"PRIA":
         raise PriotError(path, "exists and is no adapter; not overwritten")
-
-
-def check_dataset(path: Path, model: Model) -> None:
-    """Raise FileError unless the dataset fits the model."""
-    dataset = Dataset.read(path)
-    if dataset.images.shape[1:] != tuple(model.shape):
-        raise PriotError(path, f"images are {dataset.images.shape[1:]}, expected {model.shape}")
-    if dataset.classes > model.classes:
-        raise PriotError(path, f"{dataset.classes} classes, the model has {model.classes}")
 
 
 def train(job: TrainJob, target: Target, show_progress: bool = False) -> dict[str, Any]:
@@ -201,9 +195,9 @@ def add_parser(subparsers: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run `priot train`."""
-    for path in (args.plot, args.json):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise PriotError(path, "its folder does not exist")
+    check_report(args.plot)
+    if args.plot is not None and args.plot.suffix.lower() not in PLOTS:
+        raise PriotError(args.plot, f"expected a name that ends in {' or '.join(PLOTS)}")
     if args.epochs < 1:
         raise PriotError("epochs", f"found {args.epochs}, expected at least 1")
     job = TrainJob(args.model, args.train, args.test, args.method, args.epochs,

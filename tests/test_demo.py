@@ -84,22 +84,33 @@ def test_a_line_for_every_mistake(tmp_path):
     broken.write_bytes(model.read_bytes()[:100])
     precious = tmp_path / "notes.txt"
     precious.write_text("not ours to overwrite")
-    for arguments in (["train", model, nowhere], ["train", broken, nowhere],
-                      ["evaluate", model, Path(__file__)],
-                      ["train", model, BUILD / "demo" / "train.prd", "--keep", "98"],
-                      ["train", model, BUILD / "demo" / "train.prd", "--epochs", "0"],
-                      ["train", model, BUILD / "demo" / "train.prd", "--heap", "70000"],
-                      ["train", model, BUILD / "demo" / "train.prd", "--heap", "700000",
-                       "--target", "emulator"],
-                      ["train", model, BUILD / "demo" / "train.prd", "--stream"],
-                      ["train", model, BUILD / "demo" / "train.prd", "--save", model],
-                      ["train", model, BUILD / "demo" / "train.prd", "--save", precious],
-                      ["train", model, BUILD / "demo" / "train.prd", "--mask", tmp_path / "m",
-                       "--method", "gain"],
-                      ["train", model, BUILD / "demo" / "train.prd", "--json", nowhere / "j"]):
+    priot("dataset", "digits", "--part", "train", "--subset", 20, "-o", tmp_path / "train.prd")
+    train = ["train", model, tmp_path / "train.prd"]
+    scores = tmp_path / "a.scores"
+    for arguments, reason in (
+            (["train", model, nowhere], "nowhere.prd: no such file"),
+            (["train", broken, nowhere], "broken.priot: file size: found 100"),
+            (["evaluate", model, Path(__file__)], "expected dataset"),
+            ([*train, "--keep", "98"], "keep: 98 %, expected 1..96"),
+            ([*train, "--epochs", "0"], "epochs: found 0, expected at least 1"),
+            ([*train, "--heap", "70000"], "unix: "),
+            ([*train, "--heap", "700000", "--target", "emulator"], "--heap: is for the unix port"),
+            ([*train, "--stream"], "--stream: is for a board"),
+            ([*train, "--save", model], "digits-0.priot: is also used for something else"),
+            ([*train, "--save", scores, "--mask", scores], "a.scores: is also used for something"),
+            ([*train, "--save", precious], "notes.txt: exists and is no adapter"),
+            ([*train, "--mask", tmp_path / "m", "--method", "gain"], "mask: gain prunes nothing"),
+            ([*train, "--plot", tmp_path / "plot.txt"], "plot.txt: expected a name that ends in"),
+            ([*train, "--json", model], "digits-0.priot: is a model; not overwritten"),
+            ([*train, "--json", nowhere / "j"], "j: its folder does not exist"),
+            ([*train, "--seed", "-1"], "seed: -1, expected 0..4294967295"),
+            (["bench", "--steps", "0"], "--steps: found 0, expected at least 1"),
+            (["bench", model, tmp_path / "train.prd", "--target", "unix", "--backends", "native",
+              "--gmin", "127"], "no backward pass ran in "),
+            (["bench", "--into", precious], "notes.txt: has no <!-- priot bench -->")):
         result = subprocess.run([sys.executable, "-m", "host_tools.cli", *map(str, arguments)],
                                 cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert result.returncode == 1, arguments
         assert len(result.stderr.splitlines()) == 1, result.stderr
-        assert result.stderr.startswith("priot: ")
+        assert result.stderr.startswith("priot: ") and reason in result.stderr, result.stderr
     assert Model.read(model) and precious.read_text() == "not ours to overwrite"

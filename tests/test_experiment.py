@@ -1,7 +1,8 @@
 """`priot experiment`: grids are run, resumed, reproduced and tabulated."""
 
+import dataclasses
 import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,6 +182,43 @@ def trainers(folder: Path, seconds: float) -> list[str]:
     return found
 
 
+def test_results_of_other_files_are_not_gone_on_from(folder, tmp_path, capsys):
+    """Another backbone of the same name, or other images: what is there is of no use."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in folder.glob("*.pr*"):
+        shutil.copy(path, copy)
+    (copy / "small.toml").write_text(SPEC.format(epochs=1, heap=1_000_000))
+    command = ["experiment", str(copy / "small.toml"), "-o", str(tmp_path / "out")]
+    assert cli.main(command) == 0
+    capsys.readouterr()
+    random_model(NETWORK, (1, 12, 12), seed=4).write(copy / "small.priot")
+    assert cli.main(command) == 1
+    assert "model_crc32 is " in capsys.readouterr().err
+    shutil.copy(folder / "small.priot", copy)
+    shutil.copy(folder / "test.prd", copy / "train.prd")
+    results = tmp_path / "out" / "small.jsonl"
+    results.write_text("".join(line + "\n" for line in results.read_text().splitlines()[:-1]))
+    assert cli.main(command) == 1
+    assert "train_crc32 is " in capsys.readouterr().err
+
+
+def test_naive_shifts_of_backbones_of_one_name(folder, tmp_path):
+    """Each gets its own."""
+    bench = Workbench(tmp_path)
+    found = []
+    for i, seed in enumerate((7, 8)):
+        path = tmp_path / str(i) / "own.priot"
+        path.parent.mkdir()
+        random_model(NETWORK, (1, 12, 12), seed=seed).write(path)
+        run = next(run for run in Spec.read(folder / "small.toml").runs()
+                   if run.calibration == "naive")
+        made = bench._model(dataclasses.replace(run, backbone=str(path)))
+        found.append([layer.weights.tobytes() for layer in Model.read(made).weight_layers])
+        assert found[-1] == [layer.weights.tobytes() for layer in Model.read(path).weight_layers]
+    assert found[0] != found[1]
+
+
 def test_a_run_is_reproduced_from_its_line(finished, tmp_path, capsys):
     text = (finished / "small.jsonl").read_text().splitlines()[2]
     for name in (text, f"{finished}/small.jsonl:3"):
@@ -328,4 +366,3 @@ def test_jobs_are_checked(folder, capsys):
     assert "--jobs: found 0, expected at least 1" in capsys.readouterr().err
     with pytest.raises(PriotError):
         find_line("x:y")
-    assert os.cpu_count()

@@ -25,6 +25,8 @@ def files(tmp_path_factory) -> dict[str, Path]:
     paths = {"model": folder / "model.priot", "data": folder / "data.prd"}
     model.write(paths["model"])
     random_dataset(model, 40, seed=3).write(paths["data"])
+    paths["large"] = folder / "large.prd"
+    random_dataset(model, 20000, seed=3).write(paths["large"])
     return paths
 
 
@@ -94,6 +96,23 @@ def test_ctrl_c_at_the_command_line(files, tmp_path):
     subprocess.run([*command[:5], str(files["data"]), "--epochs", str(epochs + 2), "--resume",
                     str(saved), "--save", str(again)], cwd=ROOT, check=True, capture_output=True)
     assert Adapter.read(again).epochs == epochs + 2
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["train", "--test"]])
+def test_ctrl_c_while_nothing_is_trained(files, command):
+    """A test of accuracy, alone or before training, has nothing to keep: it ends at once."""
+    backend = ["--backend", "plain"]  # minutes, if it were not stopped
+    data = str(files["large"])
+    with subprocess.Popen([sys.executable, "-m", "host_tools.cli", command[0],
+                           str(files["model"]), data, *command[1:], *[data] * len(command[1:]),
+                           *backend], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          cwd=ROOT) as child:
+        time.sleep(3)
+        child.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        _, errors = child.communicate(timeout=60)
+    assert child.returncode in (1, 130) and time.monotonic() - start < 10
+    assert "stopped" in errors.splitlines()[-1]
 
 
 def learned(path: Path) -> list[bytes]:

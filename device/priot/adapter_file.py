@@ -19,7 +19,7 @@ def write(trainer, path, content, payloads):
     """Write an adapter; `payloads` has the buffers of every trained layer."""
     head = bytearray(_HEADER - 16 + _RECORD * len(trainer.layers))
     struct.pack_into("<IBBHIIHbBB", head, 0, trainer.net.crc, content, trainer.method.number,
-                     len(trainer.layers), trainer.seed & 0xFFFFFFFF, trainer.state[0],
+                     len(trainer.layers), trainer.seed, trainer.state[0],
                      trainer.epoch, trainer.step_size, trainer.rounding,
                      1 if trainer.method.normal else 0)
     chunks = [head]

@@ -108,7 +108,9 @@ def _forwards(net, data, steps):
 def _names(trainer):
     """(stage, what) of every call, in the order of the calls."""
     stages = trainer.net.stages
-    names = [(i, "forward") for i in range(len(trainer.net.forward_calls))]
+    last = len(stages) - 1  # where scales are dynamic, one more call follows the layers
+    names = [(min(i, last), "forward" if i <= last else "exponent")
+             for i in range(len(trainer.net.forward_calls))]
     trained = {id(layer.stage): layer for layer in trainer.layers}
     for i in range(len(stages) - 1, stages.index(trainer.first) - 1, -1):
         if stages[i] is not trainer.first:

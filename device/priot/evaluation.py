@@ -29,16 +29,19 @@ class Evaluation:
         self.correct = 0
 
     @classmethod
-    def of(cls, net, source):
-        """Classify every sample of a path, a Dataset or an iterable of (buffer, label)."""
+    def of(cls, net, source, stop=None):
+        """Classify every sample of a path, a Dataset or an iterable of (buffer, label).
+
+        stop: asked before every sample of a dataset; KeyboardInterrupt where it returns True.
+        """
         result = cls(net.n_classes)
         if isinstance(source, str):
             with Dataset(source) as dataset:
                 check_dataset(dataset, net)
-                result._read(net, dataset)
+                result._read(net, dataset, stop)
         elif isinstance(source, Dataset):
             check_dataset(source, net)
-            result._read(net, source)
+            result._read(net, source, stop)
         else:
             for image, label in source:
                 if not 0 <= label < net.n_classes:
@@ -46,8 +49,10 @@ class Evaluation:
                 result.add(label, net.predict(image))
         return result
 
-    def _read(self, net, dataset):
+    def _read(self, net, dataset, stop):
         for i in range(len(dataset)):
+            if stop is not None and stop():
+                raise KeyboardInterrupt
             label = dataset.read(i, net.record)
             net.forward()
             self.add(label, net.top_class())

@@ -92,10 +92,10 @@ def _evaluate(job):
     emit("done", **heap.values())
 
 
-def _test(net, job, event, heap):
+def _test(net, job, event, heap, stop=None):
     from .evaluation import Evaluation
 
-    result = Evaluation.of(net, _source(job["test"]))
+    result = Evaluation.of(net, _source(job["test"]), stop)
     heap.look()
     emit(event, total=result.total, correct=result.correct,
          confusion=[list(row) for row in result.confusion])
@@ -105,8 +105,9 @@ def _train(job):
     if job.get("mask") and find(job.get("method", "priot")).rule != PRUNE:
         raise ValueError("mask: %s prunes nothing; save writes what it learned" % job["method"])
     net, heap = _start(job)
+    stop = _stdin_watch() if job.get("stop_on_stdin") else None
     if job.get("test"):
-        _test(net, job, "before", heap)
+        _test(net, job, "before", heap, stop)
     trainer = Trainer(net, job.get("method", "priot"), **job.get("options", {}))
     if job.get("scores"):
         trainer.load(job["scores"])
@@ -125,7 +126,7 @@ def _train(job):
         _source(job["train"]), epochs=max(0, epochs),
         validate=_source(job["test"]) if job.get("validate") else None,
         checkpoint=job.get("save"), progress=progress, verbose=False,
-        stop=_stdin_watch() if job.get("stop_on_stdin") else None)
+        stop=stop)
     if job.get("save") and not history:
         trainer.save(job["save"])
     if job.get("mask"):

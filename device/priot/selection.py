@@ -45,7 +45,10 @@ def fill_selection(layers, state):
 
 
 def largest_tau(kernels, w, n, d):
-    """The least tau with at most n weights of abs(weight) >= tau; returns (tau, how many)."""
+    """The least tau with at most n weights of abs(weight) >= tau; returns (tau, how many).
+
+    127, where even more than n weights reach that.
+    """
     low, high = 1, 127
     while low < high:
         middle = (low + high) >> 1

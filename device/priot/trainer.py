@@ -19,14 +19,14 @@ class Trainer:
     """Adapts a Network by one method. `fit` trains, `evaluate` tests, `save` keeps.
 
     net: a Network. method: "priot", "priot-s", "gain", "weights", "niti" or "head".
-    seed: of scores, selection and the order of samples. step: u, the learning rate as a power of
-    two. threshold: score below which an edge is pruned, -127..127. keep: percent of a layer's
-    scored edges that top-k keeps (edge-popup), instead of the threshold. fraction: percent of the
-    edges that get a score; select: which, "largest" weights, "random", or "layers" (all edges of
-    every layer but the largest one, and the largest weights of that). last: train only the last
-    so many layers. gmin: skip the backward pass where no loss gradient reaches it.
-    halve: epochs after which the step is halved, again and again (0: never).
-    rounding: "rhu" or "psr". layout: "kept" effective weights (fast), "small", or "auto".
+    seed: of scores, selection and the order of samples, 0..2^32-1 (0 is taken as 1). step: u, the
+    learning rate as a power of two. threshold: score below which an edge is pruned, -127..127.
+    keep: percent of a layer's scored edges that top-k keeps (edge-popup), instead of the
+    threshold. fraction: percent of the edges that get a score; select: which, "largest" weights,
+    "random", or "layers" (all edges of every layer but the largest one, and the largest weights
+    of that). last: train only the last so many layers. gmin: skip the backward pass where no
+    loss gradient reaches it. halve: epochs after which the step is halved, again and again (0:
+    never). rounding: "rhu" or "psr". layout: "kept" effective weights (fast), "small", or "auto".
 
     ValueError explains what cannot train; MemoryError says how much was needed.
     """
@@ -34,6 +34,8 @@ class Trainer:
     def __init__(self, net, method="priot", seed=1, step=None, threshold=None, keep=None,
                  fraction=None, select="largest", last=None, gmin=2, halve=8, rounding=None,
                  layout="auto"):
+        if not 0 <= seed <= 0xFFFFFFFF:
+            raise ValueError("seed: %d, expected 0..4294967295" % seed)
         self.net = net
         self.method = method = find(method)
         stages = net.weight_stages()
@@ -42,7 +44,7 @@ class Trainer:
         for text in self.warnings:
             print("warning:", text)
         self.seed = seed
-        self.state = array("I", [seed & 0xFFFFFFFF])
+        self.state = array("I", [seed])
         self.step_size = method.step if step is None else step
         self.conv_step = method.conv_step + self.step_size - method.step
         self.threshold = method.threshold if threshold is None else threshold + 128

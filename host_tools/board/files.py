@@ -93,7 +93,7 @@ class Files:
             progress(len(piece))
         self._connection.finish()
         self._verify(data, part)
-        self._connection.execute(f"rename({part!r}, {path!r})")
+        self._connection.execute(f"os.rename({part!r}, {path!r})")
 
     def _explain(self, answer: bytes, path: str, part: str) -> None:
         """Raise what the board complains about instead of taking a piece."""

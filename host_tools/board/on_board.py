@@ -85,17 +85,6 @@ def get(path):
             n = f.readinto(buf)
 
 
-def rename(old, new):
-    """Put a complete file in its place."""
-    try:
-        os.rename(old, new)
-    except OSError as e:
-        if e.errno != 17:  # FAT does not replace a file
-            raise
-        os.remove(new)
-        os.rename(old, new)
-
-
 def remove(path):
     """Remove a file or folder if it is there."""
     if size(path) < 0:
@@ -149,7 +138,7 @@ def append(path, records, head):
             for piece in pieces(source, start):
                 if f.write(piece) != len(piece):
                     raise OSError(28)
-    rename(path + ".tmp", path)
+    os.rename(path + ".tmp", path)
 
 
 def ends_with(path, records):

@@ -14,6 +14,7 @@ from host_tools.board.connection import Connection
 from host_tools.board.errors import BoardError, BoardGone
 from host_tools.board.files import Files, board_path
 from host_tools.board.install import copy_all, install
+from host_tools.errors import PriotError
 from host_tools.formats import Dataset
 from host_tools.formats.container import write_file
 from host_tools.targets import Event, checked, parse_line
@@ -53,8 +54,8 @@ def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
     connection.doing = "running the job"
     try:
         yield from _events(connection, plan)
-    except BoardGone as gone:
-        raise _with_what_is_kept(gone, plan) from None
+    except PriotError as error:
+        raise _with_what_is_kept(error, plan) from None
     _fetch(Files(connection), plan)
 
 
@@ -109,13 +110,14 @@ def _events(connection: Connection, plan: _Plan) -> Iterator[Event]:
                 yield checked(event, connection.port)
 
 
-def _with_what_is_kept(gone: BoardGone, plan: _Plan) -> BoardGone:
+def _with_what_is_kept(error: PriotError, plan: _Plan) -> PriotError:
     """The error, and how to go on from the file that the board has saved."""
     if not (plan.epochs and plan.job.get("save")):
-        return gone
+        return error
     name = plan.job["save"].lstrip("/")
-    return BoardGone(gone.where, f"{gone.what}; what it had learned is kept there: "
-                     f"'priot pull {name}' brings it, --resume {name} goes on from it")
+    text = (f"{error.what}; what it had learned is kept on the board: 'priot pull {name}' brings "
+            f"it, --resume {name} goes on from it")
+    return (BoardGone if isinstance(error, BoardGone) else PriotError)(error.where, text)
 
 
 def _answer(dataset: Dataset, request: Event) -> bytes:

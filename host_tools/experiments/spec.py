@@ -3,7 +3,8 @@
     title = "Digits turned by 30 and 45 degrees"
     backbones = ["digits-0", "own.priot"]   # of this repository, or paths from here
     angles = [30, 45]           # degrees counterclockwise; 0 leaves images as they are
-    seeds = [1, 2, 3]           # of the scores, the order, and the draw of transfer images
+    seeds = [1, 2, 3]           # of the scores, the order, and the draw of transfer images; not 0,
+                                # which device/priot takes as 1
     epochs = 30
     heap = 246144               # bytes of MicroPython's heap; a Pico's where absent
 
@@ -121,7 +122,7 @@ def _checked(values: dict[str, Any], path: Path) -> dict[str, Any]:
     _known(values, where, ("title", "backbones", "angles", "seeds", "epochs", "heap", "data",
                            "methods"))
     for name, kind, low, high in (("backbones", str, 0, 0), ("angles", (int, float), -360, 360),
-                                  ("seeds", int, 0, 0xFFFFFFFF)):
+                                  ("seeds", int, 1, 0xFFFFFFFF)):
         _list_of(values, where, name, kind, low, high)
         if len(set(values[name])) < len(values[name]):
             raise PriotError(where, f"{name}: {values[name]} holds one twice")

@@ -23,6 +23,10 @@ from host_tools.train import TrainJob, train
 CALIBRATION_IMAGES = 512  # as `priot quantize --images`
 
 
+# CRC32 of what a run reads, in a line of results
+FILES = ("model_crc32", "train_crc32", "test_crc32")
+
+
 class Stopped(Exception):
     """The run was given up because the experiment is being stopped."""
 
@@ -79,28 +83,33 @@ class Workbench:
         Accuracies are percent. Raises PriotError, OSError; Stopped once `stop` is set.
         """
         start = time.monotonic()
-        with self._making:
-            model = self._model(run)
-            train_path = self._train_file(run)
-            test_path = self._test_file(run)
+        model, train_path, test_path = files = self._files(run)
         target = _StoppableTarget(run.heap, self.stop)
         options = {"seed": run.seed, **run.options}
         report = train(TrainJob(model, train_path, test_path, run.method, run.epochs, options),
                        target)
         loaded = Model.read(model)
-        return {**asdict(run), "model_crc32": f"{loaded.crc:08x}",
-                "train_crc32": _crc(train_path), "test_crc32": _crc(test_path),
+        return {**asdict(run), **dict(zip(FILES, map(_crc, files), strict=True)),
                 **_results(report, loaded.classes), "pico_ram_bytes": pico_ram_bytes(loaded, run),
                 "seconds": round(time.monotonic() - start, 1)}
 
+    def check(self, run: Run, result: dict[str, Any]) -> None:
+        """Raise PriotError unless an earlier result is of the files that the run has now."""
+        for name, path in zip(FILES, self._files(run), strict=True):
+            _compare(run, name, result[name], path)
+
     # ---- files, each made once ------------------------------------------------------------------
+
+    def _files(self, run: Run) -> tuple[Path, Path, Path]:
+        with self._making:
+            return self._model(run), self._train_file(run), self._test_file(run)
 
     def _model(self, run: Run) -> Path:
         """The backbone, or with naive calibration a copy with other shifts."""
         path = backbone_path(run.backbone)
         if run.calibration == "usual":
             return path
-        made = self.folder / f"{path.stem}-{run.calibration}.priot"
+        made = self.folder / f"{_crc(path)}-{run.calibration}.priot"
         if not made.exists():
             model = Model.read(path)
             calibrate(model, self._pretrain(run), naive=True)
@@ -116,7 +125,7 @@ class Workbench:
                        whole.classes)
 
     def _train_file(self, run: Run) -> Path:
-        made = self.folder / f"train-{run.angle:g}-{run.seed}.prd"
+        made = self.folder / f"train-{run.angle!r}-{run.seed}.prd"
         if not made.exists():
             images = self._part(run, "train")
             if "train" in run.data:
@@ -125,7 +134,7 @@ class Workbench:
         return made
 
     def _test_file(self, run: Run) -> Path:
-        made = self.folder / f"test-{run.angle:g}.prd"
+        made = self.folder / f"test-{run.angle!r}.prd"
         if not made.exists():
             images = self._part(run, "test")
             n = run.data.get("test", len(images))
@@ -154,6 +163,18 @@ class Workbench:
 @functools.lru_cache(maxsize=3)
 def _read_part(source: str, path: Path | None, part: str, split: tuple[int, ...] | None) -> Images:
     return read_part(source, path, part, split)
+
+
+def check_backbone(run: Run, result: dict[str, Any]) -> None:
+    """Raise PriotError unless an earlier result is of the backbone that is there now."""
+    if run.calibration == "usual":
+        _compare(run, FILES[0], result[FILES[0]], backbone_path(run.backbone))
+
+
+def _compare(run: Run, name: str, found: str, path: Path) -> None:
+    if found != _crc(path):
+        raise PriotError(run, f"{name} is {found} in the results so far, now {_crc(path)}; "
+                         "--fresh forgets them, -o FOLDER keeps both")
 
 
 def _crc(path: Path) -> str:

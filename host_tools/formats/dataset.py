@@ -8,6 +8,7 @@ import numpy as np
 
 from host_tools.errors import FileError, mismatch
 from host_tools.formats.container import PREFIX, pack_file, read_file, unpack_file, write_file
+from host_tools.formats.model import Model
 
 MAGIC = b"PRID"
 TABLE = struct.Struct("<IHHHHI")
@@ -50,6 +51,14 @@ class Dataset:
             raise FileError(where, mismatch("pixel", int(images.max()), "0..127"))
         if int(labels.max()) >= self.classes:
             raise FileError(where, mismatch("label", int(labels.max()), f"below {self.classes}"))
+
+    def check_fits(self, model: Model, where: object = "dataset") -> None:
+        """Raise FileError unless `model` takes these images and knows their classes."""
+        if self.shape != model.shape:
+            raise FileError(where, mismatch("images", self.shape, model.shape))
+        if self.classes > model.classes:
+            raise FileError(where, mismatch("classes", self.classes,
+                                            f"at most {model.classes}, the model's"))
 
     def to_bytes(self) -> bytes:
         """The bytes of the file. Raises FileError."""

@@ -39,7 +39,7 @@ class UnixTarget:
         command = [str(tool("micropython")), "-X", f"heapsize={self.heap_bytes}", "-c", code]
         environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, paths)))
         with tempfile.TemporaryFile("w+") as errors:
-            with _child(command, environment, errors) as child:
+            with _child(command, environment, errors, job["action"] == "train") as child:
                 assert child.stdout is not None
                 for line in child.stdout:
                     event = parse_line(line)
@@ -52,24 +52,27 @@ class UnixTarget:
 
 
 @contextmanager
-def _child(command: list[str], environment: dict[str, str],
-           errors: Any) -> Iterator[subprocess.Popen]:
+def _child(command: list[str], environment: dict[str, str], errors: Any,
+           is_training: bool) -> Iterator[subprocess.Popen]:
     """The process, in a session of its own, killed if the caller gives up.
 
     The first Ctrl-C closes its standard input, at which training ends after the sample at hand
     (a signal would hit MicroPython's standard unix port in the middle of a kernel). The second
-    one kills it.
+    one kills it; the first, where nothing is trained.
     """
     children: list[Any] = []
-    interrupts = []  # that came before the process was known here
+    interrupts: list[int] = []  # the first may come before the process is known here
 
     def stop(signal_number: int, frame: Any) -> None:
-        if not children:
-            interrupts.append(signal_number)
-        elif children[0].stdin.closed:
-            children[0].kill()
+        interrupts.append(signal_number)
+        if children:
+            obey(children[0])
+
+    def obey(child: Any) -> None:
+        if is_training and not child.stdin.closed:
+            child.stdin.close()
         else:
-            children[0].stdin.close()
+            child.kill()
 
     in_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, stop) if in_main else None
@@ -79,9 +82,11 @@ def _child(command: list[str], environment: dict[str, str],
             stdin=subprocess.PIPE, start_new_session=True)
         children.append(child)
         if interrupts:
-            child.stdin.close()
+            obey(child)
         yield child
         child.wait()
+        if interrupts and not is_training:
+            raise KeyboardInterrupt
     finally:
         if in_main:
             signal.signal(signal.SIGINT, before)

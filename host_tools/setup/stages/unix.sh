@@ -1,6 +1,6 @@
 # build/bin/micropython: MicroPython on this machine; its own >= 1.23 where it has one, else built.
 NEEDS="sources mpy_cross"
-INPUTS="$(command -v micropython || true) host_tools/setup/unix_variant"
+INPUTS="$(command -v micropython || true) $(find host_tools/setup/unix_variant -type f | sort | xargs cat)"
 OUTPUTS="build/bin/micropython"
 
 build() {
