@@ -16,7 +16,7 @@ from host_tools.planning.advice import (
     recommend,
 )
 from host_tools.planning.board import (
-    Board,
+    Limits,
     Plan,
     file_sizes,
     most_samples,
@@ -157,7 +157,7 @@ def _finish(plan: Plan, found: list[Choice], chosen: Recommendation | None, path
     return 1 if plan.refusals else 0
 
 
-def _adapter_plan(args: argparse.Namespace, model: Model, board: Board,
+def _adapter_plan(args: argparse.Namespace, model: Model, board: Limits,
                   options: dict[str, Any]) -> tuple[str, Plan]:
     unused = [name for name in ("method", *options) if name != "layout"
               and getattr(args, name) is not None]
@@ -173,7 +173,7 @@ def _adapter_plan(args: argparse.Namespace, model: Model, board: Board,
             f"{adapter.method}", plan)
 
 
-def _board(args: argparse.Namespace) -> tuple[Board, str]:
+def _board(args: argparse.Namespace) -> tuple[Limits, str]:
     """The board to plan for, and a line where the default backend is not what it would be."""
     if args.heap < 65536 or args.flash < 64:
         raise PriotError("board", f"found {args.heap} bytes of heap and {args.flash} kB of flash, "
@@ -184,4 +184,4 @@ def _board(args: argparse.Namespace) -> tuple[Board, str]:
             native_module("armv6m", "priot_native")
         except PriotError as error:
             backend, note = "viper", f"note: {error}; planned with viper kernels"
-    return Board(args.heap, args.flash // 4, backend), note
+    return Limits(args.heap, args.flash // 4, backend), note

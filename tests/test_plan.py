@@ -19,7 +19,7 @@ from host_tools.network_spec import parse_network
 from host_tools.paths import ROOT
 from host_tools.planning import memory
 from host_tools.planning.advice import choices, recommend
-from host_tools.planning.board import Board, package_sizes, plan_training, saved_bytes
+from host_tools.planning.board import Limits, package_sizes, plan_training, saved_bytes
 from host_tools.planning.flash import flash_blocks
 from host_tools.planning.memory import Training, adapter_bytes, network_bytes, training_bytes
 from host_tools.planning.scratch import Use, kernel_name, needs_portable, scratch_words
@@ -259,7 +259,7 @@ def test_blocks_of_a_file(size):
 @pytest.mark.parametrize("backend", ["native", "viper"])
 def test_blocks_of_the_package(backend):
     """Exactly, but for a folder that littlefs will split sooner or later."""
-    sizes = {**package_sizes(Board(backend=backend)), "/model.priot": 27_672, "/a.prd": 803_872}
+    sizes = {**package_sizes(Limits(backend=backend)), "/model.priot": 27_672, "/a.prd": 803_872}
     assert flash_blocks(sizes).blocks - littlefs_blocks(sizes) in (0, 2)
 
 
@@ -337,7 +337,7 @@ def test_advice_follows_the_heap(network_a):
     model = Model.read(network_a)
     advised = []
     for heap in range(100_000, 246_144, 2_000):
-        board = Board(heap, backend="viper")
+        board = Limits(heap, backend="viper")
         advice = recommend(choices(model, Training(), board, {}))
         advised.append((advice.choice.training.method, advice.choice.plan.trained.layout)
                        if advice else None)
@@ -403,6 +403,6 @@ def test_adapter(network_a, capsys, tmp_path):
 def test_layout_follows_the_heap(network_a):
     """`auto` keeps all effective weights while 49,152 bytes stay free beside them."""
     model = Model.read(network_a)
-    layouts = [plan_training(model, Training(), Board(heap, backend="viper"), {}).trained.layout
+    layouts = [plan_training(model, Training(), Limits(heap, backend="viper"), {}).trained.layout
                for heap in range(120_000, 246_144, 4_000)]
     assert layouts == sorted(layouts, reverse=True) and set(layouts) == {"kept", "small"}

@@ -13,7 +13,7 @@ from host_tools.board.install import package_files
 from host_tools.emulator import Pico
 from host_tools.formats import Adapter, AdapterLayer, Model
 from host_tools.paths import BACKBONES
-from host_tools.planning.board import Board, Plan, plan_adapter, plan_training
+from host_tools.planning.board import Limits, Plan, plan_adapter, plan_training
 from host_tools.planning.heap import BOOT_BYTES, after_import
 from host_tools.planning.memory import Training
 from host_tools.planning.scratch import kernel_name
@@ -46,7 +46,7 @@ def perceptron(hidden: int) -> Model:
 
 def missing(hidden: int) -> int:
     """What a plan says that `priot` lacks on it."""
-    return plan_training(perceptron(hidden), Training(), Board(), {}, SAMPLES).missing
+    return plan_training(perceptron(hidden), Training(), Limits(), {}, SAMPLES).missing
 
 
 def adapter_of(model: Model) -> Adapter:
@@ -107,7 +107,7 @@ def near(planned: int, found: int) -> bool:
 @pytest.mark.parametrize("name, method, options", CASES)
 def test_heap_of_the_board(board, models, name, method, options):
     """Arenas, layout and kernels exactly, the heap within 5 %."""
-    plan = plan_training(models[name], Training.from_options(method, options), Board(), {},
+    plan = plan_training(models[name], Training.from_options(method, options), Limits(), {},
                          SAMPLES)
     found, (arena, ram_bytes, layout, kernels) = board_says(board, name, method, options)
     assert (plan.network.arena, plan.trained.ram_bytes) == (arena, ram_bytes)
@@ -129,7 +129,7 @@ def compare(plan: Plan, found: dict[str, tuple], last: str) -> None:
 @pytest.mark.parametrize("layout", ["kept", "small"])
 def test_heap_with_an_adapter(board, models, layout):
     """`Network.apply` takes what `priot plan --adapter` says."""
-    plan = plan_adapter(models["a"], adapter_of(models["a"]), layout, Board(), {})
+    plan = plan_adapter(models["a"], adapter_of(models["a"]), layout, Limits(), {})
     found, (arena,) = board_says(board, "a", "apply", {"path": "/a.scores", "layout": layout})
     assert plan.network.arena == arena
     compare(plan, found, "applied")
@@ -139,7 +139,7 @@ def test_few_edges_train_in_10_kB(board):
     """Gains for 10 % of the large layer's edges and all others, on the kernels that take least."""
     options = {"fraction": 10, "select": "layers", "layout": "small"}
     trained = plan_training(Model.read(BACKBONE), Training.from_options("gain", options),
-                            Board(backend="portable"), {}).trained
+                            Limits(backend="portable"), {}).trained
     board.soft_reset()
     said = board.execute("import priot\npriot.backend.use('portable')\n"
                          "t = priot.Trainer(priot.load('/mnist.priot'), 'gain', "

@@ -111,6 +111,12 @@ def test_wrong_options(data, tmp_path, capsys, options, message):
     assert message in refused(capsys, data, *options, "-o", tmp_path / "x.npz")
 
 
+def test_a_missing_folder_is_told_before_training(data, tmp_path, capsys):
+    path = tmp_path / "none" / "x.npz"
+    assert refused(capsys, data, "--network", LINE, "-o", path) == (
+        f"priot: {path}: its folder does not exist\n")
+
+
 def test_a_test_set_of_another_shape_is_refused(data, tmp_path, capsys):
     other = random_dataset(random_model("flatten, linear 3", (1, 5, 6), 1, 3), 9, 1)
     other.write(tmp_path / "other.prd")

@@ -261,6 +261,14 @@ def test_command(files, capsys):
     assert NETWORKS["conv"][0] in capsys.readouterr().out
 
 
+def test_a_test_set_that_does_not_fit(files, capsys):
+    data = Dataset.read(files / "data.prd")
+    Dataset(data.images[:, :, 1:], data.labels, data.classes).write(files / "other.prd")
+    assert command(files, "--test", str(files / "other.prd")) == 1
+    assert "other.prd: images: found " in capsys.readouterr().err
+    assert not (files / "out.priot").exists()
+
+
 @pytest.mark.parametrize("arrays, text", [
     ({}, "arrays: found , expected one named network"),
     ({"network": np.array("linear 2")}, "arrays: found none, expected layer0.weight"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from host_tools import fields as f
 from host_tools.errors import PriotError
 from host_tools.formats import Model
-from host_tools.planning.board import Board, Plan, plan_training
+from host_tools.planning.board import Limits, Plan, plan_training
 from host_tools.planning.memory import Training
 
 # Pruning chooses among edges: with fewer weights than this it reached less than gain.
@@ -45,7 +45,7 @@ class Recommendation:
     also: list[str] = field(default_factory=list)
 
 
-def choices(model: Model, asked: Training, board: Board, files: Mapping[str, int],
+def choices(model: Model, asked: Training, board: Limits, files: Mapping[str, int],
             samples: int = 0) -> list[Choice]:
     """What was asked for, its levers, then the other methods; each once."""
     found: list[Choice] = []
@@ -82,7 +82,7 @@ def _candidates(asked: Training, n_layers: int) -> Iterator[Training]:
     yield Training("head")
 
 
-def on_portable_kernels(model: Model, asked: Training, board: Board, files: Mapping[str, int],
+def on_portable_kernels(model: Model, asked: Training, board: Limits, files: Mapping[str, int],
                         samples: int = 0) -> Choice | None:
     """What was asked for where it takes the least RAM; None unless that is less than planned."""
     if board.backend != "native":

@@ -43,7 +43,7 @@ _ADAPTER_RECORD = 16
 
 
 @dataclass
-class Board:
+class Limits:
     """A board to plan for: its heap, its flash, and the kernels that run there."""
 
     heap_bytes: int = HEAP_BYTES
@@ -59,7 +59,7 @@ class Plan:
     `layout_reason` says why the trainer takes `layout`. `refusals` are empty where all fits.
     """
 
-    board: Board
+    board: Limits
     code: Code
     network: Network
     heap: Heap
@@ -96,7 +96,7 @@ def other_bytes(plan: Plan) -> int:
     return plan.heap.used - BOOT_BYTES - plan.code.heap - large
 
 
-def plan_training(model: Model, training: Training, board: Board,
+def plan_training(model: Model, training: Training, board: Limits,
                   files: Mapping[str, int], samples: int = 0) -> Plan:
     """Plan to train `model`; `files` are sizes by path on the board, model and datasets included.
 
@@ -120,7 +120,7 @@ def plan_training(model: Model, training: Training, board: Board,
     return plan
 
 
-def plan_adapter(model: Model, adapter: Adapter, layout: str, board: Board,
+def plan_adapter(model: Model, adapter: Adapter, layout: str, board: Limits,
                  files: Mapping[str, int]) -> Plan:
     """Plan to apply an adapter of `model`, which has been checked to be one."""
     dynamic = adapter.method == "niti"
@@ -175,7 +175,7 @@ def saved_bytes(trained: Trained) -> dict[str, int]:
     return {"scores": scores, **({"mask": mask} if prunes else {})}
 
 
-def package_sizes(board: Board) -> dict[str, int]:
+def package_sizes(board: Limits) -> dict[str, int]:
     """Sizes of the package's files on the board; deploying copies all of them."""
     folder = compile_package("armv6m") / "priot"
     sizes = {f"/lib/priot/{path.name}": path.stat().st_size for path in folder.glob("*.mpy")}
