@@ -40,7 +40,7 @@ def read_part(name: str, path: Path | None, part: str | None,
     if part is None and not sizes:
         return load(name, path, size=size)
     if part not in known:
-        raise PriotError(f"{name}: --part", f"found {part}, expected " + (
+        raise PriotError(f"{name}: --part", f"found {part or 'none'}, expected " + (
             f"one of {', '.join(known)}" if known else "none, or --split with sizes of parts"))
     if part not in names:
         return load(name, path, test=True, size=size)

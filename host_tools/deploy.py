@@ -8,10 +8,9 @@ from host_tools.board import Board
 from host_tools.board.files import board_path
 from host_tools.board.install import NATIVE, PACKAGE, Copied
 from host_tools.board.memory import Memory
+from host_tools.planning.flash import BLOCK_BYTES, file_blocks
 from host_tools.reports import add_json_option, write_json
 from host_tools.targets.choose import add_board_options, choose_board
-
-_FLASH_BLOCK = 4096  # bytes; a file takes whole blocks
 
 
 def deploy(board: Board, model: Path | None, datasets: list[Path]) -> dict[str, Any]:
@@ -39,7 +38,7 @@ def _table(copied: list[Copied], memory: Memory, model: Path | None) -> list[str
     width = max(len(name) for name, _, _ in rows)
     lines = [f"{'':{width}}     bytes     flash       RAM"]
     for name, files, ram in rows:
-        flash = sum(-(-file.size // _FLASH_BLOCK) * _FLASH_BLOCK for file in files)
+        flash = sum(BLOCK_BYTES * file_blocks(file.size) for file in files)
         sent = sum(file.sent for file in files)
         state = "was there" if not sent else "copied" if sent == len(files) else (
             f"{sent} of {len(files)} files copied")

@@ -43,7 +43,8 @@ class FloatNetwork:
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)
         except (ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise FileError(path, f"not an .npz file of arrays: {error}") from None
+            reason = "" if "allow_pickle" in str(error) else f": {error}"
+            raise FileError(path, f"not an .npz file of arrays{reason}") from None
         if "network" not in arrays:
             raise FileError(path, mismatch("arrays", ", ".join(arrays), "one named network"))
         layers = parse_network(str(arrays.pop("network")))

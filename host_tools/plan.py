@@ -97,7 +97,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--flash", type=int, default=4 * PICO_BLOCKS, metavar="KB",
                         help=f"flash for files (default {4 * PICO_BLOCKS}, a Pico)")
     add_training_options(parser)
-    parser.set_defaults(method=None, seed=None)
+    parser.set_defaults(method=None)
     add_json_option(parser)
 
 

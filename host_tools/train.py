@@ -20,6 +20,7 @@ METHODS = ("priot", "priot-s", "gain", "weights", "niti", "head")
 # keywords of device/priot/trainer.py's Trainer that the command line sets
 OPTIONS = ("seed", "step", "threshold", "keep", "fraction", "select", "last", "gmin", "halve",
            "rounding", "layout")
+FROM_FILE = ("seed", "step", "threshold")  # options that a resumed file brings
 
 
 @dataclass
@@ -151,21 +152,32 @@ def summary(report: dict[str, Any]) -> str:
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """The options of a method, named as the keywords of the device's Trainer."""
-    parser.add_argument("--method", choices=METHODS, default="priot")
-    parser.add_argument("--seed", type=int, default=1, help="of scores and order (default 1)")
-    parser.add_argument("--step", type=int, help="step size u: each one more doubles the step")
-    parser.add_argument("--threshold", type=int, help="prune scores below it, -127..127")
+    parser.add_argument("--method", choices=METHODS, default="priot",
+                        help="device/METHODS.md explains them (default priot)")
+    parser.add_argument("--seed", type=int, help="of scores and order (default 1)")
+    parser.add_argument("--step", type=int, metavar="U",
+                        help="step size: one more doubles the step (default by method: priot 9, "
+                        "priot-s 8, gain 7, weights 4, niti 2, head 3)")
+    parser.add_argument("--threshold", type=int, metavar="SCORE",
+                        help="prune scores below it, -127..127 (default: priot -64, priot-s 0)")
     parser.add_argument("--keep", type=int, metavar="PERCENT",
                         help="keep the top scores of each layer instead of a threshold")
     parser.add_argument("--fraction", type=int, metavar="PERCENT",
-                        help="of the edges that get a score")
+                        help="of the edges that get a score (default: all; priot-s 10)")
     parser.add_argument("--select", choices=("largest", "random", "layers"),
-                        help="which edges get a score (default largest)")
-    parser.add_argument("--last", type=int, metavar="K", help="train only the last K layers")
-    parser.add_argument("--gmin", type=int, help="skip samples whose loss gradient is smaller")
-    parser.add_argument("--halve", type=int, metavar="EPOCHS", help="halve the step so often")
-    parser.add_argument("--rounding", choices=("rhu", "psr"))
-    parser.add_argument("--layout", choices=("auto", "kept", "small"))
+                        help="which edges get a score: the largest weights (default), random "
+                        "ones, or all but in the largest layer")
+    parser.add_argument("--last", type=int, metavar="K",
+                        help="train only the last K layers (default: all)")
+    parser.add_argument("--gmin", type=int, metavar="G", help="no backward pass for samples "
+                        "whose loss gradient is smaller, 0..127 (default 2)")
+    parser.add_argument("--halve", type=int, metavar="EPOCHS",
+                        help="halve the step so often, 0 for never (default 8)")
+    parser.add_argument("--rounding", choices=("rhu", "psr"),
+                        help="of updates: half up, or pseudo-stochastic (default by method)")
+    parser.add_argument("--layout", choices=("auto", "kept", "small"),
+                        help="effective weights kept for speed, or computed a few rows at a time "
+                        "(default auto: kept where there is room)")
 
 
 def options_from(args: argparse.Namespace) -> dict[str, Any]:
@@ -200,6 +212,9 @@ def main(args: argparse.Namespace) -> int:
         raise PriotError(args.plot, f"expected a name that ends in {' or '.join(PLOTS)}")
     if args.epochs < 1:
         raise PriotError("epochs", f"found {args.epochs}, expected at least 1")
+    for name in FROM_FILE:
+        if args.resume and getattr(args, name) is not None:
+            raise PriotError(f"--{name}", "is that of the resumed file; leave it out")
     job = TrainJob(args.model, args.train, args.test, args.method, args.epochs,
                    options_from(args), args.backend, args.resume, args.save, args.mask,
                    args.validate)

@@ -33,6 +33,8 @@ def check_options(method: str, n_layers: int, options: Mapping[str, Any]) -> lis
     for name, low, high in (("last", 1, n_layers), ("step", -20, 30), ("gmin", 0, 127),
                             ("halve", 0, 65535)):
         _check_range(name, options.get(name), low, high)
+    if options.get("last") is not None and rule.last not in (0, None, options["last"]):
+        raise PriotError("last", f"{method} trains the last layer")
     _check_word("rounding", options.get("rounding"), (None, "rhu", "psr"))
     _check_word("layout", options.get("layout", "auto"), ("auto", "kept", "small"))
     return _warnings(method, options.get("step"), options.get("rounding"))

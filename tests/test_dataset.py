@@ -177,7 +177,7 @@ def test_report(tmp_path):
 
 
 @pytest.mark.parametrize("options, message", [
-    ([], "digits: --part: found None, expected one of pretrain, train, test"),
+    ([], "digits: --part: found none, expected one of pretrain, train, test"),
     (["--part", "test", "--split", "900,500"], "--part: found test"),
     (["--part", "train", "--split", "900,898"], "--split: found 900+898, expected at most 1797"),
     (["--part", "train", "--subset", "449"], "--subset: found 449, expected 1..448"),

@@ -107,7 +107,7 @@ def test_power_lost_in_push(files, tmp_path):
 def test_power_lost_in_writing_scores(files, tmp_path, operation):
     """In the first save, and in one that replaces another: no half a file, training goes on."""
     saved = tmp_path / "a.scores"
-    hint = "'priot pull a.scores' brings it, --resume a.scores goes on from it"
+    hint = "then add --resume a.scores to the command"
     command = ("train", files["model"], files["train"], "--epochs", 3, "--save", saved)
     with running_pico(tmp_path / "pico", contents(files, "model", "train")) as pico:
         pico.cut_power_after(operation)

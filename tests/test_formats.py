@@ -214,7 +214,7 @@ def test_sealed_wrong_sizes_are_refused(kind, cut, more):
 
 @pytest.mark.parametrize("offset, replacement, text", [
     (0, b"PRID", "kind: found dataset, expected model"),
-    (0, b"ELF!", "kind: found b'ELF!', expected model"),
+    (0, b"ELF!", "kind: found another file, expected model"),
     (4, b"\2\0", "version: found 2, expected 1"),
     (6, b"\x61\0", "header size: found 97, expected 96"),
     (6, b"\0\1", "header size: found 256, expected 16..172"),

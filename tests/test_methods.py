@@ -100,6 +100,7 @@ REFUSED = [
     ({"select": "random", "method": "gain"}, "select: random needs a fraction"),
     ({"last": 0}, "last: 0, expected 1..4"),
     ({"last": 5}, "last: 5, expected 1..4"),
+    ({"last": 2, "method": "head"}, "last: head trains the last layer"),
     ({"step": 31}, "step: 31, expected -20..30"),
     ({"rounding": "floor"}, "rounding: floor is none of rhu, psr"),
     ({"layout": "large"}, "layout: large is none of auto, kept, small"),
@@ -175,7 +176,7 @@ def test_bad_samples_and_masks_are_refused(attempts, name, reason):
 @pytest.mark.parametrize("name, reason", [
     ("apply other", "other: backbone is "), ("load other", "other: backbone is "),
     ("load gain", "gain: method is gain, expected priot"),
-    ("load fraction", "gain: layer, selection, tau, parameters is "),
+    ("load fraction", "gain: trains 36 edges of layer 0, this trainer 18 of layer 0; give the"),
     ("load last", "gain: number of layers is 4, expected 1"),
 ])
 def test_adapters_of_others_are_refused(attempts, name, reason):

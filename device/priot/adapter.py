@@ -91,7 +91,9 @@ def load(trainer, path):
             found = (record[0], record[1], record[2], record[6])
             mine = (layer.stage.index, layer.selection, layer.tau, layer.n_params)
             if found != mine:
-                fail(path, "layer, selection, tau, parameters", found, mine)
+                raise ValueError("%s: trains %d edges of layer %d, this trainer %d of layer %d; "
+                                 "give the same method, fraction, select, seed and last" % (
+                                     path, found[3], found[0], mine[3], mine[0]))
             if record[4] != layer.keep:
                 fail(path, "keep", record[4], layer.keep)
         try:

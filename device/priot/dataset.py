@@ -65,7 +65,10 @@ class Dataset:
         """Fill `record` (image bytes, then the label) with sample `index`; returns the label."""
         self._file.seek(_HEADER + index * self.record_bytes)
         if self._file.readinto(record) != self.record_bytes:
-            raise OSError(5, "%s: sample %d cannot be read" % (self.path, index))
+            if index < self._n and len(record) == self.record_bytes:
+                raise OSError(5, "%s: sample %d cannot be read" % (self.path, index))
+            raise ValueError("%s: sample %d into %d bytes, expected 0..%d into %d" % (
+                self.path, index, len(record), self._n - 1, self.record_bytes))
         return record[self.record_bytes - 1]
 
     def close(self):

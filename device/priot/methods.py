@@ -58,6 +58,8 @@ def check_options(method, n_layers, step, threshold, keep, fraction, select, las
     if select != "largest" and fraction is None and method.fraction is None:
         raise ValueError("select: %s needs a fraction" % select)
     _check_range("last", last, 1, n_layers)
+    if last is not None and method.last not in (None, last):
+        raise ValueError("last: %s trains the last layer" % method.name)
     _check_range("step", step, -20, 30)
     _check_range("gmin", gmin, 0, 127)
     _check_range("halve", halve, 0, 65535)

@@ -163,7 +163,11 @@ class Network:
         worst = min(image) if min(image) < 0 else max(image)
         if not 0 <= worst <= 127:
             raise ValueError("image: pixel %d, expected 0..127" % worst)
-        self.x[:] = image
+        try:
+            self.x[:] = image
+        except (TypeError, NotImplementedError):  # a list
+            for i in range(len(image)):
+                self.x[i] = image[i]
 
     def top_class(self):
         """Index of the largest logit, the first of equals."""

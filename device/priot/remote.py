@@ -106,11 +106,14 @@ def _train(job):
         raise ValueError("mask: %s prunes nothing; save writes what it learned" % job["method"])
     net, heap = _start(job)
     stop = _stdin_watch() if job.get("stop_on_stdin") else None
-    if job.get("test"):
+    resumed = job.get("scores")
+    if job.get("test") and not resumed:
         _test(net, job, "before", heap, stop)
     trainer = Trainer(net, job.get("method", "priot"), **job.get("options", {}))
-    if job.get("scores"):
-        trainer.load(job["scores"])
+    if resumed:
+        trainer.load(resumed)
+        if job.get("test"):
+            _test(net, job, "before", heap, stop)
     heap.look()
     emit("start", backend=net.backend, network=repr(net), trainer=repr(trainer),
          n_weights=net.n_weights, n_params=sum([a.n_params for a in trainer.layers]),

@@ -19,6 +19,7 @@ _ANSWER_S = 60.0  # erasing one sector of flash takes up to 0.4 s, littlefs may 
 _POLL_S = 0.2  # how soon Ctrl-C on the host is noticed
 _END = b"\x04"  # after what the code printed, and after its traceback
 _PROMPT = b">"
+REPEAT = " and repeat the command"  # the end of a message
 
 
 class Connection:
@@ -84,8 +85,8 @@ class Connection:
             yield
         except (SerialException, TransportError, OSError, struct.error):
             # struct.error: mpremote unpacks a reply that never came
-            raise BoardGone(self.port, f"the board went away while {self.doing}; plug it in "
-                            "and repeat the command") from None
+            raise BoardGone(self.port, f"the board went away while {self.doing}; plug it in"
+                            + REPEAT) from None
 
     # ---- running code ------------------------------------------------------------------------
 
@@ -152,7 +153,7 @@ class Connection:
             data = serial.read(serial.in_waiting or 1)
         if not data and patience_s is None:
             raise BoardGone(self.port, f"the board fell silent while {self.doing}; unplug it, "
-                            "plug it in and repeat the command")
+                            "plug it in" + REPEAT)
         return data
 
     def send(self, data: bytes) -> None:

@@ -27,7 +27,7 @@ _OS_ERRORS = {
     2: "no such file on the board",
     5: "the board's flash cannot be read or written",
     19: "the board has no file system; press BOOTSEL at power-up and install the firmware again",
-    28: "the board's flash is full; remove files with 'mpremote rm :NAME'",
+    28: "the board's flash is full; remove files with 'mpremote connect PORT rm :NAME'",
     30: "the board's flash is read-only",
 }
 

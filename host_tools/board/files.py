@@ -84,14 +84,15 @@ class Files:
         self._connection.doing = f"copying {path}"
         mode = "ab" if done else "wb"
         self._connection.start(f"put({part!r}, {mode!r}, {len(data) - done})")
+        answer = b""
         for start in range(done, len(data), PIECE):
             piece = data[start : start + PIECE]
             self._connection.send(b2a_base64(piece))
             answer = self._connection.receive()
-            if answer != b"+":
+            if answer[:1] != b"+":
                 self._explain(answer, path, part)
             progress(len(piece))
-        self._connection.finish()
+        self._connection.finish(answer[1:])  # the end of the code may follow the last "+" at once
         self._verify(data, part)
         self._connection.execute(f"os.rename({part!r}, {path!r})")
 
@@ -120,8 +121,9 @@ class Files:
         if replaced is not None:
             free += max(0, self._size(replaced))
         if n > free:
-            raise BoardError(path, f"needs {n} bytes, the board's flash has {free} free; "
-                             "remove files with 'mpremote rm :NAME'")
+            port = self._connection.port
+            raise BoardError(path, f"needs {n} bytes, the board's flash has {max(0, free)} free; "
+                             f"remove files with 'mpremote connect {port} rm :NAME'")
 
     def _verify(self, data: bytes, part: str) -> None:
         found = self._connection.execute(f"print(digest({part!r}, {len(data)}))").strip()

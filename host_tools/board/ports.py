@@ -32,6 +32,8 @@ def explain_refusal(port: str) -> str:
     if "://" in port:
         return "no connection; is the board, or its emulator, running there?"
     if not os.path.exists(port):
+        if os.path.basename(port) == "port":
+            return "no such port; the emulated Pico is off, 'make pico' starts it"
         others = boards()
         here = f"boards are at {', '.join(others)}" if others else "no board is plugged in"
         return f"no such port; {here}"

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from host_tools.board.connection import Connection
+from host_tools.board.connection import REPEAT, Connection
 from host_tools.board.errors import BoardError, BoardGone
 from host_tools.board.files import Files, board_path
 from host_tools.board.install import copy_all, install
 from host_tools.errors import PriotError
 from host_tools.formats import Dataset
-from host_tools.formats.container import write_file
+from host_tools.formats.container import PREFIX, write_file
+from host_tools.formats.dataset import MAGIC, TABLE
 from host_tools.targets import Event, checked, parse_line
 
 _DATASETS = ("train", "test")
@@ -85,12 +86,25 @@ def _place_dataset(plan: _Plan, key: str, source: Path, files: Files, stream: bo
     data = source.read_bytes()
     free = files.free_bytes() - _RESERVE - sum(
         len(other) + _FILE_BLOCKS for other in plan.copies.values())
+    dataset = Dataset.from_bytes(data, source)
     if not stream and (len(data) + _FILE_BLOCKS <= free or files.has(data, path)):
+        _check_no_loss(files, path, source, len(dataset))
         plan.copies[path] = data
         return
-    dataset = plan.streamed[path] = Dataset.from_bytes(data, source)
+    plan.streamed[path] = dataset
     plan.job[key] = {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
                      "classes": dataset.classes}
+
+
+def _check_no_loss(files: Files, path: str, source: Path, samples: int) -> None:
+    """Refuse to replace a dataset on the board, unasked, that has grown there by `append`."""
+    start = files.start_of(path, PREFIX.size + TABLE.size)
+    if start is None or len(start) < PREFIX.size + TABLE.size or start[:4] != MAGIC:
+        return
+    there = TABLE.unpack_from(start, PREFIX.size)[0]
+    if there > samples:
+        raise BoardError(source, f"holds {samples} samples, {path} on the board {there}: bring it "
+                         "with 'priot pull', or replace it with 'priot push'")
 
 
 def _events(connection: Connection, plan: _Plan) -> Iterator[Event]:
@@ -115,8 +129,9 @@ def _with_what_is_kept(error: PriotError, plan: _Plan) -> PriotError:
     if not (plan.epochs and plan.job.get("save")):
         return error
     name = plan.job["save"].lstrip("/")
-    text = (f"{error.what}; what it had learned is kept on the board: 'priot pull {name}' brings "
-            f"it, --resume {name} goes on from it")
+    what = error.what.removesuffix(REPEAT)
+    text = (f"{what}; what was learned is kept there: 'priot pull {name} --port {error.where}', "
+            f"then add --resume {name} to the command")
     return (BoardGone if isinstance(error, BoardGone) else PriotError)(error.where, text)
 
 

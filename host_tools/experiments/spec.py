@@ -86,7 +86,9 @@ class Spec:
         """The specification in a file. Raises PriotError that names the entry, OSError."""
         try:
             values = tomllib.loads(path.read_text())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError:
+            raise PriotError(path, "not TOML: not text") from None
+        except tomllib.TOMLDecodeError as error:
             raise PriotError(path, f"not TOML: {error}") from None
         return cls(path.stem, folder=path.parent.absolute(), **_checked(values, path))
 

@@ -47,7 +47,7 @@ def unpack_file(data: bytes, magic: bytes, where: object) -> tuple[bytes, bytes,
         raise FileError(where, mismatch("file size", len(data), f"at least {PREFIX.size}"))
     found, version, header_size, size, crc = PREFIX.unpack_from(data)
     if found != magic:
-        raise FileError(where, mismatch("kind", KINDS.get(found, found), KINDS[magic]))
+        raise FileError(where, mismatch("kind", KINDS.get(found, "another file"), KINDS[magic]))
     if version != VERSION:
         raise FileError(where, mismatch("version", version, VERSION))
     if size != len(data):
@@ -56,7 +56,7 @@ def unpack_file(data: bytes, magic: bytes, where: object) -> tuple[bytes, bytes,
         raise FileError(where, mismatch("header size", header_size, f"{PREFIX.size}..{size}"))
     computed = zlib.crc32(memoryview(data)[PREFIX.size :])
     if computed != crc:
-        raise FileError(where, mismatch("crc32", f"{computed:08x}", f"{crc:08x}"))
+        raise FileError(where, mismatch("crc32", f"{computed:08x}", f"{crc:08x}; damaged"))
     return data[PREFIX.size : header_size], data[header_size:], crc
 
 

@@ -114,7 +114,8 @@ def print_advice(plan: Plan, found: list[Choice], chosen: Recommendation | None)
         assert choice.plan.trained is not None
         mark = "*" if chosen and choice is chosen.choice else " "
         left = f"{choice.plan.heap.free:,}" if choice.fits else "-"
-        note = "" if choice.fits else f"  lacks {choice.plan.missing:,}"
+        lacks = f"{choice.plan.missing:,}" if choice.plan.missing else "flash"
+        note = "" if choice.fits else f"  lacks {lacks}"
         print(f"{mark:2}{choice.plan.trained.ram_bytes:>12,}{left:>12}"
               f"{choice.result_bytes:>12,}  {choice.training.command()}{note}")
     if plan.missing:

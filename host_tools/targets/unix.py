@@ -85,7 +85,7 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
             obey(child)
         yield child
         child.wait()
-        if interrupts and not is_training:
+        if child.returncode < 0 and interrupts:
             raise KeyboardInterrupt
     finally:
         if in_main:
