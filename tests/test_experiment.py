@@ -329,7 +329,7 @@ def test_table_by_hand(folder):
     assert spread([95.25]) == "95.2" and spread([]) == "-"
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist"])
+@pytest.mark.parametrize("name", ["digits", "mnist", "mnist-still"])
 def test_shipped_tables_are_those_of_their_results(name):
     """Every run is there, and the page is what the results make."""
     spec = Spec.read(SHIPPED / f"{name}.toml")

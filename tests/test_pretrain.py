@@ -206,7 +206,7 @@ def test_divergence_is_reported(data, tmp_path, capsys):
 # ---- the shipped backbones ----------------------------------------------------------------------
 
 DIGITS = [f"digits-{seed}" for seed in range(3)]
-MNIST = [f"mnist-a-{seed}" for seed in range(3)]
+MNIST = [f"mnist-a{kind}-{seed}" for kind in ("", "-still") for seed in range(3)]
 
 
 @pytest.mark.parametrize("name", DIGITS + MNIST)

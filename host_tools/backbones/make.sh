@@ -45,10 +45,10 @@ for seed in 0 1 2; do
 done
 if [ $# -gt 0 ]; then
     data mnist 0 30 45 60 90 -- mnist "$1"
+    recipe="--optimizer adamw --lr 0.003 --weight-decay 0.05 --clip 0 --epochs 10"
     for seed in 0 1 2; do
-        backbone "mnist-a-$seed" network-a mnist "$seed" \
-            "--optimizer adamw --lr 0.003 --weight-decay 0.05 --clip 0 --epochs 10 --shift 1" \
-            0 30 45 60 90
+        backbone "mnist-a-$seed" network-a mnist "$seed" "$recipe --shift 1" 0 30 45 60 90
+        backbone "mnist-a-still-$seed" network-a mnist "$seed" "$recipe" 0 30 45 60 90
     done
 fi
 cmp_status=0
