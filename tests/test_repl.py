@@ -106,7 +106,7 @@ def test_a_session_at_the_repl(files, tmp_path):
 def blocks(kind: str) -> list[list[str]]:
     """The lines of every block of one kind in the tutorial, in order."""
     found = re.findall(rf"^```{kind}\n(.*?)^```$", TUTORIAL.read_text(), re.M | re.S)
-    return [text.splitlines() for text in found]
+    return [text.replace("\\\n", " ").splitlines() for text in found]
 
 
 def test_every_line_of_the_tutorial(tmp_path):

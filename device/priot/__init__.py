@@ -16,7 +16,7 @@ priot adapts a frozen int8 network to new data, in integers.
   t.evaluate("test.prd")                  accuracy, confusion matrix
   t.save("kitchen.scores")                t.load("kitchen.scores") goes on from there
   net.predict(image)                      class of a buffer of pixels 0..127
-  net.evaluate("test.prd")                the same as t.evaluate, with no training
+  net.evaluate("test.prd")                the same of a network that nobody trains
   t.learn(image, label)                   one training step
   net.export_mask("kitchen.adapter")      one bit per edge
   net.apply("kitchen.adapter")            put an adaptation in force; net.reset() takes it back
