@@ -168,6 +168,12 @@ def test_a_script_captures_samples_and_trains(files, board, tmp_path):
     assert (whole.images[:, 0] == images >> 1).all() and (whole.labels == labels).all()
     names = [entry.name for entry in board.listing()]
     assert not [name for name in names if name.endswith((".part", ".more", ".tmp"))]
+    older = tmp_path / "older" / "captured.prd"
+    older.parent.mkdir()
+    Dataset(whole.images[:8], whole.labels[:8], 10).write(older)
+    with pytest.raises(BoardError, match="holds 8 samples, /captured.prd on the board 20: bring"):
+        board.train(files["model"], older, epochs=1)
+    assert board.read("captured.prd") == captured.read_bytes()
     with pytest.raises(BoardError, match="captured.prd: images of"):
         board.append("captured.prd", images[:, :8], labels)
     with pytest.raises(BoardError, match="is no dataset file"):

@@ -77,6 +77,21 @@ def test_network_a_on_mnist(degrees, least, tmp_path):
     assert report["accuracy_after"] >= least
 
 
+def test_before_is_what_is_resumed(tmp_path):
+    """`--resume` begins at what the file had reached; where nothing is left, it ends there too."""
+    for part in ("train", "test"):
+        priot("dataset", "digits", "--part", part, "--rotate", 30, "-o", tmp_path / f"{part}.prd")
+    command = ["train", BACKBONES / "digits-0.priot", tmp_path / "train.prd", "--test",
+               tmp_path / "test.prd", "--epochs", 2, "--json", tmp_path / "out.json"]
+    reports = []
+    for more in (["--save", tmp_path / "a.scores"], ["--resume", tmp_path / "a.scores"]):
+        priot(*command, *more)
+        reports.append(json.loads((tmp_path / "out.json").read_text()))
+    assert reports[0]["accuracy_before"] < reports[0]["accuracy_after"]
+    assert reports[1]["accuracy_before"] == reports[1]["accuracy_after"] == reports[0][
+        "accuracy_after"]
+
+
 def test_a_line_for_every_mistake(tmp_path):
     """Whatever is wrong ends in one line on stderr and status 1."""
     model, nowhere = BACKBONES / "digits-0.priot", tmp_path / "nowhere.prd"
@@ -104,6 +119,7 @@ def test_a_line_for_every_mistake(tmp_path):
             ([*train, "--json", model], "digits-0.priot: is a model; not overwritten"),
             ([*train, "--json", nowhere / "j"], "j: its folder does not exist"),
             ([*train, "--seed", "-1"], "seed: -1, expected 0..4294967295"),
+            ([*train, "--resume", scores, "--step", "8"], "--step: is that of the resumed file"),
             (["bench", "--steps", "0"], "--steps: found 0, expected at least 1"),
             (["bench", model, tmp_path / "train.prd", "--target", "unix", "--backends", "native",
               "--gmin", "127"], "no backward pass ran in "),

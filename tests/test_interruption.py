@@ -115,5 +115,20 @@ def test_ctrl_c_while_nothing_is_trained(files, command):
     assert "stopped" in errors.splitlines()[-1]
 
 
+def test_a_second_ctrl_c_gives_up(files, tmp_path):
+    """What goes on after the first takes too long: the process is killed, in a line."""
+    with subprocess.Popen([sys.executable, "-m", "host_tools.cli", "train", str(files["model"]),
+                           str(files["large"]), "--test", str(files["large"])],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          cwd=ROOT) as child:
+        time.sleep(3)
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+        child.send_signal(signal.SIGINT)  # while the accuracy after training is measured
+        _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert errors.splitlines()[-1] == "priot: stopped: interrupted from the keyboard"
+
+
 def learned(path: Path) -> list[bytes]:
     return [layer.values.tobytes() for layer in Adapter.read(path).layers]

@@ -1,10 +1,11 @@
 """A Trainer and its network: who may use it, what a file brings back, all of it or nothing."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
-from support import import_device, random_dataset, random_model
+from support import import_device, micropython, random_dataset, random_model
 
 from host_tools.quantize import calibrate
 
@@ -211,5 +212,9 @@ def test_bad_pixels_and_folders_are_named(priot, files, tmp_path):
     net = priot.load(files[0])
     with pytest.raises(ValueError, match="image: pixel -5, expected 0..127"):
         net.put([0] * 143 + [-5])
+    answers = micropython(f"import priot\nnet = priot.load({files[0]!r})\n"
+                          "print([net.predict(t([5] * 144)) for t in (bytes, list)])").stdout
+    first, second = json.loads(answers)
+    assert first == second
     with pytest.raises(OSError, match="is a folder"):
         priot.load(str(tmp_path))
