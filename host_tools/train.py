@@ -20,7 +20,6 @@ METHODS = ("priot", "priot-s", "gain", "weights", "niti", "head")
 # keywords of device/priot/trainer.py's Trainer that the command line sets
 OPTIONS = ("seed", "step", "threshold", "keep", "fraction", "select", "last", "gmin", "halve",
            "rounding", "layout")
-FROM_FILE = ("seed", "step", "threshold")  # options that a resumed file brings
 
 
 @dataclass
@@ -53,9 +52,19 @@ class TrainJob:
             if path is not None:
                 Dataset.read(path).check_fits(model, path)
         if self.resume is not None:
-            Adapter.read(self.resume).check_backbone(model, self.resume)
+            self._check_resumed(model, self.resume)
         if self.validate and self.test is None:
             raise PriotError("validate", "needs a test dataset")
+
+    def _check_resumed(self, model: Model, path: Path) -> None:
+        """What the file brings may be said again, but not otherwise."""
+        adapter = Adapter.read(path)
+        adapter.check_backbone(model, path)
+        for name, value in (("seed", adapter.seed), ("step", adapter.step),
+                            ("threshold", adapter.layers[0].threshold - 128)):
+            if self.options.get(name, value) != value:
+                raise PriotError(f"--{name}", f"{self.options[name]}, the resumed file has "
+                                 f"{value}; leave it out")
 
     def for_device(self) -> dict[str, Any]:
         """The job as device/priot/remote.py takes it."""
@@ -212,9 +221,6 @@ def main(args: argparse.Namespace) -> int:
         raise PriotError(args.plot, f"expected a name that ends in {' or '.join(PLOTS)}")
     if args.epochs < 1:
         raise PriotError("epochs", f"found {args.epochs}, expected at least 1")
-    for name in FROM_FILE:
-        if args.resume and getattr(args, name) is not None:
-            raise PriotError(f"--{name}", "is that of the resumed file; leave it out")
     job = TrainJob(args.model, args.train, args.test, args.method, args.epochs,
                    options_from(args), args.backend, args.resume, args.save, args.mask,
                    args.validate)

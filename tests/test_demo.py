@@ -87,6 +87,9 @@ def test_before_is_what_is_resumed(tmp_path):
     for more in (["--save", tmp_path / "a.scores"], ["--resume", tmp_path / "a.scores"]):
         priot(*command, *more)
         reports.append(json.loads((tmp_path / "out.json").read_text()))
+    for name, given, found in (("seed", 7, 1), ("step", 8, 9), ("threshold", 0, -64)):
+        with pytest.raises(AssertionError, match=f"{name}: {given}, the resumed file has {found}"):
+            priot(*command, "--resume", tmp_path / "a.scores", f"--{name}", given)
     assert reports[0]["accuracy_before"] < reports[0]["accuracy_after"]
     assert reports[1]["accuracy_before"] == reports[1]["accuracy_after"] == reports[0][
         "accuracy_after"]
@@ -119,7 +122,6 @@ def test_a_line_for_every_mistake(tmp_path):
             ([*train, "--json", model], "digits-0.priot: is a model; not overwritten"),
             ([*train, "--json", nowhere / "j"], "j: its folder does not exist"),
             ([*train, "--seed", "-1"], "seed: -1, expected 0..4294967295"),
-            ([*train, "--resume", scores, "--step", "8"], "--step: is that of the resumed file"),
             (["bench", "--steps", "0"], "--steps: found 0, expected at least 1"),
             (["bench", model, tmp_path / "train.prd", "--target", "unix", "--backends", "native",
               "--gmin", "127"], "no backward pass ran in "),

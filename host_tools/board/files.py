@@ -79,7 +79,7 @@ class Files:
         """
         part = path + PART
         done = self._resume_at(data, part)
-        self._check_space(path, len(data) - done, part if not done else None)
+        self.check_space(path, len(data) - done, part if not done else None)
         progress(done)
         self._connection.doing = f"copying {path}"
         mode = "ab" if done else "wb"
@@ -115,7 +115,7 @@ class Files:
         found = self._connection.execute(f"print(digest({part!r}, {size}))").strip()
         return size if found == hashlib.sha256(data[:size]).hexdigest() else 0
 
-    def _check_space(self, path: str, n: int, replaced: str | None) -> None:
+    def check_space(self, path: str, n: int, replaced: str | None = None) -> None:
         """Refuse what cannot fit, before anything is written."""
         free = self.free_bytes()
         if replaced is not None:
@@ -142,7 +142,7 @@ class Files:
         waiting = path + _RECORDS
         is_repeat = self.has(records, waiting)
         if not is_repeat:
-            self._check_space(path, max(0, self._size(path)) + 2 * len(records), None)
+            self.check_space(path, max(0, self._size(path)) + 2 * len(records), None)
             self.put(records, waiting, progress)
         self._connection.doing = f"adding samples to {path}"
         is_new = not is_repeat or self._connection.execute(

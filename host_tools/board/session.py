@@ -15,9 +15,12 @@ from host_tools.board.errors import BoardError, BoardGone
 from host_tools.board.files import Files, board_path
 from host_tools.board.install import copy_all, install
 from host_tools.errors import PriotError
-from host_tools.formats import Dataset
+from host_tools.formats import Dataset, Model
 from host_tools.formats.container import PREFIX, write_file
 from host_tools.formats.dataset import MAGIC, TABLE
+from host_tools.planning.board import saved_bytes
+from host_tools.planning.flash import BLOCK_BYTES, file_blocks
+from host_tools.planning.memory import Training, network_bytes, training_bytes
 from host_tools.targets import Event, checked, parse_line
 
 _DATASETS = ("train", "test")
@@ -51,6 +54,7 @@ def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
     install(files, show_progress)
     plan = _make_plan(job, files, stream)
     copy_all(files, plan.copies, show_progress)
+    files.check_space(plan.job.get("save") or "/", _bytes_to_save(plan.job, plan.copies))
     connection.soft_reset()
     connection.doing = "running the job"
     try:
@@ -94,6 +98,20 @@ def _place_dataset(plan: _Plan, key: str, source: Path, files: Files, stream: bo
     plan.streamed[path] = dataset
     plan.job[key] = {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
                      "classes": dataset.classes}
+
+
+def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
+    """Flash that the job's files of results take, beside those that they replace."""
+    if job["action"] != "train" or not (job.get("save") or job.get("mask")):
+        return 0
+    model = Model.from_bytes(contents[job["model"]], job["model"])
+    try:
+        trained = training_bytes(network_bytes(model, "portable"), Training.from_options(
+            job["method"], job["options"]), "small")
+    except PriotError:
+        return 0  # options that the board will refuse, with its reason
+    sizes = {"save": saved_bytes(trained)["scores"], "mask": saved_bytes(trained).get("mask", 0)}
+    return BLOCK_BYTES * sum(file_blocks(n) + 1 for name, n in sizes.items() if job.get(name))
 
 
 def _check_no_loss(files: Files, path: str, source: Path, samples: int) -> None:
