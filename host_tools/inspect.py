@@ -86,6 +86,7 @@ def describe_adapter(adapter: Adapter) -> dict[str, Any]:
         "rng_state": adapter.rng_state, "epochs": adapter.epochs, "step": adapter.step,
         "rounding": "psr" if adapter.rounding else "rhu",
         "init": "normal" if adapter.init else "zeros",
+        "gmin": adapter.gmin, "halve": adapter.halve,
         "parameters": sum(len(layer.values) for layer in adapter.layers),
         "layers": [_describe_adapter_layer(adapter, layer) for layer in adapter.layers],
     }

@@ -61,7 +61,8 @@ class TrainJob:
         adapter = Adapter.read(path)
         adapter.check_backbone(model, path)
         for name, value in (("seed", adapter.seed), ("step", adapter.step),
-                            ("threshold", adapter.layers[0].threshold - 128)):
+                            ("threshold", adapter.layers[0].threshold - 128),
+                            ("gmin", adapter.gmin), ("halve", adapter.halve)):
             if self.options.get(name, value) != value:
                 raise PriotError(f"--{name}", f"{self.options[name]}, the resumed file has "
                                  f"{value}; leave it out")

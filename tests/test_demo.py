@@ -87,7 +87,8 @@ def test_before_is_what_is_resumed(tmp_path):
     for more in (["--save", tmp_path / "a.scores"], ["--resume", tmp_path / "a.scores"]):
         priot(*command, *more)
         reports.append(json.loads((tmp_path / "out.json").read_text()))
-    for name, given, found in (("seed", 7, 1), ("step", 8, 9), ("threshold", 0, -64)):
+    for name, given, found in (("seed", 7, 1), ("step", 8, 9), ("threshold", 0, -64),
+                               ("gmin", 5, 2), ("halve", 0, 8)):
         with pytest.raises(AssertionError, match=f"{name}: {given}, the resumed file has {found}"):
             priot(*command, "--resume", tmp_path / "a.scores", f"--{name}", given)
     assert reports[0]["accuracy_before"] < reports[0]["accuracy_after"]

@@ -67,7 +67,7 @@ def some_adapter(content: str = "scores") -> Adapter:
     if content == "mask":
         layers = [AdapterLayer(a.index, a.values > 0, a.selection, a.tau, 64, 0, a.bitmap)
                   for a in layers]
-    return Adapter(model.crc, content, "priot-s", layers, 7, 12345, 3, -2, 1, 1)
+    return Adapter(model.crc, content, "priot-s", layers, 7, 12345, 3, -2, 1, 1, 2, 8)
 
 
 KINDS = {
@@ -123,9 +123,9 @@ def test_adapter_bytes():
     bitmap[[0, 8]] = True
     adapter = Adapter(0x01020304, "scores", "priot-s",
                       [AdapterLayer(1, np.array([-128, 127], np.int8), fields.BITMAP, 0, 64, 50,
-                                    bitmap)], 5, 6, 7, -8, 1, 1)
+                                    bitmap)], 5, 6, 7, -8, 1, 1, 2, 0x108)
     tables = (bytes([4, 3, 2, 1, 1, 2, 1, 0]) + struct.pack("<IIH", 5, 6, 7)
-              + bytes([248, 1, 1]) + bytes(11)
+              + bytes([248, 1, 1, 2, 8, 1]) + bytes(8)
               + struct.pack("<HBBBBHII", 1, 2, 0, 64, 50, 0, 2, 8))
     body = tables + bytes([1, 1, 0, 0]) + bytes([0, 255, 0, 0])
     assert adapter.to_bytes() == struct.pack(
@@ -274,7 +274,8 @@ def test_an_empty_dataset_is_refused():
     (22, b"\2", "header size: found 96, expected 80"),
     (35, b"\2", "rounding: found 2, expected 0..1"),
     (36, b"\2", "init: found 2, expected 0..1"),
-    (37, b"\1", "reserved: found other bytes, expected zeros"),
+    (37, b"\x80", "gmin: found 128, expected 0..127"),
+    (40, b"\1", "reserved: found other bytes, expected zeros"),
     (64, b"\0", "layer: found 0, expected above 0"),
     (50, b"\3", "layer 0: selection: found 3, expected 0..2"),
     (51, b"\1", "layer 0: tau: found 1, expected 0..0"),

@@ -96,14 +96,15 @@ def test_a_file_of_other_options_changes_nothing(priot, files, tmp_path, saved, 
 
 
 @pytest.mark.parametrize("method, options", [
-    ("priot", {"step": 8, "threshold": 10}), ("priot", {"keep": 60}), ("weights", {"step": 3}),
+    ("priot", {"step": 8, "threshold": 10}), ("priot", {"keep": 60}),
+    ("weights", {"step": 3, "gmin": 5, "halve": 1}),
     ("gain", {"fraction": 30, "select": "layers"}), ("niti", {"step": 4})])
 def test_training_goes_on_as_if_never_stopped(priot, files, tmp_path, method, options):
-    """Step and threshold are the file's, in every method."""
+    """What is no matter of structure is the file's, in every method."""
     whole = learn(trainer_of(priot, files, method, seed=3, **options), files, 4)
     learn(trainer_of(priot, files, method, seed=3, **options), files, 2).save(str(tmp_path / "a"))
     structure = {name: value for name, value in options.items()
-                 if name not in ("step", "threshold")}
+                 if name not in ("step", "threshold", "gmin", "halve")}
     half = trainer_of(priot, files, method, **structure)
     half.load(str(tmp_path / "a"))
     assert state(learn(half, files, 2)) == state(whole)

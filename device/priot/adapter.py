@@ -108,7 +108,7 @@ def _take(trainer, reader):
     for layer, record in zip(trainer.layers, reader.records):
         trainer.threshold = layer.stage.d[F.THRESHOLD] = record[3]
         _read_layer(reader, layer, record)
-    trainer.seed = reader.seed
+    trainer.seed, trainer.gmin, trainer.halve = reader.seed, reader.gmin, reader.halve
     trainer.state[0] = reader.state
     trainer.step_size = reader.step_size
     trainer.conv_step = trainer.method.conv_step + reader.step_size - trainer.method.step

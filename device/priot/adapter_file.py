@@ -18,10 +18,10 @@ RULES = {SCORES: F.PRUNE, MASK: F.PRUNE, GAINS: F.GAIN, WEIGHTS: F.WEIGHTS}
 def write(trainer, path, content, payloads):
     """Write an adapter; `payloads` has the buffers of every trained layer."""
     head = bytearray(_HEADER - 16 + _RECORD * len(trainer.layers))
-    struct.pack_into("<IBBHIIHbBB", head, 0, trainer.net.crc, content, trainer.method.number,
+    struct.pack_into("<IBBHIIHbBBBH", head, 0, trainer.net.crc, content, trainer.method.number,
                      len(trainer.layers), trainer.seed, trainer.state[0],
                      trainer.epoch, trainer.step_size, trainer.rounding,
-                     1 if trainer.method.normal else 0)
+                     1 if trainer.method.normal else 0, trainer.gmin, trainer.halve)
     chunks = [head]
     at = _HEADER - 16
     for layer, pieces in zip(trainer.layers, payloads):
@@ -58,16 +58,17 @@ class Reader:
         check_crc(f, path, crc)
         raw = f.read(_HEADER - 16)
         (backbone, self.content, number, self.n_layers, self.seed, self.state, self.epoch,
-         self.step_size, self.rounding, _) = struct.unpack("<IBBHIIHbBB", raw[:21])
-        if any(raw[21:]):
+         self.step_size, self.rounding, _, self.gmin, self.halve) = struct.unpack(
+             "<IBBHIIHbBBBH", raw[:24])
+        if any(raw[24:]):
             fail(path, "reserved", "not zero", 0)
         if backbone != self.net.crc:
             fail(path, "backbone", "%08x" % backbone, "%08x (%s)" % (
                 self.net.crc, self.net.path))
         if self.content not in RULES:
             fail(path, "content", self.content, "1..4")
-        if self.rounding > 1:
-            fail(path, "rounding", self.rounding, "0 or 1")
+        if self.rounding > 1 or self.gmin > 127:
+            fail(path, "rounding, gmin", (self.rounding, self.gmin), "0..1, 0..127")
         try:
             self.method = find(number)
         except ValueError:

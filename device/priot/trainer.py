@@ -283,9 +283,9 @@ class Trainer:
     def load(self, path):
         """Take back what `save` wrote: same predictions, and training goes on as if never stopped.
 
-        Seed, epoch, step and threshold are the file's; gmin and halve, which no file holds, are
-        this trainer's. ValueError if the file belongs to another backbone, method, selection,
-        keep or rounding: then nothing has changed. After any other failure the network is reset.
+        Seed, epoch, step, threshold, gmin and halve are the file's. ValueError if it belongs to
+        another backbone, method, selection, keep or rounding: then nothing has changed. After any
+        other failure the network is reset.
         """
         self.check_owner()
         adapter.load(self, path)

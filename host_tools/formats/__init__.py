@@ -54,7 +54,9 @@ Adapter, magic `PRIA`: what a method learned, for one backbone.
     34      i8    step u
     35      u8    rounding of the update: 0 RHU, 1 PSR
     36      u8    start of the scores: 0 zeros, 1 normal
-    37            11 reserved
+    37      u8    gmin
+    38      u16   epochs after which the step is halved, 0: never
+    40            8 reserved
     48      16 bytes for each trained layer:
             0     u16  which, counting conv2d and linear layers from 0; ascending
             2     u8   selection: 0 all edges, 1 those with abs(w) >= tau, 2 bitmap

@@ -21,7 +21,7 @@ from host_tools.formats.container import (
 from host_tools.formats.model import Model
 
 MAGIC = b"PRIA"
-TABLE = struct.Struct("<IBBHIIHbBB11x")
+TABLE = struct.Struct("<IBBHIIHbBBBH8x")
 RECORD = struct.Struct("<H4BHII")
 CONTENTS = {1: "scores", 2: "mask", 3: "gains", 4: "weights"}
 METHODS = {1: "priot", 2: "priot-s", 3: "gain", 4: "weights", 5: "niti", 6: "head"}
@@ -61,6 +61,8 @@ class Adapter:
     step: int = 0
     rounding: int = 0
     init: int = 0
+    gmin: int = 0
+    halve: int = 0
 
     def to_bytes(self) -> bytes:
         """The bytes of the file. Raises FileError."""
@@ -69,7 +71,8 @@ class Adapter:
         methods = {name: code for code, name in METHODS.items()}
         table = TABLE.pack(
             self.backbone_crc, codes[self.content], methods[self.method], len(self.layers),
-            self.seed, self.rng_state, self.epochs, self.step, self.rounding, self.init)
+            self.seed, self.rng_state, self.epochs, self.step, self.rounding, self.init,
+            self.gmin, self.halve)
         records = b"".join(
             RECORD.pack(a.index, a.selection, a.tau, a.threshold, a.keep_percent, 0,
                         len(a.values), len(payload))
@@ -104,21 +107,22 @@ class Adapter:
         if len(tables) < TABLE.size:
             raise FileError(where, mismatch(
                 "header size", PREFIX.size + len(tables), f"at least {PREFIX.size + TABLE.size}"))
-        crc, content, method, n_layers, seed, state, epochs, step, rounding, init = (
+        crc, content, method, n_layers, seed, state, epochs, step, rounding, init, gmin, halve = (
             TABLE.unpack_from(tables))
         expected = TABLE.size + n_layers * RECORD.size
         if len(tables) != expected:
             raise FileError(where, mismatch(
                 "header size", PREFIX.size + len(tables), PREFIX.size + expected))
-        if tables[TABLE.size - 11 : TABLE.size].strip(b"\0"):
+        if tables[TABLE.size - 8 : TABLE.size].strip(b"\0"):
             raise FileError(where, mismatch("reserved", "other bytes", "zeros"))
         for name, value, allowed in (("content", content, CONTENTS), ("method", method, METHODS),
                                      ("layers", n_layers, range(1, 0x10000)),
-                                     ("rounding", rounding, range(2)), ("init", init, range(2))):
+                                     ("rounding", rounding, range(2)), ("init", init, range(2)),
+                                     ("gmin", gmin, range(128))):
             if value not in allowed:
                 raise FileError(where, mismatch(name, value, f"{min(allowed)}..{max(allowed)}"))
         adapter = cls(crc, CONTENTS[content], METHODS[method], [], seed, state, epochs, step,
-                      rounding, init)
+                      rounding, init, gmin, halve)
         if adapter.method not in _METHODS_OF[adapter.content]:
             raise FileError(where, mismatch(
                 "method", adapter.method, " or ".join(_METHODS_OF[adapter.content])))
