@@ -132,7 +132,7 @@ def test_make_help_names_every_target():
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert len(targets) > 10
     for target in targets:
-        assert f"\n{target} " in told, target
+        assert f"\n{target} " in f"\n{told}", target
 
 
 def test_micropython_of_the_set_up_fits():
