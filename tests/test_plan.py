@@ -195,10 +195,9 @@ def test_files_and_adapters_to_the_byte(model_path):
 def test_constants_are_the_devices():
     """What the trainer's layouts are decided by."""
     import_device()
-    from priot import adapter, trainer
+    from priot import arena
 
-    assert (trainer._RESERVE, trainer._ROW_BYTES) == (memory.RESERVE, memory.ROW_BYTES)
-    assert adapter._ROW_BYTES == memory.ROW_BYTES
+    assert (arena._RESERVE, arena.ROW_BYTES) == (memory.RESERVE, memory.ROW_BYTES)
 
 
 MISUSE = [

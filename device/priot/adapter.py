@@ -2,13 +2,13 @@
 
 from . import fields as F
 from .adapter_file import GAINS, MASK, RULES, SCORES, WEIGHTS, Reader, write
+from .arena import ROW_BYTES
 from .files import fail
 from .layer_state import LayerState
 from .memory import Carver, aligned, allocate
 
 _CONTENT = {F.PRUNE: SCORES, F.GAIN: GAINS, F.WEIGHTS: WEIGHTS}
 _CHUNK = 256  # bytes of a mask, or edges of a sparse layer, handled at a time
-_ROW_BYTES = 512
 _ROUNDINGS = ("rhu", "psr")  # F.RHU, F.PSR
 
 
@@ -192,7 +192,7 @@ def _put_in_force(net, reader, layout):
 
 
 def _rows(layer):
-    step = layer.row_step(_ROW_BYTES)
+    step = layer.row_step(ROW_BYTES)
     return step, step * layer.stage.d[F.N_ROW]
 
 

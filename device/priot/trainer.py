@@ -1,18 +1,13 @@
 """The training step: forward, loss gradient, backward, update; in integers, without allocating."""
 
-import gc
 from array import array
 
 from . import adapter, fields as F
+from .arena import set_up
 from .epochs import Epochs
 from .evaluation import Evaluation, permille, percent_text
-from .layer_state import backward_call
 from .methods import check_options, find
-from .memory import Carver, aligned, allocate
-from .selection import fill_selection, select_layers
-
-_RESERVE = 49152  # bytes of heap that layout="auto" leaves free
-_ROW_BYTES = 512  # of effective weights at a time with layout="small"
+from .selection import select_layers
 
 
 class Trainer:
@@ -59,129 +54,16 @@ class Trainer:
         self.first = stages[len(stages) - last]
         net.reset()
         net.modified = method.rule == F.WEIGHTS
-        self._set_up(stages[len(stages) - last:], fraction or method.fraction, select, layout)
-        if is_second and layout == "auto" and self.layout == "small":
-            print("warning: layout small, which is slower; del the trainer before this one first")
-
-    # ---- construction ------------------------------------------------------------------------
-
-    def _set_up(self, stages, fraction, select, layout):
-        net, method = self.net, self.method
-        self.layers = select_layers(net, stages, method.rule, fraction, select)
+        self.layers = select_layers(net, stages[len(stages) - last:], method.rule,
+                                    fraction or method.fraction, select)
         for layer in self.layers:
             layer.keep = self.keep
             layer.describe(self.rounding, self.threshold)
-        g_sizes = self._gradient_sizes()
-        fixed = sum([aligned(layer.score_bytes()) + aligned(layer.select_bytes())
-                     for layer in self.layers]) + aligned(g_sizes[0]) + aligned(g_sizes[1])
-        self.layout = self._choose_layout(layout, fixed)
-        self.arena = b""
-        net.release_scratch()
-        try:
-            self._build(fixed, g_sizes)
-        except BaseException:  # too little memory, no kernels for a layer, Ctrl-C
-            self.arena = b""
-            net.reset()
-            raise
-        net.trainer = self
+        set_up(self, layout)
+        if is_second and layout == "auto" and self.layout == "small":
+            print("warning: layout small, which is slower; del the trainer before this one first")
 
-    def _build(self, fixed, g_sizes):
-        """Take the memory, fill it, and list the kernel calls."""
-        net, method = self.net, self.method
-        if method.dynamic:
-            net.portable()  # before the arena takes the large block that it needs
-        weff_bytes, row_bytes = self._weff_bytes()
-        self.arena = allocate(fixed + weff_bytes + row_bytes, "training by " + method.name)
-        carver = Carver(self.arena)
-        for layer in self.layers:
-            layer.take(carver)
-        self._gradients = (carver.take(g_sizes[0]), carver.take(g_sizes[1]))
-        fill_selection(self.layers, self.state)
-        self._init_scores()
-        row_buffer = carver.take(row_bytes)
-        for layer in self.layers:
-            self._use(layer, carver, row_buffer)
-        net.set_low_memory(self.layout == "small")
-        net.prepare(self.first, 256 if self.keep else 0, method.dynamic)
-        for layer in self.layers:
-            layer.refresh()
-        self._list_calls()
-        self.set_epoch(0)
-
-    def _init_scores(self):
-        for layer in self.layers:
-            if self.method.normal:
-                self.net.kernels.init_scores((layer.scores, self.state))
-            else:
-                for i in range(len(layer.scores)):
-                    layer.scores[i] = 128
-
-    def _gradient_sizes(self):
-        """Two areas used in turn: the gradients of every other stage's output share one."""
-        sizes = [0, 0]
-        stages = self.net.stages
-        for i in range(stages.index(self.first), len(stages)):
-            sizes[i & 1] = max(sizes[i & 1], stages[i].size_out())
-        return sizes
-
-    def _choose_layout(self, layout, fixed):
-        if layout != "auto":
-            return layout
-        if self.method.rule == F.WEIGHTS or not hasattr(gc, "mem_free"):
-            return "kept"  # there are no effective weights
-        gc.collect()
-        kept = sum([aligned(layer.kept_bytes()) for layer in self.layers])
-        return "kept" if gc.mem_free() - fixed - kept >= _RESERVE else "small"
-
-    def _weff_bytes(self):
-        """Bytes of kept effective weights, and of the row buffer that all other layers share."""
-        kept = rows = 0
-        for layer in self.layers:
-            if self._is_kept(layer):
-                kept += aligned(layer.kept_bytes())
-            else:
-                n_row = layer.stage.d[F.N_ROW]
-                rows = max(rows, layer.row_step(_ROW_BYTES) * n_row)
-        return kept, aligned(rows)
-
-    def _is_kept(self, layer):
-        return (self.layout == "kept" or layer.stage.kind == F.CONV2D
-                or layer.rule == F.WEIGHTS)
-
-    def _use(self, layer, carver, row_buffer):
-        if layer.rule == F.WEIGHTS:
-            layer.use(layer.stage.w)
-        elif self._is_kept(layer):
-            layer.use(carver.take(layer.kept_bytes()))
-        else:
-            step = layer.row_step(_ROW_BYTES)
-            layer.use(row_buffer[:step * layer.stage.d[F.N_ROW]], step)
-
-    def _list_calls(self):
-        """The kernel calls of the backward pass, last stage first."""
-        net = self.net
-        stages = net.stages
-        by_stage = {id(layer.stage): layer for layer in self.layers}
-        calls = []
-        for i in range(len(stages) - 1, stages.index(self.first) - 1, -1):
-            stage = stages[i]
-            g = self._gradients[i & 1][:stage.size_out()]
-            if i == len(stages) - 1:
-                self.loss_operands = (g, net.logits, net.scratch, net.loss)
-            if stage is not self.first:
-                dx = self._gradients[(i - 1) & 1][:stages[i - 1].size_out()]
-                calls.append(backward_call(net, stage, dx, g))
-            layer = by_stage.get(id(stage))
-            if layer is not None:
-                calls.append(layer.update_call(g))
-                if layer.keep:
-                    calls.append(layer.threshold_call())
-        self.backward_calls = calls
-        if self.method.dynamic:
-            from .dynamic import install_backward, install_forward
-
-            install_forward(net)
-            self.backward_calls = install_backward(self, calls)
+    # ---- steps -------------------------------------------------------------------------------
 
     def set_epoch(self, epoch):
         """Set the epoch and with it the step size of every layer."""
