@@ -22,7 +22,7 @@ HOLES_BYTES = 5_120  # free, but in pieces too small for an arena: 1.8 to 4.3 kB
 
 _BLOCK = 16  # the heap is given out in pieces of 16 bytes
 _BLOCK_HEADER = 16  # of a bytearray, beside its bytes
-_BYTES_PER_NAME = 10  # that a module uses: an entry of a dictionary, a function object, its text
+_BYTES_PER_NAME = 9  # that a module uses: an entry of a dictionary, a function object, its text
 _BYTES_PER_NETWORK = 576
 _BYTES_PER_WEIGHT_STAGE = 448
 _BYTES_PER_POOL_STAGE = 432
