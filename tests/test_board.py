@@ -1,9 +1,11 @@
 """deploy, push, pull, train and evaluate on the emulated Pico, through its serial port."""
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
+from binascii import a2b_base64
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 from support import random_dataset, random_model
 
 from host_tools.board import Board, BoardError
+from host_tools.board.files import Files
 from host_tools.board.install import NATIVE, PACKAGE, package_files
 from host_tools.formats import Adapter, Dataset, Model
 from host_tools.paths import DEVICE, NATIVE_MODULES, ROOT, native_module
@@ -278,3 +281,38 @@ def test_mip_install(files, tmp_path):
     for name in NATIVE_MODULES["armv6m"]:
         assert there[f"lib/{name}.mpy"] == native_module("armv6m", name).read_bytes()
     assert there["lib/priot/trainer.py"] == (DEVICE / "priot" / "trainer.py").read_bytes()
+
+
+class QuickBoard:
+    """A connection whose board ends the code at once: its last "+" and the end come together."""
+
+    port, doing = "quick", ""
+
+    def __init__(self, data: bytes) -> None:
+        self.left = len(data)
+        self.ended = b""
+        self.answers = {"print(size": "-1", "print(free_bytes": "99999",
+                        "print(digest": hashlib.sha256(data).hexdigest()}
+
+    def execute(self, code: str) -> str:
+        return self.answers.get(code.rpartition("(")[0].partition("('")[0], "")
+
+    def start(self, code: str) -> None:
+        assert code.startswith("put(")
+
+    def send(self, line: bytes) -> None:
+        self.left -= len(a2b_base64(line))
+
+    def receive(self) -> bytes:
+        return b"+" if self.left else b"+\x04\x04>"
+
+    def finish(self, seen: bytes = b"") -> str:
+        self.ended += seen
+        return ""
+
+
+def test_the_end_may_come_with_the_last_answer():
+    data = bytes(range(256)) * 20
+    connection = QuickBoard(data)
+    Files(connection).put(data, "/a")
+    assert connection.left == 0 and connection.ended == b"\x04\x04>"
