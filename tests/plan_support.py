@@ -1,0 +1,31 @@
+"""Networks to plan for, and what the device says of their memory."""
+
+import json
+from pathlib import Path
+
+from support import micropython
+
+ARENAS = Path(__file__).parent / "plan" / "arenas.py"
+
+NETWORK_A = ("conv 8 3, relu, maxpool 2, conv 16 3, relu, maxpool 2, flatten, linear 64, relu, "
+             "linear 10")
+# name -> network, input shape
+NETWORKS = {
+    "a": (NETWORK_A, (1, 28, 28)),
+    "padded": ("conv 5 3 pad 1, relu, conv 6 5 pad 2 stride 2, relu, maxpool 3 stride 2, flatten, "
+               "linear 21, relu, linear 10", (3, 17, 15)),
+    "pools": ("conv 6 5 pad 2, relu, avgpool 2, maxpool 3 stride 1, relu, conv 7 1, avgpool 2, "
+              "flatten, linear 9, linear 10", (1, 12, 12)),
+    "wide": ("conv 40 3 pad 1 stride 3, relu, conv 3 9 pad 8, relu, maxpool 5, flatten, linear 10",
+             (2, 26, 31)),
+    "perceptron": ("flatten, linear 33, relu, linear 10", (1, 8, 8)),
+    "one": ("flatten, linear 10", (1, 3, 3)),
+}
+
+
+def device_says(path: Path, backend: str, cases: list) -> list:
+    """The answers of tests/plan/arenas.py on the unix port."""
+    cases_path = path.with_suffix(".json")
+    cases_path.write_text(json.dumps(cases))
+    result = micropython(ARENAS, str(path), backend, str(cases_path), backend=backend)
+    return json.loads(result.stdout.splitlines()[-1])

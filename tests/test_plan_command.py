@@ -1,0 +1,157 @@
+"""The command `priot plan`: what fits, what is missing, what it advises."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from plan_support import NETWORKS, device_says
+from support import random_dataset, random_model
+
+from host_tools.cli import main
+from host_tools.formats import Model
+from host_tools.planning.advice import choices, recommend
+from host_tools.planning.board import Limits, plan_training
+from host_tools.planning.memory import Training
+
+
+@pytest.fixture(scope="module")
+def network_a(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("network-a") / "a.priot"
+    random_model(*NETWORKS["a"], seed=1).write(path)
+    return path
+
+
+def report_of(*arguments: object, status: int = 0) -> dict:
+    """The JSON report of `priot plan`."""
+    words = [str(a) for a in arguments]
+    path = Path(words[0]).with_suffix(".plan.json")
+    assert main(["plan", *words, "--json", str(path)]) == status
+    return json.loads(path.read_text())
+
+
+def test_it_fits(network_a, capsys, tmp_path):
+    random_dataset(Model.read(network_a), 1000, 1).write(tmp_path / "train.prd")
+    report = report_of(network_a, "--dataset", tmp_path / "train.prd", "--backend", "viper")
+    printed = capsys.readouterr()
+    assert report["fits"] and "fits: " in printed.out and not printed.err
+    assert report["recommended"]["command"] == "--method priot"
+    assert report["flash"]["used_bytes"] > 1000 * 785 + 27_672
+    without = report_of(network_a, "--backend", "viper")
+    # the order of 1,000 samples
+    assert without["ram"]["free_heap_bytes"] - report["ram"]["free_heap_bytes"] == 2016
+    assert sum(report["ram"][f"{name}_bytes"] for name in (
+        "boot", "package", "kernels", "network_arena", "training_arena", "scratch", "other",
+        "free_heap")) == report["ram"]["heap_bytes"]
+
+
+def test_portable_kernels_are_a_lever(tmp_path, capsys):
+    """Where the fast kernels leave too little: what is said to fit does, and no more is said."""
+    path = tmp_path / "wide.priot"
+    sizes = iter(range(150, 60, -2))
+    lever = None
+    while not lever:
+        random_model(f"flatten, linear {next(sizes)}, relu, linear 10", (1, 28, 28),
+                     seed=1).write(path)
+        assert main(["plan", str(path), "--layout", "small"]) == 1, "fits before it was a lever"
+        printed = capsys.readouterr().out
+        lever = re.search(r"  (.*--backend portable) fits, ([\d,]+) bytes", printed)
+    report = report_of(path, *lever.group(1).split())
+    assert f"{report['ram']['free_heap_bytes']:,}" == lever.group(2)
+
+
+def test_levers_make_it_fit(network_a, capsys):
+    """A refusal names what is missing; every lever that is said to fit does."""
+    asked = [network_a, "--backend", "viper", "--heap", 160_000]
+    report = report_of(*asked, "--layout", "kept", status=1)
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert "does not fit: training by priot lacks" in printed.err
+    fitting = [c for c in report["choices"] if c["fits"]]
+    assert fitting and any(not c["fits"] for c in report["choices"])
+    for choice in fitting:
+        again = report_of(*asked, *choice["command"].split())
+        assert again["training_bytes"] == choice["training_bytes"]
+        assert choice["command"] in printed.out
+    assert report["recommended"]["command"] in {c["command"] for c in fitting}
+    missing = report["ram"]["missing_bytes"]
+    wider = report_of(*asked[:-1], 160_000 + missing, "--layout", "kept")
+    assert wider["fits"]
+    assert not report_of(*asked[:-1], 160_000 + missing - 32, "--layout", "kept",
+                         status=1)["fits"]
+
+
+def test_advice_follows_the_heap(network_a):
+    """A score an edge where there is room, then weights in place, then less, then nothing."""
+    model = Model.read(network_a)
+    advised = []
+    for heap in range(100_000, 246_144, 2_000):
+        board = Limits(heap, backend="viper")
+        advice = recommend(choices(model, Training(), board, {}))
+        advised.append((advice.choice.training.method, advice.choice.plan.trained.layout)
+                       if advice else None)
+    assert list(dict.fromkeys(advised)) == [
+        None, ("head", "kept"), ("weights", "kept"), ("priot", "small"), ("priot", "kept")]
+
+
+def test_a_network_beyond_the_heap(tmp_path, capsys):
+    model = tmp_path / "wide.priot"
+    random_model("flatten, linear 300, relu, linear 10", (1, 30, 30), seed=1).write(model)
+    report = report_of(model, "--backend", "viper", status=1)
+    printed = capsys.readouterr()
+    assert "loading the network lacks" in printed.err
+    assert report["recommended"] is None and "a smaller network" in printed.out
+
+
+def test_flash_is_refused(network_a, capsys, tmp_path):
+    random_dataset(Model.read(network_a), 2000, 1).write(tmp_path / "train.prd")
+    report_of(network_a, "--dataset", tmp_path / "train.prd", "--backend", "viper", status=1)
+    assert "kB of flash" in capsys.readouterr().err
+
+
+def test_few_weights_are_not_pruned(tmp_path):
+    model = tmp_path / "small.priot"
+    random_model(*NETWORKS["perceptron"], seed=1).write(model)
+    assert report_of(model, "--backend", "viper")["recommended"]["command"] == "--method gain"
+
+
+@pytest.mark.parametrize("options, text", [
+    (["--method", "weights", "--keep", "80"], "keep: weights prunes nothing"),
+    (["--keep", "97"], "keep: 97 %, expected 1..96"),
+    (["--fraction", "0"], "fraction: 0, expected 1..100"),
+    (["--method", "head", "--fraction", "10"], "fraction: head trains whole layers"),
+    (["--last", "5"], "last: 5, expected 1..4"),
+    (["--method", "gain", "--select", "layers"], "select: layers needs a fraction"),
+    (["--heap", "1000"], "board: found 1000 bytes of heap"),
+    (["--dataset", "none.prd"], "none.prd: no such file or directory"),
+])
+def test_refusals_in_one_line(network_a, capsys, options, text):
+    assert main(["plan", str(network_a), "--backend", "viper", *options]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"priot: {text}") and printed.err.count("\n") == 1
+
+
+def test_adapter(network_a, capsys, tmp_path):
+    """Its block is added to the loaded network; those of other backbones are refused."""
+    stem = str(network_a.with_name("learned"))
+    device_says(network_a, "viper", [["train", "gain", {"fraction": 10}, stem]])
+    adapter = Path(f"{stem}.scores")
+    kept = report_of(network_a, "--backend", "viper", "--adapter", adapter)
+    small = report_of(network_a, "--backend", "viper", "--adapter", adapter, "--layout", "small")
+    assert kept["ram"]["adapter_arena_bytes"] > small["ram"]["adapter_arena_bytes"] > 2746
+    assert kept["ram"]["training_arena_bytes"] == 0 and not kept["choices"]
+    capsys.readouterr()
+    other = tmp_path / "other.priot"
+    random_model(*NETWORKS["a"], seed=2).write(other)
+    assert main(["plan", str(other), "--adapter", str(adapter)]) == 1
+    assert "backbone: found" in capsys.readouterr().err
+    assert main(["plan", str(network_a), "--adapter", str(adapter), "--method", "gain"]) == 1
+    assert "an adapter is applied" in capsys.readouterr().err
+
+
+def test_layout_follows_the_heap(network_a):
+    """`auto` keeps all effective weights while 49,152 bytes stay free beside them."""
+    model = Model.read(network_a)
+    layouts = [plan_training(model, Training(), Limits(heap, backend="viper"), {}).trained.layout
+               for heap in range(120_000, 246_144, 4_000)]
+    assert layouts == sorted(layouts, reverse=True) and set(layouts) == {"kept", "small"}
