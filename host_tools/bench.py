@@ -96,18 +96,13 @@ def markdown(reports: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def replace_table(path: Path, table: str | None) -> None:
-    """Put the table between the two marks of a document. Raises PriotError without marks.
-
-    None only looks for the marks.
-    """
-    text = path.read_text()
-    before, mark, rest = text.partition(BEGIN)
+def around_table(path: Path) -> tuple[str, str]:
+    """What a document holds before and after its table, marks included. Raises PriotError."""
+    before, mark, rest = path.read_text().partition(BEGIN)
     _, end_mark, after = rest.partition(END)
     if not mark or not end_mark:
-        raise PriotError(str(path), f"has no {BEGIN} and {END}")
-    if table is not None:
-        write_file(path, (before + BEGIN + "\n" + table + END + after).encode())
+        raise PriotError(path, f"has no {BEGIN} and {END}")
+    return before + mark + "\n", end_mark + after
 
 
 def add_parser(subparsers: Any) -> None:
@@ -130,8 +125,7 @@ def main(args: argparse.Namespace) -> int:
     """Run `priot bench`."""
     if args.steps is not None and args.steps < 1:
         raise PriotError("--steps", f"found {args.steps}, expected at least 1")
-    if args.into:
-        replace_table(args.into, None)
+    before, after = around_table(args.into) if args.into else ("", "")
     dataset = args.dataset or digits_like_mnist(BUILD / "bench.prd")
     backends = [args.backend] if args.backend else args.backends.split(",")
     reports = []
@@ -147,7 +141,7 @@ def main(args: argparse.Namespace) -> int:
                                      {**options, **layout}))
                 print(text(reports[-1]), flush=True)
     if args.into:
-        replace_table(args.into, markdown(reports))
+        write_file(args.into, (before + markdown(reports) + after).encode())
     first = reports[0]
     write_json(args.json, {**first, "backends": reports})
     return 0

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from host_tools.errors import PriotError
-from host_tools.reports import check_report
 
 # subcommand -> module and the line `priot --help` shows
 COMMANDS = {
@@ -77,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = next((a for a in arguments if a in available()), None)
     try:
         args = build_parser(command).parse_args(arguments)
-        check_report(getattr(args, "json", None))
-        return _module(args.command).main(args)
+        return _run(args)
     except KeyboardInterrupt:
         print("priot: stopped: interrupted from the keyboard", file=sys.stderr)
         return 130
@@ -88,6 +86,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PriotError, ValueError, OSError) as error:
         print(f"priot: {_one_line(error)}", file=sys.stderr)
         return 1
+
+
+def _run(args: argparse.Namespace) -> int:
+    from host_tools.reports import check_report  # numpy comes with it, which `--help` needs not
+
+    check_report(getattr(args, "json", None))
+    return _module(args.command).main(args)
 
 
 def _one_line(error: Exception) -> str:

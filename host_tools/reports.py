@@ -15,12 +15,17 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
                         help="also write what is reported as JSON")
 
 
+def check_folder(path: Path) -> None:
+    """Raise PriotError unless a file of that name could be made."""
+    if not path.absolute().parent.is_dir():
+        raise PriotError(path, "its folder does not exist")
+
+
 def check_report(path: Path | None) -> None:
     """Raise PriotError, before any work is done, where a report would be lost or lose a file."""
     if path is None:
         return
-    if not path.absolute().parent.is_dir():
-        raise PriotError(path, "its folder does not exist")
+    check_folder(path)
     if path.is_dir():
         raise PriotError(path, "is a folder")
     if path.exists() and read_magic(path) in KINDS:

@@ -10,13 +10,14 @@ from tqdm import tqdm
 
 from host_tools.errors import PriotError
 from host_tools.formats import Adapter, Dataset, Model, read_magic
-from host_tools.reports import add_json_option, check_report, write_json
+from host_tools.oracle_train import METHODS as RULES
+from host_tools.reports import add_json_option, check_folder, check_report, write_json
 from host_tools.targets import Event, Target
 from host_tools.targets.choose import add_target_options, choose_target
 from host_tools.targets.unix import absolute
 
 PLOTS = (".png", ".pdf", ".svg")
-METHODS = ("priot", "priot-s", "gain", "weights", "niti", "head")
+METHODS = tuple(RULES)
 # keywords of device/priot/trainer.py's Trainer that the command line sets
 OPTIONS = ("seed", "step", "threshold", "keep", "fraction", "select", "last", "gmin", "halve",
            "rounding", "layout")
@@ -79,8 +80,7 @@ class TrainJob:
 
 def check_output(path: Path, inputs: Iterable[Path | None]) -> None:
     """Raise PriotError where writing `path` would lose an input, or any file but an adapter."""
-    if not path.absolute().parent.is_dir():
-        raise PriotError(path, "its folder does not exist")
+    check_folder(path)
     if any(given is not None and given.absolute() == path.absolute() for given in inputs):
         raise PriotError(path, "is also used for something else; give it a name of its own")
     if path.exists() and read_magic(path) != b"PRIA":
@@ -166,8 +166,8 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
                         help="device/METHODS.md explains them (default priot)")
     parser.add_argument("--seed", type=int, help="of scores and order (default 1)")
     parser.add_argument("--step", type=int, metavar="U",
-                        help="step size: one more doubles the step (default by method: priot 9, "
-                        "priot-s 8, gain 7, weights 4, niti 2, head 3)")
+                        help="step size: one more doubles the step (default by method: "
+                        + ", ".join(f"{name} {m.step}" for name, m in RULES.items()) + ")")
     parser.add_argument("--threshold", type=int, metavar="SCORE",
                         help="prune scores below it, -127..127 (default: priot -64, priot-s 0)")
     parser.add_argument("--keep", type=int, metavar="PERCENT",

@@ -275,6 +275,8 @@ def test_a_failing_run_is_named(folder, tmp_path, capsys):
     ("epochs = 2", "epochs = 0", "epochs: found 0, expected 1..65535"),
     ("epochs = 2", "epoch = 2", "unknown entry epoch"),
     ("epochs = 2", "epochs = ", "not TOML"),
+    ("epochs = 2", "like = 3", "like: found 3, expected the name of a file"),
+    ("epochs = 2", 'like = "nowhere.toml"', "nowhere.toml: no such file"),
     ("angles = [0, 30]", "angles = []", "angles: found []"),
     ("angles = [0, 30]", "angles = [0, 0]", "angles: [0, 0] holds one twice"),
     ("angles = [0, 30]", "", "angles: found None"),

@@ -160,9 +160,9 @@ class Network:
         """Copy one image into the input. ValueError if its size or a pixel is wrong."""
         if len(image) != len(self.x):
             raise ValueError("image: %d bytes, expected %d" % (len(image), len(self.x)))
-        worst = min(image) if min(image) < 0 else max(image)
-        if not 0 <= worst <= 127:
-            raise ValueError("image: pixel %d, expected 0..127" % worst)
+        low, high = min(image), max(image)
+        if low < 0 or high > 127:
+            raise ValueError("image: pixel %d, expected 0..127" % (low if low < 0 else high))
         try:
             self.x[:] = image
         except (TypeError, NotImplementedError):  # a list

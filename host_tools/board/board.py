@@ -19,7 +19,7 @@ from host_tools.board.session import run_job
 from host_tools.board.sources import Source, as_dataset
 from host_tools.formats import Adapter, Dataset, Model
 from host_tools.formats.container import PREFIX, write_file
-from host_tools.formats.dataset import MAGIC, TABLE
+from host_tools.formats.dataset import TABLE
 from host_tools.targets import Event
 
 
@@ -109,17 +109,16 @@ class Board:
 
     def _samples_of(self, path: str, added: Dataset) -> int:
         """Samples in a dataset file on the board, 0 without one. BoardError if they differ."""
-        start = self._files.start_of(path, PREFIX.size + TABLE.size)
-        if start is None:
+        table = self._files.dataset_table(path)
+        if table is None:
+            if self._files.size(path) >= 0:
+                raise BoardError(path, "on the board is no dataset file; choose another name")
             return 0
-        magic = PREFIX.unpack_from(start)[0]
-        if magic != MAGIC or len(start) < PREFIX.size + TABLE.size:
-            raise BoardError(path, "on the board is no dataset file; choose another name")
-        n, *shape, n_classes, _ = TABLE.unpack_from(start, PREFIX.size)
+        n, *shape, n_classes = table
         if tuple(shape) != added.shape or int(added.labels.max()) >= n_classes:
             raise BoardError(path, f"images of {added.shape} with labels to {added.labels.max()}, "
                              f"the file holds {tuple(shape)} of {n_classes} classes")
-        return int(n)
+        return n
 
     def listing(self) -> list[Entry]:
         """The files in the board's root folder."""

@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from host_tools.board.connection import Connection
 from host_tools.board.errors import BoardError, BoardGone, BoardRefused
+from host_tools.formats.container import PREFIX
+from host_tools.formats.dataset import MAGIC, TABLE
 
 PIECE = 3072  # bytes in a line of base64, as in on_board.py
 PART = ".part"  # what follows the name of a file that is not complete
@@ -109,7 +111,7 @@ class Files:
 
     def _resume_at(self, data: bytes, part: str) -> int:
         """Bytes of `data` that a partial copy holds already; 0 where it is of something else."""
-        size = self._size(part)
+        size = self.size(part)
         if not 0 < size <= len(data):
             return 0
         found = self._connection.execute(f"print(digest({part!r}, {size}))").strip()
@@ -119,7 +121,7 @@ class Files:
         """Refuse what cannot fit, before anything is written."""
         free = self.free_bytes()
         if replaced is not None:
-            free += max(0, self._size(replaced))
+            free += max(0, self.size(replaced))
         if n > free:
             port = self._connection.port
             raise BoardError(path, f"needs {n} bytes, the board's flash has {max(0, free)} free; "
@@ -142,7 +144,7 @@ class Files:
         waiting = path + _RECORDS
         is_repeat = self.has(records, waiting)
         if not is_repeat:
-            self.check_space(path, max(0, self._size(path)) + 2 * len(records), None)
+            self.check_space(path, max(0, self.size(path)) + 2 * len(records), None)
             self.put(records, waiting, progress)
         self._connection.doing = f"adding samples to {path}"
         is_new = not is_repeat or self._connection.execute(
@@ -153,14 +155,19 @@ class Files:
             self.remove(waiting)
         return is_new
 
-    def start_of(self, path: str, n: int) -> bytes | None:
-        """The first n bytes of a file, None if it is not there."""
-        if self._size(path) < 0:
+    def dataset_table(self, path: str) -> tuple[int, ...] | None:
+        """Samples, channels, height, width and classes of a dataset; None unless there is one."""
+        if self.size(path) < 0:
             return None
+        n = PREFIX.size + TABLE.size
         code = f"with open({path!r}, 'rb') as f: print(str(hexlify(f.read({n})), 'ascii'))"
-        return bytes.fromhex(self._connection.execute(code))
+        start = bytes.fromhex(self._connection.execute(code))
+        if start[:4] != MAGIC or len(start) < n:
+            return None
+        return tuple(TABLE.unpack_from(start, PREFIX.size)[:5])
 
-    def _size(self, path: str) -> int:
+    def size(self, path: str) -> int:
+        """Bytes of a file, -1 if it is not there."""
         return int(self._connection.execute(f"print(size({path!r}))"))
 
     def get(self, path: str, progress: Progress = lambda n: None) -> bytes:

@@ -16,8 +16,7 @@ from host_tools.board.files import Files, board_path
 from host_tools.board.install import copy_all, install
 from host_tools.errors import PriotError
 from host_tools.formats import Dataset, Model
-from host_tools.formats.container import PREFIX, write_file
-from host_tools.formats.dataset import MAGIC, TABLE
+from host_tools.formats.container import write_file
 from host_tools.planning.board import saved_bytes
 from host_tools.planning.flash import BLOCK_BYTES, file_blocks
 from host_tools.planning.memory import Training, network_bytes, training_bytes
@@ -116,13 +115,10 @@ def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
 
 def _check_no_loss(files: Files, path: str, source: Path, samples: int) -> None:
     """Refuse to replace a dataset on the board, unasked, that has grown there by `append`."""
-    start = files.start_of(path, PREFIX.size + TABLE.size)
-    if start is None or len(start) < PREFIX.size + TABLE.size or start[:4] != MAGIC:
-        return
-    there = TABLE.unpack_from(start, PREFIX.size)[0]
-    if there > samples:
-        raise BoardError(source, f"holds {samples} samples, {path} on the board {there}: bring it "
-                         "with 'priot pull', or replace it with 'priot push'")
+    table = files.dataset_table(path)
+    if table is not None and table[0] > samples:
+        raise BoardError(source, f"holds {samples} samples, {path} on the board {table[0]}: bring "
+                         "it with 'priot pull', or replace it with 'priot push'")
 
 
 def _events(connection: Connection, plan: _Plan) -> Iterator[Event]:

@@ -7,6 +7,7 @@
                                 # which device/priot takes as 1
     epochs = 30
     heap = 246144               # bytes of MicroPython's heap; a Pico's where absent
+    like = "other.toml"         # another specification, whose entries hold where absent here
 
     [data]
     source = "digits"           # as of `priot dataset`; or train_file, test_file, pretrain_file
@@ -84,12 +85,12 @@ class Spec:
     @classmethod
     def read(cls, path: Path) -> "Spec":
         """The specification in a file. Raises PriotError that names the entry, OSError."""
-        try:
-            values = tomllib.loads(path.read_text())
-        except UnicodeDecodeError:
-            raise PriotError(path, "not TOML: not text") from None
-        except tomllib.TOMLDecodeError as error:
-            raise PriotError(path, f"not TOML: {error}") from None
+        values = _parsed(path)
+        like = values.pop("like", None)
+        if like is not None:
+            if not isinstance(like, str):
+                raise PriotError(path, mismatch("like", repr(like), "the name of a file"))
+            values = {**_parsed(path.parent / like), **values}
         return cls(path.stem, folder=path.parent.absolute(), **_checked(values, path))
 
     def runs(self) -> list[Run]:
@@ -117,6 +118,15 @@ def backbone_path(name: str) -> Path:
     if not path.is_file():
         raise PriotError(name, f"neither a model file nor one of {BACKBONES}")
     return path
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except UnicodeDecodeError:
+        raise PriotError(path, "not TOML: not text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PriotError(path, f"not TOML: {error}") from None
 
 
 def _checked(values: dict[str, Any], path: Path) -> dict[str, Any]:

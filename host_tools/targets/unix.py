@@ -60,15 +60,15 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
     (a signal would hit MicroPython's standard unix port in the middle of a kernel). The second
     one kills it; the first, where nothing is trained.
     """
-    children: list[Any] = []
+    child: Any = None
     interrupts: list[int] = []  # the first may come before the process is known here
 
     def stop(signal_number: int, frame: Any) -> None:
         interrupts.append(signal_number)
-        if children:
-            obey(children[0])
+        if child is not None:
+            obey()
 
-    def obey(child: Any) -> None:
+    def obey() -> None:
         if is_training and not child.stdin.closed:
             child.stdin.close()
         else:
@@ -77,12 +77,11 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
     in_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, stop) if in_main else None
     try:
-        child: Any = subprocess.Popen(
+        child = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
             stdin=subprocess.PIPE, start_new_session=True)
-        children.append(child)
         if interrupts:
-            obey(child)
+            obey()
         yield child
         child.wait()
         if child.returncode < 0 and interrupts:
@@ -90,7 +89,7 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
     finally:
         if in_main:
             signal.signal(signal.SIGINT, before)
-        for child in children:
+        if child is not None:
             if child.poll() is None:
                 child.kill()
                 child.wait()
