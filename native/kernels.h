@@ -1,7 +1,7 @@
 // The contract of the C kernels: fields of a layer descriptor and one prototype per kernel.
 //
 // What each kernel computes is defined in device/DESIGN.md ("Kernels"); the numpy oracle
-// host_tools/oracle.py is its executable form. The kernels use nothing but these arguments:
+// host_tools/priot/oracle/kernels.py is its executable form. The kernels use nothing but these arguments:
 // no allocation, no statics, no division, no 64-bit arithmetic. Lengths and the geometry in d
 // are checked by check.c before a kernel runs; scratch holds at least scratch_words() words
 // and is aligned to 4 bytes, as is select. Shapes and bytes are those of device/DESIGN.md.

@@ -1,10 +1,9 @@
 """Buffers and layers as the tests of the oracle write them."""
 
 import numpy as np
-
-from host_tools import fields as f
-from host_tools.network_spec import parse_network
-from host_tools.stages import Stage, compile_stages
+from priot.network import fields as f
+from priot.network.spec import parse_network
+from priot.network.stages import Stage, compile_stages
 
 
 def int8(*values: int) -> bytearray:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from host_tools.board.install import package_files
-from host_tools.emulator import Pico
-from host_tools.paths import ROOT
+from priot.board.install import package_files
+from priot.emulator import Pico
+from priot.paths import ROOT
 
 PROMPT = b">>> "
 
@@ -30,13 +30,13 @@ def running_pico(folder: Path, files: Mapping[str, bytes] | None = None,
 
 def priot(*arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
     """Run the command `priot` to its end."""
-    return subprocess.run([sys.executable, "-m", "host_tools.cli", *map(str, arguments)],
+    return subprocess.run([sys.executable, "-m", "priot.cli", *map(str, arguments)],
                           cwd=ROOT, capture_output=True, text=True, timeout=timeout_s)
 
 
 def start_priot(*arguments: object) -> subprocess.Popen[str]:
     """Start the command `priot`, in a process group of its own."""
-    return subprocess.Popen([sys.executable, "-m", "host_tools.cli", *map(str, arguments)],
+    return subprocess.Popen([sys.executable, "-m", "priot.cli", *map(str, arguments)],
                             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             start_new_session=True)
 

@@ -1,21 +1,22 @@
 """What several tests share: small random networks and datasets, and running MicroPython."""
 
+import importlib
+import importlib.util
 import os
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
-
-from host_tools.formats import Dataset, Model
-from host_tools.formats.model import Layer
-from host_tools.network_spec import parse_network
-from host_tools.package import compile_package
-from host_tools.paths import DEVICE, native_module, tool
-from host_tools.targets import NATIVE_BACKENDS
+from priot.formats import Dataset, Model
+from priot.formats.model import Layer
+from priot.network.spec import parse_network
+from priot.package import compile_package
+from priot.paths import DEVICE, native_module, tool
+from priot.targets import NATIVE_BACKENDS
 
 HEAP_BYTES = 2_000_000
+SHIM = Path(__file__).parent / "cpython"  # stands for MicroPython's modules
 
 
 def random_model(spec: str, shape: tuple[int, int, int], seed: int, classes: int = 10) -> Model:
@@ -91,15 +92,24 @@ def micropython(script: Path | str, *arguments: str, backend: str = "viper",
     return result
 
 
-def import_device():
-    """The device package on CPython, with the little of `micropython` that it needs."""
-    if "micropython" not in sys.modules:
-        shim = types.ModuleType("micropython")
-        shim.const = lambda value: value
-        sys.modules["micropython"] = shim
-    if str(DEVICE) not in sys.path:
-        sys.path.insert(0, str(DEVICE))
-    sys.modules["priot.kernels_viper"] = None  # CPython has no viper: importing it fails
-    import priot
+def cpython_environment() -> dict[str, str]:
+    """Environment of a CPython in which `import priot` is the device package."""
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, (DEVICE, SHIM))))
 
-    return priot
+
+def import_device(module: str = ""):
+    """The device package, or a module of it, on CPython under the name `device_priot`.
+
+    `priot` is the host's package; that of the device has relative imports only.
+    """
+    if str(SHIM) not in sys.path:
+        sys.path.append(str(SHIM))
+    if "device_priot" not in sys.modules:
+        sys.modules["device_priot.kernels_viper"] = None  # CPython has no viper
+        spec = importlib.util.spec_from_file_location(
+            "device_priot", DEVICE / "priot" / "__init__.py",
+            submodule_search_locations=[str(DEVICE / "priot")])
+        package = importlib.util.module_from_spec(spec)
+        sys.modules["device_priot"] = package
+        spec.loader.exec_module(package)
+    return importlib.import_module(f"device_priot.{module}" if module else "device_priot")

@@ -8,9 +8,8 @@ import pytest
 from armv6m import cases, step
 from armv6m.target import NATIVE, OBJECTS, Target, compare
 from kernels.layers import argmax_bytes, conv2d_descriptor, linear_descriptor, n_inputs, n_outputs
-
-from host_tools import fields as f
-from host_tools import oracle
+from priot.network import fields as f
+from priot.oracle import kernels as oracle
 
 SEEDS = 4
 CASES = 100  # of a kind and a seed

@@ -3,11 +3,10 @@
 import json
 
 import pytest
+from priot import cli
+from priot.commands.quantize import calibrate
+from priot.commands.train import METHODS
 from support import random_dataset, random_model
-
-from host_tools import cli
-from host_tools.quantize import calibrate
-from host_tools.train import METHODS
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 from pico_support import complaint, priot, running_pico
 from PIL import Image
+from priot.board import Board, BoardError
+from priot.board.files import Files
+from priot.board.install import NATIVE, PACKAGE, package_files
+from priot.commands.train import TrainJob, train
+from priot.formats import Adapter, Dataset, Model
+from priot.paths import DEVICE, NATIVE_MODULES, ROOT, native_module
+from priot.targets.unix import UnixTarget
 from support import random_dataset, random_model
-
-from host_tools.board import Board, BoardError
-from host_tools.board.files import Files
-from host_tools.board.install import NATIVE, PACKAGE, package_files
-from host_tools.formats import Adapter, Dataset, Model
-from host_tools.paths import DEVICE, NATIVE_MODULES, ROOT, native_module
-from host_tools.targets.unix import UnixTarget
-from host_tools.train import TrainJob, train
 
 SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
 SHAPE = (1, 12, 12)

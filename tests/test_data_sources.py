@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from host_tools import cli
-from host_tools.data_sources import SOURCES, load
-from host_tools.errors import PriotError
-from host_tools.formats import Dataset
+from priot import cli
+from priot.data.sources import SOURCES, load
+from priot.errors import PriotError
+from priot.formats import Dataset
 
 RNG = np.random.default_rng(5)
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from host_tools import cli
-from host_tools.data_sources import Images, load
-from host_tools.dataset import PARTS, read_part, resize, rotate, subset, to_dataset
-from host_tools.errors import PriotError
-from host_tools.formats import Dataset
+from priot import cli
+from priot.commands.dataset import PARTS, read_part, resize, rotate, subset, to_dataset
+from priot.data.sources import Images, load
+from priot.errors import PriotError
+from priot.formats import Dataset
 
 RNG = np.random.default_rng(5)
 

@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from host_tools.formats import Adapter, Model
-from host_tools.paths import BACKBONES, BUILD, ROOT
-from host_tools.targets import PICO_HEAP_BYTES
+from priot.formats import Adapter, Model
+from priot.paths import BACKBONES, BUILD, ROOT
+from priot.targets import PICO_HEAP_BYTES
 
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
 KEYS = {"method", "target", "backend", "accuracy_before", "accuracy_after", "epochs",
@@ -18,7 +17,7 @@ KEYS = {"method", "target", "backend", "accuracy_before", "accuracy_after", "epo
 
 def priot(*arguments: object) -> str:
     """Output of the command; a failure is an AssertionError."""
-    result = subprocess.run([sys.executable, "-m", "host_tools.cli", *map(str, arguments)],
+    result = subprocess.run([sys.executable, "-m", "priot.cli", *map(str, arguments)],
                             cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
@@ -127,7 +126,7 @@ def test_a_line_for_every_mistake(tmp_path):
             (["bench", model, tmp_path / "train.prd", "--target", "unix", "--backends", "native",
               "--gmin", "127"], "no backward pass ran in "),
             (["bench", "--into", precious], "notes.txt: has no <!-- priot bench -->")):
-        result = subprocess.run([sys.executable, "-m", "host_tools.cli", *map(str, arguments)],
+        result = subprocess.run([sys.executable, "-m", "priot.cli", *map(str, arguments)],
                                 cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert result.returncode == 1, arguments
         assert len(result.stderr.splitlines()) == 1, result.stderr

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from priot.formats import Adapter, Dataset, Model
 from support import micropython, random_dataset, random_model
-
-from host_tools.formats import Adapter, Dataset, Model
 
 SCRIPTS = Path(__file__).parent / "device"
 SPEC = "conv 2 3, relu, maxpool 2, flatten, linear 3"

@@ -6,9 +6,8 @@ import sys
 import time
 
 import pytest
-
-from host_tools.emulator import Pico, Qemu
-from host_tools.errors import PriotError
+from priot.emulator import Pico, Qemu
+from priot.errors import PriotError
 
 ARMV6M_MPY_6_3 = "4870"
 

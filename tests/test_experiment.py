@@ -10,17 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
+from priot import cli
+from priot.commands.quantize import calibrate
+from priot.errors import PriotError
+from priot.experiments.results import ResultsFile, find_line, run_of
+from priot.experiments.spec import Spec
+from priot.experiments.table import markdown, spread
+from priot.experiments.workbench import Workbench, collapsed, pico_ram_bytes
+from priot.formats import Model
+from priot.paths import BACKBONES, ROOT
 from support import random_dataset, random_model
-
-from host_tools import cli
-from host_tools.errors import PriotError
-from host_tools.experiments.results import ResultsFile, find_line, run_of
-from host_tools.experiments.spec import Spec
-from host_tools.experiments.table import markdown, spread
-from host_tools.experiments.workbench import Workbench, collapsed, pico_ram_bytes
-from host_tools.formats import Model
-from host_tools.paths import BACKBONES, ROOT
-from host_tools.quantize import calibrate
 
 SHIPPED = ROOT / "host_tools" / "experiments"
 NETWORK = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
@@ -144,7 +143,7 @@ def test_goes_on_where_it_was(folder, finished, tmp_path, monkeypatch):
 def test_interrupted_anywhere_it_can_go_on(folder, tmp_path, how):
     """What is done is kept, no process is left behind, and the same command goes on."""
     (folder / "long.toml").write_text(SPEC.format(epochs=400, heap=1_000_000))
-    command = [sys.executable, "-m", "host_tools.cli", "experiment", str(folder / "long.toml"),
+    command = [sys.executable, "-m", "priot.cli", "experiment", str(folder / "long.toml"),
                "-o", str(tmp_path), "--jobs", "2"]
     results = tmp_path / "long.jsonl"
     process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE,

@@ -11,16 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pico_support import complaint, priot, running_pico, start_priot
+from priot import cli
+from priot.board import Board, BoardError, info
+from priot.board.files import Files
+from priot.board.install import package_files
+from priot.commands.train import TrainJob, train
+from priot.formats import Adapter, Dataset, Model
+from priot.network.named import network_line
+from priot.targets.unix import UnixTarget
 from support import random_dataset, random_model
-
-from host_tools import cli
-from host_tools.board import Board, BoardError, info
-from host_tools.board.files import Files
-from host_tools.board.install import package_files
-from host_tools.formats import Adapter, Dataset, Model
-from host_tools.named_networks import network_line
-from host_tools.targets.unix import UnixTarget
-from host_tools.train import TrainJob, train
 
 FLASH_BYTES = 1408 * 1024
 BLOCK_BYTES = 4096

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from priot.errors import FileError
+from priot.formats import Adapter, AdapterLayer, Dataset, Layer, Model
+from priot.formats.container import write_file
+from priot.network import fields
+from priot.network.spec import parse_network
 from support import random_dataset, random_model
-
-from host_tools import fields
-from host_tools.errors import FileError
-from host_tools.formats import Adapter, AdapterLayer, Dataset, Layer, Model
-from host_tools.formats.container import write_file
-from host_tools.network_spec import parse_network
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = {

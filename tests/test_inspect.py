@@ -7,13 +7,12 @@ import types
 
 import numpy as np
 import pytest
+from priot import cli
+from priot.commands.inspect import histogram_text
+from priot.errors import PriotError
+from priot.formats import Adapter, AdapterLayer
+from priot.network import fields as f
 from support import random_dataset, random_model
-
-from host_tools import cli
-from host_tools import fields as f
-from host_tools.errors import PriotError
-from host_tools.formats import Adapter, AdapterLayer
-from host_tools.inspect import histogram_text
 
 SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 5, relu, linear 3"
 
@@ -138,7 +137,7 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
 
 def test_inspect_imports_nothing_heavy(model, tmp_path):
     model.write(tmp_path / "m.priot")
-    code = ("import sys; from host_tools import cli; cli.main(['inspect', sys.argv[1]]); "
+    code = ("import sys; from priot import cli; cli.main(['inspect', sys.argv[1]]); "
             "print([m for m in ('torch', 'matplotlib', 'scipy', 'sklearn', 'PIL', 'serial') "
             "if m in sys.modules])")
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.priot")],

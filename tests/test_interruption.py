@@ -9,10 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from priot.formats import Adapter
+from priot.paths import ROOT
 from support import micropython, micropython_command, random_dataset, random_model
-
-from host_tools.formats import Adapter
-from host_tools.paths import ROOT
 
 SCRIPTS = Path(__file__).parent / "device"
 SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
@@ -80,7 +79,7 @@ def test_ctrl_c_leaves_whole_samples(files, backend, method, options, tmp_path):
 def test_ctrl_c_at_the_command_line(files, tmp_path):
     """`priot train` ends with what was learned, saved; `--resume` goes on from it."""
     saved = tmp_path / "saved.scores"
-    command = [sys.executable, "-m", "host_tools.cli", "train", str(files["model"]),
+    command = [sys.executable, "-m", "priot.cli", "train", str(files["model"]),
                str(files["data"]), "--epochs", "60000", "--save", str(saved)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           cwd=ROOT) as child:
@@ -103,7 +102,7 @@ def test_ctrl_c_while_nothing_is_trained(files, command):
     """A test of accuracy, alone or before training, has nothing to keep: it ends at once."""
     backend = ["--backend", "plain"]  # minutes, if it were not stopped
     data = str(files["large"])
-    with subprocess.Popen([sys.executable, "-m", "host_tools.cli", command[0],
+    with subprocess.Popen([sys.executable, "-m", "priot.cli", command[0],
                            str(files["model"]), data, *command[1:], *[data] * len(command[1:]),
                            *backend], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           cwd=ROOT) as child:
@@ -117,7 +116,7 @@ def test_ctrl_c_while_nothing_is_trained(files, command):
 
 def test_a_second_ctrl_c_gives_up(files, tmp_path):
     """What goes on after the first takes too long: the process is killed, in a line."""
-    with subprocess.Popen([sys.executable, "-m", "host_tools.cli", "train", str(files["model"]),
+    with subprocess.Popen([sys.executable, "-m", "priot.cli", "train", str(files["model"]),
                            str(files["large"]), "--test", str(files["large"])],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           cwd=ROOT) as child:

@@ -13,13 +13,12 @@ from kernels.layers import linear_descriptor
 from kernels.runner import KERNELS
 from kernels.suite import all_cases
 from kernels.worked import worked_cases
-
-from host_tools import fields as f
-from host_tools import oracle
-from host_tools.emulator import Qemu
-from host_tools.errors import PriotError
-from host_tools.package import compile_package
-from host_tools.paths import DEVICE, NATIVE_MODULES, native_module, tool
+from priot.emulator import Qemu
+from priot.errors import PriotError
+from priot.network import fields as f
+from priot.oracle import kernels as oracle
+from priot.package import compile_package
+from priot.paths import DEVICE, NATIVE_MODULES, native_module, tool
 
 RUNNER = Path(__file__).parent / "kernels" / "runner.py"
 HERE = {"plain-cpython": "plain", "plain-unix": "plain", "viper-unix": "viper",

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-
-from host_tools.m0plus import build
-from host_tools.m0plus.machine import Fault, Machine
+from m0plus import build
+from m0plus.machine import Fault, Machine
 
 HEADER = ".syntax unified\n.cpu cortex-m0plus\n.thumb\n"
 

@@ -6,13 +6,12 @@ import types
 from pathlib import Path
 
 import pytest
+from priot.commands.quantize import calibrate
+from priot.commands.train import METHODS as NAMES
+from priot.commands.train import OPTIONS
+from priot.formats import Adapter, Model
+from priot.oracle.step import METHODS as ORACLE_METHODS
 from support import import_device, micropython, random_dataset, random_model
-
-from host_tools.formats import Adapter, Model
-from host_tools.oracle_train import METHODS as ORACLE_METHODS
-from host_tools.quantize import calibrate
-from host_tools.train import METHODS as NAMES
-from host_tools.train import OPTIONS
 
 SCRIPTS = Path(__file__).parent / "methods"
 SPEC = ("conv 4 3 pad 1, relu, maxpool 2, conv 6 3, relu, flatten, linear 16, relu, linear 10")
@@ -192,9 +191,8 @@ def test_missing_adapter_and_the_right_one(attempts):
 
 def test_device_oracle_and_command_line_know_the_same_methods():
     """Names, rules, steps and starts agree between device, oracle and `priot train`."""
-    import_device()
-    from priot.methods import METHODS
-    from priot.trainer import Trainer
+    METHODS = import_device("methods").METHODS
+    Trainer = import_device("trainer").Trainer
 
     assert sorted(METHODS) == sorted(NAMES) == sorted(ORACLE_METHODS)
     for name, method in METHODS.items():
@@ -235,7 +233,7 @@ def test_a_trainer_that_is_not_made_leaves_the_network_as_it_was(files, monkeypa
 
 def test_modules_of_another_version_are_named(monkeypatch):
     """priot_native.mpy of before or after this package: one line, not a TypeError later."""
-    backend = import_device().backend
+    backend = import_device("backend")
     module = types.ModuleType("priot_native")
     monkeypatch.setitem(sys.modules, "priot_native", module)
     with pytest.raises(ValueError, match="priot_native.mpy: is of another version of priot"):

@@ -14,10 +14,9 @@ from kernels.layers import conv2d_descriptor, linear_descriptor, pool_descriptor
 from kernels.runner import KERNELS
 from kernels.suite import all_cases
 from kernels.worked import worked_cases
-
-from host_tools import fields as f
-from host_tools import oracle
-from host_tools.paths import DEVICE, ROOT, native_module, tool
+from priot.network import fields as f
+from priot.oracle import kernels as oracle
+from priot.paths import DEVICE, ROOT, native_module, tool
 
 NATIVE = ROOT / "native"
 TESTS = Path(__file__).parent
@@ -36,7 +35,7 @@ def test_fields_are_those_of_python():
 
 
 def test_exponential_table_is_the_oracles():
-    text = (NATIVE / "loss.c").read_text()
+    text = (NATIVE / "portable" / "loss.c").read_text()
     body = re.search(r"EXP_TABLE\[\] = \{(.*?)\}", text, re.S).group(1)
     table = [int(v) for v in re.findall(r"\d+", body)]
     assert table == oracle.EXP_TABLE[:len(table)].tolist()
@@ -121,9 +120,10 @@ def test_errors_name_the_operand():
 def test_no_undefined_behaviour(vectors, tmp_path):
     """All cases on the C kernels compiled for this machine with sanitizers."""
     library = tmp_path / "kernels.so"
-    sources = [p for p in sorted(NATIVE.glob("*.c")) if p.name not in ("module.c", "check.c")]
+    sources = sorted(NATIVE.glob("portable/*.c"))
     command = ["gcc", "-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
                "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    command += [f"-I{NATIVE}"]
     command += [] if vectors else ["-U__SSE2__"]
     subprocess.run([*command, "-o", str(library), *map(str, sources)], check=True)
     cases = all_cases()

@@ -5,10 +5,9 @@ from array import array
 import numpy as np
 import pytest
 from oracle_support import int8, offset, signed, stage
-
-from host_tools import fields as f
-from host_tools import oracle
-from host_tools.selection import Selection, largest_tau, random_bitmap
+from priot.network import fields as f
+from priot.oracle import kernels as oracle
+from priot.oracle.selection import Selection, largest_tau, random_bitmap
 
 SCRATCH = array("i", [0] * 1024)
 

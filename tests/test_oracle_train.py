@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 from oracle_support import offset, signed
+from priot.formats import Layer, Model
+from priot.network import fields as f
+from priot.oracle.step import METHODS, Oracle
 from support import random_dataset, random_model
-
-from host_tools import fields as f
-from host_tools.formats import Layer, Model
-from host_tools.oracle_train import METHODS, Oracle
 
 
 def one_layer_model() -> Model:

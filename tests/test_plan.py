@@ -5,24 +5,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from littlefs import LittleFS
+from m0plus.build import link
+from m0plus.machine import Machine
 from plan_support import NETWORKS, device_says
+from priot.errors import PriotError
+from priot.formats import Adapter, Model
+from priot.jobs.options import check_options
+from priot.network import fields as f
+from priot.network.spec import parse_network
+from priot.network.stages import Stage, compile_stages
+from priot.paths import ROOT
+from priot.planning import memory
+from priot.planning.board import Limits, package_sizes, saved_bytes
+from priot.planning.flash import flash_blocks
+from priot.planning.memory import Training, adapter_bytes, network_bytes, training_bytes
+from priot.planning.scratch import Use, kernel_name, needs_portable, scratch_words
+from priot.planning.scratch_armv6m import can_update
 from support import import_device, random_model
-
-from host_tools import fields as f
-from host_tools.errors import PriotError
-from host_tools.formats import Adapter, Model
-from host_tools.m0plus.build import link
-from host_tools.m0plus.machine import Machine
-from host_tools.network_spec import parse_network
-from host_tools.paths import ROOT
-from host_tools.planning import memory
-from host_tools.planning.board import Limits, package_sizes, saved_bytes
-from host_tools.planning.flash import flash_blocks
-from host_tools.planning.memory import Training, adapter_bytes, network_bytes, training_bytes
-from host_tools.planning.scratch import Use, kernel_name, needs_portable, scratch_words
-from host_tools.planning.scratch_armv6m import can_update
-from host_tools.stages import Stage, compile_stages
-from host_tools.training_options import check_options
 
 NATIVE = ROOT / "native"
 
@@ -75,11 +74,11 @@ def test_arenas_to_the_byte(model_path, backend):
 @pytest.fixture(scope="module")
 def pico_kernels() -> Machine:
     """The Pico's native modules, less their glue to MicroPython, on the simulated Cortex-M0+."""
-    sources = sorted(path for pattern in ("*.c", "armv6m/*.c", "armv6m/*.S")
-                     for path in NATIVE.glob(pattern) if path.stem not in ("module", "check"))
+    sources = sorted(path for pattern in ("portable/*.c", "armv6m/*.c", "armv6m/*.S")
+                     for path in NATIVE.glob(pattern))
     return Machine(link("plan", sources, (
         "-O2", "-fno-jump-tables", "-fno-tree-loop-distribute-patterns", "-DPRIOT_FAST",
-        f"-I{NATIVE}", f"-I{NATIVE / 'armv6m'}")))
+        f"-I{NATIVE}", f"-I{NATIVE / 'portable'}", f"-I{NATIVE / 'armv6m'}")))
 
 
 def random_stages(rng: np.random.Generator) -> list[Stage]:
@@ -168,8 +167,7 @@ def test_files_and_adapters_to_the_byte(model_path):
 
 def test_constants_are_the_devices():
     """What the trainer's layouts are decided by."""
-    import_device()
-    from priot import arena
+    arena = import_device("arena")
 
     assert (arena._RESERVE, arena.ROW_BYTES) == (memory.RESERVE, memory.ROW_BYTES)
 
@@ -193,8 +191,7 @@ MISUSE = [
 @pytest.mark.parametrize("method, options", MISUSE)
 def test_options_are_refused_as_on_the_device(method, options):
     """The same refusals and warnings, word for word."""
-    import_device()
-    from priot import methods
+    methods = import_device("methods")
 
     keywords = {"step": None, "threshold": None, "keep": None, "fraction": None,
                 "select": "largest", "last": None, "gmin": 2, "halve": 8, "rounding": None,

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from priot.board.connection import Connection
+from priot.board.errors import BoardRefused
+from priot.board.install import package_files
+from priot.emulator import Pico
+from priot.formats import Adapter, AdapterLayer, Model
+from priot.paths import BACKBONES
+from priot.planning.board import Limits, Plan, plan_adapter, plan_training
+from priot.planning.heap import BOOT_BYTES, after_import
+from priot.planning.memory import Training
+from priot.planning.scratch import kernel_name
 from support import random_dataset, random_model
-
-from host_tools.board.connection import Connection
-from host_tools.board.errors import BoardRefused
-from host_tools.board.install import package_files
-from host_tools.emulator import Pico
-from host_tools.formats import Adapter, AdapterLayer, Model
-from host_tools.paths import BACKBONES
-from host_tools.planning.board import Limits, Plan, plan_adapter, plan_training
-from host_tools.planning.heap import BOOT_BYTES, after_import
-from host_tools.planning.memory import Training
-from host_tools.planning.scratch import kernel_name
 
 HEAP = (Path(__file__).parent / "plan" / "heap.py").read_text()
 BACKBONE = BACKBONES / "mnist-a-0.priot"

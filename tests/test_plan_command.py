@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 from plan_support import NETWORKS, device_says
+from priot.cli import main
+from priot.formats import Model
+from priot.planning.advice import choices, recommend
+from priot.planning.board import Limits, plan_training
+from priot.planning.memory import Training
 from support import random_dataset, random_model
-
-from host_tools.cli import main
-from host_tools.formats import Model
-from host_tools.planning.advice import choices, recommend
-from host_tools.planning.board import Limits, plan_training
-from host_tools.planning.memory import Training
 
 
 @pytest.fixture(scope="module")

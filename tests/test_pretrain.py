@@ -7,19 +7,18 @@ import sys
 
 import numpy as np
 import pytest
+from priot import cli
+from priot.backbone.float_network import FloatNetwork
+from priot.commands.dataset import read_part, rotate, to_dataset
+from priot.commands.pretrain import Pretraining, Recipe
+from priot.commands.quantize import accuracy, quantize
+from priot.data.sources import Images
+from priot.errors import PriotError
+from priot.formats import Dataset, Model
+from priot.network.named import NETWORKS, network_line
+from priot.network.spec import format_network, parse_network
+from priot.paths import BACKBONES
 from support import random_dataset, random_model
-
-from host_tools import cli
-from host_tools.data_sources import Images
-from host_tools.dataset import read_part, rotate, to_dataset
-from host_tools.errors import PriotError
-from host_tools.float_network import FloatNetwork
-from host_tools.formats import Dataset, Model
-from host_tools.named_networks import NETWORKS, network_line
-from host_tools.network_spec import format_network, parse_network
-from host_tools.paths import BACKBONES
-from host_tools.pretrain import Pretraining, Recipe
-from host_tools.quantize import accuracy, quantize
 
 try:
     import torch
@@ -162,8 +161,8 @@ def test_the_float_forward_is_that_of_the_stages(network):
 
 
 def plain_stage(stage, x, weights):
-    from host_tools import batch
-    from host_tools import fields as f
+    from priot.network import fields as f
+    from priot.oracle import batch
 
     rows = None if weights is None else weights.reshape(len(weights), -1)
     acc = batch.forward(stage, x, rows)[0]

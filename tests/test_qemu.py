@@ -4,13 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from host_tools import cli
-from host_tools.errors import PriotError
-from host_tools.paths import BACKBONES
-from host_tools.targets.qemu import QemuTarget
-from host_tools.targets.unix import UnixTarget
-from host_tools.train import TrainJob, train
+from priot import cli
+from priot.commands.train import TrainJob, train
+from priot.errors import PriotError
+from priot.paths import BACKBONES
+from priot.targets.qemu import QemuTarget
+from priot.targets.unix import UnixTarget
 
 BACKBONE = BACKBONES / "digits-0.priot"
 EPOCHS = 30  # as in `make demo`

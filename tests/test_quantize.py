@@ -4,16 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from support import random_dataset, random_model
-
-from host_tools import batch, cli, oracle
-from host_tools import fields as f
-from host_tools.errors import PriotError
-from host_tools.float_network import FloatNetwork
-from host_tools.formats import Dataset, Model
-from host_tools.network_spec import format_network, parse_network
-from host_tools.oracle_train import Oracle
-from host_tools.quantize import (
+from priot import cli
+from priot.backbone.float_network import FloatNetwork
+from priot.commands.quantize import (
     accuracy,
     calibrate,
     percentile_bits,
@@ -21,7 +14,15 @@ from host_tools.quantize import (
     quantize_weights,
     wrong_labels,
 )
-from host_tools.selection import Selection
+from priot.errors import PriotError
+from priot.formats import Dataset, Model
+from priot.network import fields as f
+from priot.network.spec import format_network, parse_network
+from priot.oracle import batch
+from priot.oracle import kernels as oracle
+from priot.oracle.selection import Selection
+from priot.oracle.step import Oracle
+from support import random_dataset, random_model
 
 # name -> network, input shape, classes: every kind of stage, strides, padding, overlapping pools
 NETWORKS = {

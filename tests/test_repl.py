@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 from pico_support import Person, priot, running_pico
+from priot.network.named import network_line
+from priot.paths import BACKBONES, DEVICE, ROOT
 from support import micropython, random_dataset, random_model
-
-from host_tools.named_networks import network_line
-from host_tools.paths import BACKBONES, DEVICE, ROOT
 
 TUTORIAL = DEVICE / "README.md"
 SAMPLES = 36

@@ -10,9 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-
-from host_tools.emulator import flash_image
-from host_tools.paths import BUILD, ROOT
+from priot.emulator import flash_image
+from priot.paths import BUILD, ROOT
 
 SETUP = Path("host_tools/setup")
 

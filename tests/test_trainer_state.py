@@ -5,9 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
+from priot.commands.quantize import calibrate
 from support import import_device, micropython, random_dataset, random_model
-
-from host_tools.quantize import calibrate
 
 SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
 NOT_ITS = "trainer: the network was reset, or has another one; make a new one"
@@ -116,7 +115,7 @@ def test_training_goes_on_as_if_never_stopped(priot, files, tmp_path, method, op
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_a_file_that_cannot_be_read_to_its_end(priot, files, tmp_path, monkeypatch, error):
     """A Trainer that got half of it is of no use any more; its network is the backbone."""
-    from priot import adapter
+    adapter = import_device("adapter")
 
     trainer = learn(trainer_of(priot, files), files)
     trainer.save(str(tmp_path / "a"))
@@ -133,7 +132,7 @@ def test_a_file_that_cannot_be_read_to_its_end(priot, files, tmp_path, monkeypat
 @pytest.mark.parametrize("error", [OSError, MemoryError, KeyboardInterrupt])
 def test_an_adapter_that_is_not_put_in_force_whole(priot, files, tmp_path, monkeypatch, layout,
                                                    error):
-    from priot import adapter
+    adapter = import_device("adapter")
 
     learn(trainer_of(priot, files), files).save(str(tmp_path / "a"))
     net = priot.load(files[0])
@@ -193,7 +192,7 @@ def test_an_iterator_that_is_used_up(priot, files):
 
 def test_time_of_an_epoch_longer_than_the_clock(priot, monkeypatch):
     """MicroPython's ticks_us comes round after 1,074 s."""
-    from priot import clock
+    clock = import_device("clock")
 
     seconds = 1500
     monkeypatch.setattr(clock, "ticks_ms", lambda: 1000 * seconds)

@@ -11,17 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from priot import cli
+from priot.backbone.float_network import FloatNetwork
+from priot.commands.train import TrainJob, train
+from priot.formats import Dataset, Model
+from priot.network.named import network_line
+from priot.network.spec import parse_network
+from priot.oracle.step import Oracle
+from priot.targets.unix import UnixTarget
 from support import micropython
 from test_training import TRACE, _crc, first_difference
-
-from host_tools import cli
-from host_tools.float_network import FloatNetwork
-from host_tools.formats import Dataset, Model
-from host_tools.named_networks import network_line
-from host_tools.network_spec import parse_network
-from host_tools.oracle_train import Oracle
-from host_tools.targets.unix import UnixTarget
-from host_tools.train import TrainJob, train
 
 SHAPE = (3, 32, 32)
 CLASSES = 10

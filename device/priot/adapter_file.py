@@ -1,4 +1,4 @@
-"""The adapter file: its header and records, written and checked (host_tools/formats)."""
+"""The adapter file: its header and records, written and checked (priot/formats on the host)."""
 
 import struct
 

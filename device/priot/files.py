@@ -1,6 +1,6 @@
 """What all file formats share: the prefix, the CRC32, and writing that survives a power loss.
 
-The byte tables are in host_tools/formats. A file begins with 16 bytes: magic, version u16,
+The byte tables are in priot/formats. A file begins with 16 bytes: magic, version u16,
 header size u16, file size u32, CRC32 u32 of all bytes from 16 on; little-endian.
 """
 

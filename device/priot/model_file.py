@@ -1,6 +1,6 @@
 """Reads a model file: its header and layers, grouped into checked stages.
 
-The byte table is in host_tools/formats/__init__.py, the grouping in device/DESIGN.md.
+The byte table is in priot/formats/__init__.py, the grouping in device/DESIGN.md.
 """
 
 import struct

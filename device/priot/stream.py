@@ -11,7 +11,7 @@ _requests = [0]  # number of the last request: tells its answer from one that ca
 
 
 class HostDataset(Dataset):
-    """A dataset file of the host, which must be listening: host_tools/board/session.py.
+    """A dataset file of the host, which must be listening: priot/board/session.py.
 
     `source` is a dictionary: name, samples, shape [channels, height, width] and classes. The host
     has checked the file.

@@ -14,10 +14,10 @@ from kernels.layers import (
     random_errors,
     random_weights,
 )
+from priot.network import fields as f
+from priot.oracle import kernels as oracle
 
 from armv6m.target import Target, compare
-from host_tools import fields as f
-from host_tools import oracle
 
 NOTHING = np.zeros(0, np.uint8)
 RUBBISH = 0xAA

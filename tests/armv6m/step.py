@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from priot.formats import Dataset, Model
+from priot.network import fields as f
+from priot.oracle import kernels as oracle
+from priot.oracle.step import GMIN, Oracle
+from priot.paths import BACKBONES
 
 from armv6m.target import SIGNATURES, Target, compare
-from host_tools import fields as f
-from host_tools import oracle
-from host_tools.formats import Dataset, Model
-from host_tools.oracle_train import GMIN, Oracle
-from host_tools.paths import BACKBONES
 
 FIGURES = Path(__file__).with_name("cycles.json")
 NETWORK_A = BACKBONES / "mnist-a-0.priot"

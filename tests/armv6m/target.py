@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
-from host_tools import oracle
-from host_tools.m0plus.build import link
-from host_tools.m0plus.machine import Machine
-from host_tools.paths import BUILD, NATIVE_MODULES, ROOT
+from m0plus.build import link
+from m0plus.machine import Machine
+from priot.oracle import kernels as oracle
+from priot.paths import BUILD, NATIVE_MODULES, ROOT
 
 NATIVE = ROOT / "native"
 OBJECTS = BUILD / "native" / "objects" / "armv6m-priot_native"
@@ -46,7 +45,7 @@ def built_objects() -> list[Path]:
         if done.returncode:
             raise RuntimeError(f"native: {done.stderr.strip()}")
         folder = OBJECTS.with_name(f"armv6m-{module}")
-        for pattern in ("*.c", "armv6m/*.c", "armv6m/*.S"):
+        for pattern in ("*.c", "portable/*.c", "armv6m/*.c", "armv6m/*.S"):
             for path in NATIVE.glob(pattern):
                 name = path.relative_to(NATIVE).with_suffix(".o")
                 if not path.name.startswith(GLUE) and (folder / name).exists():

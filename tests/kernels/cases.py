@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from priot.oracle import kernels as oracle
 
-from host_tools import oracle
 from kernels.runner import KERNELS
 
 SCRATCH = ("-", b"")

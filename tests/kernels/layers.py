@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
+from priot.network import fields as f
+from priot.oracle import kernels as oracle
 
-from host_tools import fields as f
-from host_tools import oracle
 from kernels.cases import SCRATCH, Case
 
 Operand = tuple[str, bytes]

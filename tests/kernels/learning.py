@@ -1,9 +1,9 @@
 """Random cases of updates, effective weights and everything that reads scores."""
 
 import numpy as np
+from priot.network import fields as f
+from priot.oracle import kernels as oracle
 
-from host_tools import fields as f
-from host_tools import oracle
 from kernels.cases import SCRATCH, Case
 from kernels.layers import Operand, buffer, rubbish, words
 

@@ -4,8 +4,8 @@ import functools
 from collections.abc import Iterator
 
 import numpy as np
+from priot.network import fields as f
 
-from host_tools import fields as f
 from kernels import layers, learning
 from kernels.cases import SCRATCH, Case, solved
 from kernels.layers import (

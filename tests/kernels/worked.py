@@ -1,8 +1,8 @@
 """Hand-worked cases: half way values, clips, ties, thresholds, one element, with their answers."""
 
 import numpy as np
+from priot.network import fields as f
 
-from host_tools import fields as f
 from kernels.cases import SCRATCH, Case
 from kernels.layers import (
     Operand,

@@ -1,6 +1,6 @@
 # build/qemu/firmware.elf: MicroPython for QEMU with Cortex-M0+ code, and QEMU itself.
 NEEDS="sources mpy_cross"
-BOARD=$ROOT/host_tools/emulator/boards/MPS2_M0PLUS
+BOARD=$ROOT/host_tools/priot/emulator/boards/MPS2_M0PLUS
 INPUTS="$(find "$BOARD" -type f | sort | xargs cat)"
 OUTPUTS="build/qemu/firmware.elf"
 

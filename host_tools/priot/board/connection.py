@@ -1,0 +1,177 @@
+"""The raw REPL of a board, through mpremote's transport: run code there, read what it prints."""
+
+import contextlib
+import io
+import struct
+import time
+from collections.abc import Iterator
+
+from mpremote.transport import TransportError
+from mpremote.transport_serial import SerialTransport
+from serial import SerialException
+
+from priot.board.errors import BoardError, BoardGone, BoardRefused
+from priot.board.lock import PortLock
+from priot.board.ports import explain_refusal
+
+_WAKE_S = 12.0  # a kernel in C cannot be interrupted; the slowest in plain Python takes seconds
+_ANSWER_S = 60.0  # erasing one sector of flash takes up to 0.4 s, littlefs may move many
+_POLL_S = 0.2  # how soon Ctrl-C on the host is noticed
+_END = b"\x04"  # after what the code printed, and after its traceback
+_PROMPT = b">"
+REPEAT = " and repeat the command"  # the end of a message
+
+
+class Connection:
+    """An exclusive connection to a board that obeys: any program on it has been interrupted.
+
+    `prelude` is code to run after every soft reset; `interruptible`, whether Ctrl-C reaches a
+    running program. `doing` is what a failure would interrupt, for its message. Raises BoardError
+    for a port that cannot be opened or a board that does not answer; every method may raise
+    BoardGone.
+    """
+
+    def __init__(self, port: str, prelude: str = "", interruptible: bool = True) -> None:
+        self.port = port
+        self.prelude = prelude
+        self.interruptible = interruptible
+        self.doing = "connecting"
+        self._lock = PortLock(port)
+        try:
+            self._transport = self._open()
+            self._wake()
+            self.soft_reset()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> SerialTransport:
+        try:
+            transport = SerialTransport(self.port, timeout=5)
+        except (TransportError, SerialException, OSError, ValueError):
+            raise BoardError(self.port, explain_refusal(self.port)) from None
+        transport.serial.write_timeout = 10
+        return transport
+
+    def _wake(self) -> None:
+        """Interrupt whatever runs until the friendly REPL shows its banner and prompt."""
+        serial = self._transport.serial
+        deadline = time.monotonic() + _WAKE_S
+        with self._translated(), self._timeout(0.5):
+            while time.monotonic() < deadline:
+                serial.write(b"\r\x03\x02")
+                seen = b""
+                while piece := serial.read(serial.in_waiting or 1):
+                    seen += piece
+                    if seen.endswith(b">>> ") and b"MicroPython" in seen:
+                        return
+        raise BoardError(self.port, "does not answer: a program on the board ignores Ctrl-C; "
+                         "unplug the board, plug it in and repeat the command")
+
+    @contextlib.contextmanager
+    def _timeout(self, seconds: float) -> Iterator[None]:
+        serial = self._transport.serial
+        before = serial.timeout
+        if seconds != before:
+            serial.timeout = seconds
+        yield
+        if seconds != before:
+            serial.timeout = before
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what pyserial and mpremote raise when a port vanishes into BoardGone."""
+        try:
+            yield
+        except (SerialException, TransportError, OSError, struct.error):
+            # struct.error: mpremote unpacks a reply that never came
+            raise BoardGone(self.port, f"the board went away while {self.doing}; plug it in"
+                            + REPEAT) from None
+
+    # ---- running code ------------------------------------------------------------------------
+
+    def soft_reset(self) -> None:
+        """Start MicroPython on the board anew: an empty heap; main.py does not run."""
+        with self._translated(), contextlib.redirect_stdout(io.StringIO()):
+            self._transport.enter_raw_repl(soft_reset=True)
+            self._transport.read_until(1, _PROMPT)
+        if self.prelude:
+            self.execute(self.prelude)
+
+    def start(self, code: str) -> None:
+        """Start running code; what it prints is read by `receive` until it ends."""
+        serial = self._transport.serial
+        with self._translated():
+            serial.write(b"\x05A\x01")  # raw paste, with flow control: MicroPython 1.14 or later
+            if serial.read(2) != b"R\x01":
+                raise TransportError("no raw paste")
+            self._transport.raw_paste_write(code.encode())
+
+    def execute(self, code: str) -> str:
+        """Run code to its end; returns what it printed. Raises BoardRefused for an exception."""
+        self.start(code)
+        return self.finish()
+
+    def finish(self, seen: bytes = b"") -> str:
+        """Read the rest of what the running code prints. Raises BoardRefused."""
+        while _END not in seen:
+            seen += self.receive()
+        output, _, error = seen.partition(_END)
+        while not error.endswith(_END + _PROMPT):
+            error += self.receive()
+        traceback = error.partition(_END)[0].decode(errors="replace")
+        if traceback:
+            raise BoardRefused(self.port, traceback)
+        return output.decode(errors="replace")
+
+    def lines(self, code: str) -> Iterator[str]:
+        """Run code and yield each line it prints, and "" now and then while it prints nothing.
+
+        Raises BoardRefused for an exception on the board.
+        """
+        self.start(code)
+        seen = end = b""
+        while not end:
+            seen += self.receive(_POLL_S)
+            output, end, error = seen.partition(_END)
+            *complete, seen = output.split(b"\n")
+            if not complete:
+                yield ""
+            for line in complete:
+                yield line.decode(errors="replace").rstrip("\r")
+        self.finish(end + error)
+
+    # ---- bytes -------------------------------------------------------------------------------
+
+    def receive(self, patience_s: float | None = None) -> bytes:
+        """Some bytes of what the board prints.
+
+        With `patience_s`, b"" where none come in time; without, BoardGone after a minute.
+        """
+        serial = self._transport.serial
+        with self._translated(), self._timeout(patience_s or _ANSWER_S):
+            data = serial.read(serial.in_waiting or 1)
+        if not data and patience_s is None:
+            raise BoardGone(self.port, f"the board fell silent while {self.doing}; unplug it, "
+                            "plug it in" + REPEAT)
+        return data
+
+    def send(self, data: bytes) -> None:
+        """Bytes for the code that runs on the board, which reads them from sys.stdin."""
+        with self._translated():
+            self._transport.serial.write(data)
+
+    def interrupt(self) -> None:
+        """Ctrl-C to the code that runs on the board."""
+        self.send(b"\x03")
+
+    def close(self) -> None:
+        """Leave the board at its friendly prompt and let others have the port."""
+        transport = getattr(self, "_transport", None)
+        if transport is not None:
+            with contextlib.suppress(SerialException, OSError):
+                transport.serial.write(b"\r\x03\x02")
+                transport.serial.flush()
+            with contextlib.suppress(SerialException, OSError):
+                transport.close()
+        self._lock.release()

@@ -1,0 +1,187 @@
+"""One job on a board: its files go there, its events come back, samples are sent when wanted."""
+
+import contextlib
+import signal
+import struct
+import zlib
+from binascii import b2a_base64
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from priot.board.connection import REPEAT, Connection
+from priot.board.errors import BoardError, BoardGone
+from priot.board.files import Files, board_path
+from priot.board.install import copy_all, install
+from priot.errors import PriotError
+from priot.formats import Dataset, Model
+from priot.formats.container import write_file
+from priot.planning.board import saved_bytes
+from priot.planning.flash import BLOCK_BYTES, file_blocks
+from priot.planning.memory import Training, network_bytes, training_bytes
+from priot.targets import Event, checked, parse_line
+
+_DATASETS = ("train", "test")
+_INPUTS = ("model", "scores", *_DATASETS)
+_OUTPUTS = ("save", "mask")
+_RESERVE = 65536  # bytes of flash that datasets leave for what the job writes
+_FILE_BLOCKS = 8192  # of flash that a file takes beside its bytes, at most
+
+
+@dataclass
+class _Plan:
+    """A job in the board's words: its paths are the board's."""
+
+    job: dict[str, Any]
+    copies: dict[str, bytes] = field(default_factory=dict)
+    streamed: dict[str, Dataset] = field(default_factory=dict)
+    outputs: dict[str, Path] = field(default_factory=dict)
+    epochs: int = 0  # that the board has reported, and saved if the job says so
+
+
+def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
+            show_progress: bool = False) -> Iterator[Event]:
+    """Run a job of device/priot/remote.py whose paths are the host's; yields its events.
+
+    The package and the files that are missing are copied first; a dataset that does not fit into
+    the flash, or every one with `stream`, stays here and its samples are sent as they are wanted.
+    What the job saved is written to the host's paths at the end. One Ctrl-C stops the training on
+    the board, which keeps and reports what it learned; another gives up. Raises PriotError.
+    """
+    files = Files(connection)
+    install(files, show_progress)
+    plan = _make_plan(job, files, stream)
+    copy_all(files, plan.copies, show_progress)
+    files.check_space(plan.job.get("save") or "/", _bytes_to_save(plan.job, plan.copies))
+    connection.soft_reset()
+    connection.doing = "running the job"
+    try:
+        yield from _events(connection, plan)
+    except PriotError as error:
+        raise _with_what_is_kept(error, plan) from None
+    _fetch(Files(connection), plan)
+
+
+def _make_plan(job: dict[str, Any], files: Files, stream: bool) -> _Plan:
+    plan = _Plan(dict(job))
+    sources: dict[str, Path] = {}
+    for key in (*_INPUTS, *_OUTPUTS):
+        if job.get(key):
+            source = Path(job[key])
+            path = plan.job[key] = board_path(source)
+            if sources.setdefault(path, source) != source:
+                raise BoardError(source, f"{sources[path]} has the same name, and one of them "
+                                 "would replace the other on the board: rename it")
+    for key in ("model", "scores"):
+        if job.get(key):
+            plan.copies[plan.job[key]] = Path(job[key]).read_bytes()
+    for key in _DATASETS:
+        if job.get(key):
+            _place_dataset(plan, key, Path(job[key]), files, stream)
+    plan.outputs = {plan.job[key]: Path(job[key]) for key in _OUTPUTS if job.get(key)}
+    return plan
+
+
+def _place_dataset(plan: _Plan, key: str, source: Path, files: Files, stream: bool) -> None:
+    """Decide whether a dataset is copied or streamed."""
+    path = plan.job[key]
+    data = source.read_bytes()
+    free = files.free_bytes() - _RESERVE - sum(
+        len(other) + _FILE_BLOCKS for other in plan.copies.values())
+    dataset = Dataset.from_bytes(data, source)
+    if not stream and (len(data) + _FILE_BLOCKS <= free or files.has(data, path)):
+        _check_no_loss(files, path, source, len(dataset))
+        plan.copies[path] = data
+        return
+    plan.streamed[path] = dataset
+    plan.job[key] = {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
+                     "classes": dataset.classes}
+
+
+def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
+    """Flash that the job's files of results take, beside those that they replace."""
+    if job["action"] != "train" or not (job.get("save") or job.get("mask")):
+        return 0
+    model = Model.from_bytes(contents[job["model"]], job["model"])
+    try:
+        trained = training_bytes(network_bytes(model, "portable"), Training.from_options(
+            job["method"], job["options"]), "small")
+    except PriotError:
+        return 0  # options that the board will refuse, with its reason
+    sizes = {"save": saved_bytes(trained)["scores"], "mask": saved_bytes(trained).get("mask", 0)}
+    return BLOCK_BYTES * sum(file_blocks(n) + 1 for name, n in sizes.items() if job.get(name))
+
+
+def _check_no_loss(files: Files, path: str, source: Path, samples: int) -> None:
+    """Refuse to replace a dataset on the board, unasked, that has grown there by `append`."""
+    table = files.dataset_table(path)
+    if table is not None and table[0] > samples:
+        raise BoardError(source, f"holds {samples} samples, {path} on the board {table[0]}: bring "
+                         "it with 'priot pull', or replace it with 'priot push'")
+
+
+def _events(connection: Connection, plan: _Plan) -> Iterator[Event]:
+    interrupts = 0
+    with _counted_ctrl_c(connection.interruptible) as presses:
+        for line in connection.lines(f"import priot.remote as r\nr.run({plan.job!r})"):
+            if len(presses) > interrupts:
+                interrupts = len(presses)
+                connection.interrupt()
+            event = parse_line(line)
+            if event is None:
+                continue
+            plan.epochs += event["event"] == "epoch"
+            if event["event"] == "sample":
+                connection.send(_answer(plan.streamed[event["name"]], event))
+            else:
+                yield checked(event, connection.port)
+
+
+def _with_what_is_kept(error: PriotError, plan: _Plan) -> PriotError:
+    """The error, and how to go on from the file that the board has saved."""
+    if not (plan.epochs and plan.job.get("save")):
+        return error
+    name = plan.job["save"].lstrip("/")
+    what = error.what.removesuffix(REPEAT)
+    text = (f"{what}; what was learned is kept there: 'priot pull {name} --port {error.where}', "
+            f"then add --resume {name} to the command")
+    return (BoardGone if isinstance(error, BoardGone) else PriotError)(error.where, text)
+
+
+def _answer(dataset: Dataset, request: Event) -> bytes:
+    """The line that device/priot/stream.py waits for: number, record, CRC32 of both."""
+    index = request["index"]
+    payload = struct.pack("<I", request["number"]) + dataset.images[index].tobytes() + bytes(
+        [dataset.labels[index]])
+    return b2a_base64(payload + struct.pack("<I", zlib.crc32(payload)))
+
+
+@contextlib.contextmanager
+def _counted_ctrl_c(wanted: bool) -> Iterator[list[int]]:
+    """A list that grows by the first Ctrl-C, if wanted; the next raises KeyboardInterrupt."""
+    presses: list[int] = []
+    if not wanted:
+        yield presses
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, _frame: Any) -> None:
+        presses.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    try:
+        signal.signal(signal.SIGINT, note)
+        is_main = True
+    except ValueError:  # not the main thread: Ctrl-C does not come here
+        is_main = False
+    try:
+        yield presses
+    finally:
+        if is_main:
+            signal.signal(signal.SIGINT, before)
+
+
+def _fetch(files: Files, plan: _Plan) -> None:
+    for path, target in plan.outputs.items():
+        write_file(target, files.get(path))

@@ -1,0 +1,107 @@
+"""The command `priot`: finds the module of a subcommand and turns expected failures into a line.
+
+A subcommand is a module of commands/ with `add_parser(subparsers)`, which adds one parser, and
+`main(args) -> int`. Modules are imported only when asked for: `priot inspect` needs no torch.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from priot.errors import PriotError
+
+# subcommand -> module and the line `priot --help` shows
+COMMANDS = {
+    "dataset": ("dataset", "make a dataset file from digits, MNIST or arrays"),
+    "pretrain": ("pretrain", "train a float network"),
+    "quantize": ("quantize", "turn a float network into an int8 model file"),
+    "inspect": ("inspect", "show what is in a model, dataset or adapter file"),
+    "train": ("train", "adapt a model by running the device package"),
+    "evaluate": ("evaluate", "measure a model's accuracy by running the device package"),
+    "demo": ("demo", "run the main job with no board"),
+    "plan": ("plan", "say what a model and a method need of a board's flash and RAM"),
+    "deploy": ("deploy", "copy the package, a model and datasets to a board"),
+    "push": ("push", "copy datasets to a board"),
+    "pull": ("pull", "bring scores, masks and reports from a board"),
+    "bench": ("bench", "measure time and memory per training step"),
+    "experiment": ("experiment", "run a grid of methods, angles and seeds"),
+    "pico": ("pico", "start an emulated Pico"),
+}
+
+
+def available() -> dict[str, str]:
+    """Subcommands whose module is installed, with their line of help."""
+    return {name: text for name, (module, text) in COMMANDS.items()
+            if importlib.util.find_spec(f"priot.commands.{module}")}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command in one line, as all failures are told."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with status 2."""
+        command, *subcommand = self.prog.split()
+        where = ": ".join([command, *subcommand])
+        self.exit(2, f"{where}: {' '.join(message.split())}; see '{self.prog} --help'\n")
+
+
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser; only the module of `command` is imported, the others are names."""
+    parser = _Parser(
+        prog="priot", description="Adapt int8 networks on a microcontroller, from the host.")
+    parser.add_argument("--version", action="version", version=f"priot {version('priot')}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in available().items():
+        if name == command:
+            _module(name).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=text, add_help=False)
+    return parser
+
+
+def _module(command: str):
+    return importlib.import_module(f"priot.commands.{COMMANDS[command][0]}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns the exit status: 0, 1 for a failure, 130 for Ctrl-C.
+
+    A command that cannot be understood ends in SystemExit with status 2.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    command = next((a for a in arguments if a in available()), None)
+    try:
+        args = build_parser(command).parse_args(arguments)
+        return _run(args)
+    except KeyboardInterrupt:
+        print("priot: stopped: interrupted from the keyboard", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of stdout went away, as `| head` does
+        return 1
+    except (PriotError, ValueError, OSError) as error:
+        print(f"priot: {_one_line(error)}", file=sys.stderr)
+        return 1
+
+
+def _run(args: argparse.Namespace) -> int:
+    from priot.reports.json_file import (
+        check_report,  # numpy comes with it, which `--help` needs not
+    )
+
+    check_report(getattr(args, "json", None))
+    return _module(args.command).main(args)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""`priot evaluate`: measure a model, adapted or not, by running the device package."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from priot.commands.train import accuracy
+from priot.errors import PriotError
+from priot.formats import Adapter, Dataset, Model
+from priot.reports.json_file import add_json_option, write_json
+from priot.targets import Target
+from priot.targets.choose import add_target_options, choose_target
+from priot.targets.unix import absolute
+
+
+def evaluate(model: Path, test: Path, target: Target, adapter: Path | None = None,
+             backend: str | None = None) -> dict[str, Any]:
+    """Accuracy (percent), counts per class and confusion matrix. Raises PriotError."""
+    loaded = Model.read(model)
+    Dataset.read(test).check_fits(loaded, test)
+    if adapter is not None:
+        Adapter.read(adapter).check_backbone(loaded, adapter)
+    job = {"action": "evaluate", "model": absolute(model), "test": absolute(test),
+           "scores": absolute(adapter), "backend": backend}
+    events = {event["event"]: event for event in target.run(job)}
+    if "done" not in events:
+        raise PriotError(target.name, "the run ended before it was finished")
+    after = events["after"]
+    confusion = after["confusion"]
+    return {
+        "target": target.name, "backend": events["start"]["backend"], "model": str(model),
+        "adapter": str(adapter) if adapter else None, "accuracy": accuracy(after),
+        "test_images": after["total"],
+        "per_class": [[row[i], sum(row)] for i, row in enumerate(confusion)],
+        "confusion": confusion, "heap_bytes": events["done"]["heap_bytes"],
+        "peak_heap_bytes": events["done"]["peak_heap_bytes"],
+    }
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `priot evaluate`."""
+    parser = subparsers.add_parser("evaluate", description=__doc__,
+                                   help="measure a model by running the device package")
+    parser.add_argument("model", type=Path, help="model file (.priot)")
+    parser.add_argument("test", type=Path, help="dataset (.prd)")
+    parser.add_argument("--adapter", type=Path, metavar="FILE",
+                        help="scores, mask, gains or weights to put in force first")
+    add_target_options(parser)
+    add_json_option(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run `priot evaluate`."""
+    with choose_target(args) as target:
+        report = evaluate(args.model, args.test, target, args.adapter, args.backend)
+    print(f"{report['accuracy']:.2f} % of {report['test_images']} images right "
+          f"({report['target']}, {report['backend']} kernels)")
+    width = max(5, len(str(report["test_images"])) + 1)
+    n = len(report["confusion"])
+    if n <= 20:
+        print("label" + "".join(f"{i:>{width}}" for i in range(n)) + "   right/of")
+        for i, row in enumerate(report["confusion"]):
+            right, total = report["per_class"][i]
+            print(f"{i:>5}" + "".join(f"{v:>{width}}" for v in row) + f"   {right}/{total}")
+    write_json(args.json, report)
+    return 0

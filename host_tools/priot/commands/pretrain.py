@@ -1,0 +1,246 @@
+"""`priot pretrain`: float training of a network on a dataset file, by PyTorch.
+
+The network sees what a board will give it: pixels of 0..127 times 2^-7, no biases. Its weights
+stay within a few standard deviations of their layer, so that no outlier costs the others their
+bits.
+"""
+
+import argparse
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from priot.backbone.float_network import FloatNetwork
+from priot.errors import PriotError
+from priot.formats import Dataset, Layer, Model
+from priot.network import fields as f
+from priot.network.named import NETWORKS, network_line
+from priot.network.spec import format_network, parse_network
+from priot.reports.json_file import add_json_option, check_report, write_json
+
+OPTIMIZERS = ("sgd", "adamw")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. lr falls to 0 along a cosine.
+
+    optimizer: "sgd", with momentum 0.9 and weight decay as an L2 penalty, or "adamw", with weight
+    decay apart from the gradient (Loshchilov and Hutter 2019).
+    clip: weights stay within so many standard deviations of their layer, 0 for no limit.
+    dropout: share of a linear layer's inputs left out of a training step.
+    shift: pixels by which the images of a training step are moved at most, up, down and sideways.
+    """
+
+    optimizer: str = "sgd"
+    epochs: int = 8
+    lr: float = 0.05
+    batch: int = 64
+    weight_decay: float = 1e-4
+    clip: float = 2.5
+    dropout: float = 0.0
+    shift: int = 0
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise PriotError for a value outside its range."""
+        if self.optimizer not in OPTIMIZERS:
+            raise PriotError("--optimizer", f"found {self.optimizer}, "
+                             f"expected {' or '.join(OPTIMIZERS)}")
+        ranges = {"epochs": (1, 100000), "lr": (1e-9, 100), "batch": (1, 1 << 20),
+                  "weight_decay": (0, 1), "clip": (0, 1000), "dropout": (0, 0.95),
+                  "shift": (0, 15), "seed": (0, 0xFFFFFFFF)}
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise PriotError(f"--{name.replace('_', '-')}",
+                                 f"found {value:g}, expected {low:g}..{high:g}")
+
+
+def import_torch() -> Any:
+    """The module torch. Raises PriotError where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        raise PriotError("pretrain", "needs PyTorch, an optional extra; run "
+                         "'.venv/bin/pip install -e .[pretrain]'") from None
+    torch.set_num_threads(1)  # so that sums, and with them the weights, do not depend on cores
+    return torch
+
+
+class Pretraining:
+    """A network of float weights in training.
+
+    layers: without weights; shape: of an image; classes: of the labels. Raises ValueError where
+    the layers do not fit, PriotError without torch or for a value of the recipe.
+    """
+
+    def __init__(self, layers: list[Layer], shape: tuple[int, int, int], classes: int,
+                 recipe: Recipe) -> None:
+        recipe.check()
+        stages = Model("float", shape, classes, layers).stages()
+        self.torch = torch = import_torch()
+        self.layers, self.recipe = layers, recipe
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.weights = [self._initial(stage.weight_shape) for stage in stages
+                        if stage.weight_index >= 0]
+
+    def _initial(self, shape: tuple[int, ...]) -> Any:
+        """Normal weights that keep the size of activations (He et al. 2015)."""
+        deviation = math.sqrt(2 / math.prod(shape[1:]))
+        weights = self.torch.randn(shape, generator=self.generator) * deviation
+        return weights.requires_grad_()
+
+    def forward(self, x: Any, training: bool = False) -> Any:
+        """Logits [n][classes] of images float [n][channels][height][width]."""
+        functions = self.torch.nn.functional
+        weights = iter(self.weights)
+        for layer in self.layers:
+            if layer.kind == f.CONV2D:
+                x = functions.conv2d(x, next(weights), stride=layer.stride, padding=layer.padding)
+            elif layer.kind == f.LINEAR:
+                x = functions.linear(self._drop(x) if training else x, next(weights))
+            elif layer.kind == f.RELU_LAYER:
+                x = functions.relu(x)
+            elif layer.kind == f.MAX_POOL2D:
+                x = functions.max_pool2d(x, layer.kernel, layer.stride)
+            elif layer.kind == f.AVG_POOL2D:
+                x = functions.avg_pool2d(x, layer.kernel, layer.stride)
+            else:
+                x = x.flatten(1)
+        return x.flatten(1)
+
+    def _drop(self, x: Any) -> Any:
+        keep = 1 - self.recipe.dropout
+        return x * (self.torch.rand(x.shape, generator=self.generator) < keep) / keep
+
+    def run(self, dataset: Dataset) -> Iterator[float]:
+        """Train; yields the mean loss after every epoch. Raises PriotError where it diverges."""
+        torch, recipe = self.torch, self.recipe
+        x, labels = self._tensors(dataset)
+        optimizer = self._optimizer()
+        steps = recipe.epochs * -(-len(x) // recipe.batch)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in range(recipe.epochs):
+            order = torch.randperm(len(x), generator=self.generator)
+            total = 0.0
+            for some in order.split(recipe.batch):
+                loss = torch.nn.functional.cross_entropy(
+                    self.forward(self._moved(x[some]), training=True), labels[some])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                self._clip()
+                total += float(loss.detach()) * len(some)
+            if not math.isfinite(total):
+                raise PriotError("pretrain", f"diverged: the loss is {total}; lower --lr")
+            yield total / len(x)
+
+    def _moved(self, x: Any) -> Any:
+        """Images moved by `shift` pixels at most, all the same way; black comes in."""
+        most = self.recipe.shift
+        if not most:
+            return x
+        down, right = self.torch.randint(0, 2 * most + 1, (2,), generator=self.generator).tolist()
+        height, width = x.shape[2:]
+        wide = self.torch.nn.functional.pad(x, (most,) * 4)
+        return wide[:, :, down : down + height, right : right + width]
+
+    def _optimizer(self) -> Any:
+        recipe, optim = self.recipe, self.torch.optim
+        if recipe.optimizer == "adamw":
+            return optim.AdamW(self.weights, recipe.lr, weight_decay=recipe.weight_decay)
+        return optim.SGD(self.weights, recipe.lr, 0.9, weight_decay=recipe.weight_decay)
+
+    def _clip(self) -> None:
+        if self.recipe.clip:
+            with self.torch.no_grad():
+                for weights in self.weights:
+                    limit = self.recipe.clip * weights.std(correction=0)
+                    weights.clamp_(-limit, limit)
+
+    def _tensors(self, dataset: Dataset) -> tuple[Any, Any]:
+        """Images as float, 0..127 times 2^-7, and labels as the loss wants them."""
+        torch = self.torch
+        return (torch.from_numpy(dataset.images.astype(np.float32) / 128),
+                torch.from_numpy(dataset.labels.astype(np.int64)))
+
+    def accuracy(self, dataset: Dataset) -> float:
+        """Percent of a dataset's images classified rightly."""
+        x, labels = self._tensors(dataset)
+        with self.torch.no_grad():
+            right = sum(int((self.forward(images).argmax(1) == some).sum())
+                        for images, some in zip(x.split(500), labels.split(500), strict=True))
+        return 100 * right / len(x)
+
+    def network(self) -> FloatNetwork:
+        """What has been learned."""
+        return FloatNetwork(self.layers, [weights.detach().numpy().copy()
+                                          for weights in self.weights])
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Add `pretrain` to the subcommands."""
+    parser = subparsers.add_parser(
+        "pretrain", help="train a float network",
+        description="Train a float network on a dataset file, by PyTorch (an optional extra).")
+    parser.add_argument("dataset", type=Path, help="images to train on (.prd)")
+    parser.add_argument("--network", required=True, metavar="NETWORK",
+                        help=f"{', '.join(NETWORKS)}, vgg11, or a line such as "
+                        "'conv 8 3, relu, maxpool 2, flatten, linear 10'")
+    parser.add_argument("--width", type=float, default=1, metavar="FACTOR",
+                        help="of vgg11: factor of every number of filters (default 1)")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE",
+                        help="float network to write (.npz), for priot quantize")
+    parser.add_argument("--test", type=Path, metavar="DATASET",
+                        help="measure the network's accuracy on this dataset")
+    usual = Recipe()
+    for name, text in {
+            "optimizer": "sgd or adamw", "epochs": "passes over the images",
+            "lr": "learning rate at the start", "batch": "images in a step",
+            "weight_decay": "share of a weight that a step takes, times the learning rate",
+            "clip": "limit of weights in standard deviations of their layer, 0 for none",
+            "dropout": "share of a linear layer's inputs left out in training",
+            "shift": "pixels that images are moved by at most, at random",
+            "seed": "of first weights, order, dropout and shift"}.items():
+        value = getattr(usual, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value,
+                            metavar="NAME" if isinstance(value, str) else "N",
+                            help=f"{text} (default {value})")
+    add_json_option(parser)
+    return parser
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run `priot pretrain`."""
+    recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
+    check_report(args.output)
+    dataset = Dataset.read(args.dataset)
+    test = Dataset.read(args.test) if args.test else None
+    if test and (test.shape, test.classes) != (dataset.shape, dataset.classes):
+        raise PriotError(args.test, f"shape, classes: found {test.shape}, {test.classes}, "
+                         f"expected {dataset.shape}, {dataset.classes}")
+    layers = parse_network(network_line(args.network, dataset.classes, args.width))
+    try:
+        training = Pretraining(layers, dataset.shape, dataset.classes, recipe)
+    except ValueError as error:
+        raise PriotError("--network", str(error)) from None
+    print(f"{format_network(layers)}: {sum(w.numel() for w in training.weights)} weights")
+    for epoch, loss in enumerate(training.run(dataset), 1):
+        print(f"epoch {epoch}/{recipe.epochs}: loss {loss:.4f}", flush=True)
+    training.network().write(args.output)
+    report = {"float_network": str(args.output), "network": format_network(layers),
+              "input": list(dataset.shape), "classes": dataset.classes, **asdict(recipe),
+              "torch": training.torch.__version__, "images": len(dataset),
+              "accuracy_train": round(training.accuracy(dataset), 2)}
+    print(f"accuracy on {args.dataset}: {report['accuracy_train']:.2f} %")
+    if test:
+        report["accuracy_test"] = round(training.accuracy(test), 2)
+        print(f"accuracy on {args.test}: {report['accuracy_test']:.2f} %")
+    write_json(args.json, report)
+    return 0

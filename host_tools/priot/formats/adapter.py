@@ -1,0 +1,217 @@
+"""Adapter files: what a method learned for a backbone. Byte table: priot/formats."""
+
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from priot.errors import FileError, mismatch
+from priot.formats.container import (
+    PREFIX,
+    from_offset,
+    pack_file,
+    pad4,
+    read_file,
+    to_offset,
+    unpack_file,
+    write_file,
+)
+from priot.formats.model import Model
+from priot.network.fields import ALL, BITMAP, LARGEST
+
+MAGIC = b"PRIA"
+TABLE = struct.Struct("<IBBHIIHbBBBH8x")
+RECORD = struct.Struct("<H4BHII")
+CONTENTS = {1: "scores", 2: "mask", 3: "gains", 4: "weights"}
+METHODS = {1: "priot", 2: "priot-s", 3: "gain", 4: "weights", 5: "niti", 6: "head"}
+_METHODS_OF = {"scores": ("priot", "priot-s"), "mask": ("priot", "priot-s"), "gains": ("gain",),
+               "weights": ("weights", "niti", "head")}
+
+
+@dataclass
+class AdapterLayer:
+    """What one conv2d or linear layer learned.
+
+    `index` counts those layers from 0. `values`: int8 [n_params] scores, gains or weights;
+    bool [n_params] for a mask, True where the edge is kept. `bitmap`: for selection 2, bool
+    [edges], True where the edge has a parameter; from a file it is longer, a multiple of 32.
+    """
+
+    index: int
+    values: np.ndarray = field(repr=False)
+    selection: int = ALL
+    tau: int = 0
+    threshold: int = 0
+    keep_percent: int = 0
+    bitmap: np.ndarray | None = field(default=None, repr=False)
+
+
+@dataclass
+class Adapter:
+    """What `method` learned for the backbone whose CRC32 is `backbone_crc`."""
+
+    backbone_crc: int
+    content: str
+    method: str
+    layers: list[AdapterLayer]
+    seed: int = 0
+    rng_state: int = 0
+    epochs: int = 0
+    step: int = 0
+    rounding: int = 0
+    init: int = 0
+    gmin: int = 0
+    halve: int = 0
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the file. Raises FileError."""
+        payloads = [self._layer_payload(layer) for layer in self.layers]
+        codes = {name: code for code, name in CONTENTS.items()}
+        methods = {name: code for code, name in METHODS.items()}
+        table = TABLE.pack(
+            self.backbone_crc, codes[self.content], methods[self.method], len(self.layers),
+            self.seed, self.rng_state, self.epochs, self.step, self.rounding, self.init,
+            self.gmin, self.halve)
+        records = b"".join(
+            RECORD.pack(a.index, a.selection, a.tau, a.threshold, a.keep_percent, 0,
+                        len(a.values), len(payload))
+            for a, payload in zip(self.layers, payloads, strict=True))
+        data = pack_file(MAGIC, table + records, b"".join(payloads))
+        Adapter.from_bytes(data)  # what cannot be read back is not written
+        return data
+
+    def _layer_payload(self, layer: AdapterLayer) -> bytes:
+        bitmap = b"" if layer.bitmap is None else _pack_bits(layer.bitmap)
+        if self.content == "mask":
+            return bitmap + _pack_bits(layer.values)
+        data = to_offset(layer.values).tobytes()
+        return bitmap + data + bytes(pad4(len(data)) - len(data))
+
+    def write(self, path: Path | str) -> None:
+        """Write the file, atomically. Raises FileError, OSError."""
+        write_file(path, self.to_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: object = "adapter") -> "Adapter":
+        """The adapter in the bytes of a file. Raises FileError."""
+        return cls._parse(*unpack_file(data, MAGIC, where)[:2], where)
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Adapter":
+        """The adapter in a file. Raises FileError, OSError."""
+        return cls._parse(*read_file(path, MAGIC)[:2], path)
+
+    @classmethod
+    def _parse(cls, tables: bytes, payload: bytes, where: object) -> "Adapter":
+        if len(tables) < TABLE.size:
+            raise FileError(where, mismatch(
+                "header size", PREFIX.size + len(tables), f"at least {PREFIX.size + TABLE.size}"))
+        crc, content, method, n_layers, seed, state, epochs, step, rounding, init, gmin, halve = (
+            TABLE.unpack_from(tables))
+        expected = TABLE.size + n_layers * RECORD.size
+        if len(tables) != expected:
+            raise FileError(where, mismatch(
+                "header size", PREFIX.size + len(tables), PREFIX.size + expected))
+        if tables[TABLE.size - 8 : TABLE.size].strip(b"\0"):
+            raise FileError(where, mismatch("reserved", "other bytes", "zeros"))
+        for name, value, allowed in (("content", content, CONTENTS), ("method", method, METHODS),
+                                     ("layers", n_layers, range(1, 0x10000)),
+                                     ("rounding", rounding, range(2)), ("init", init, range(2)),
+                                     ("gmin", gmin, range(128))):
+            if value not in allowed:
+                raise FileError(where, mismatch(name, value, f"{min(allowed)}..{max(allowed)}"))
+        adapter = cls(crc, CONTENTS[content], METHODS[method], [], seed, state, epochs, step,
+                      rounding, init, gmin, halve)
+        if adapter.method not in _METHODS_OF[adapter.content]:
+            raise FileError(where, mismatch(
+                "method", adapter.method, " or ".join(_METHODS_OF[adapter.content])))
+        adapter._unpack_layers(tables[TABLE.size :], payload, where)
+        return adapter
+
+    def _unpack_layers(self, records: bytes, payload: bytes, where: object) -> None:
+        at = 0
+        previous = -1
+        for record in RECORD.iter_unpack(records):
+            index, *_, n_bytes = record
+            here = f"{where}: layer {index}"
+            if index <= previous:
+                raise FileError(where, mismatch("layer", index, f"above {previous}"))
+            if at + n_bytes > len(payload):
+                raise FileError(here, mismatch("bytes", len(payload) - at, n_bytes))
+            self.layers.append(_unpack_layer(
+                record, payload[at : at + n_bytes], self.content, here))
+            previous = index
+            at += n_bytes
+        if at != len(payload):
+            raise FileError(where, mismatch("bytes of layers", len(payload), at))
+
+    def check_backbone(self, model: Model, where: object = "adapter") -> None:
+        """Raise FileError unless the adapter belongs to `model` and fits it, edge by edge."""
+        if self.backbone_crc != model.crc:
+            raise FileError(where, mismatch(
+                "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's"))
+        backbone = model.weight_layers
+        for layer in self.layers:
+            here = f"{where}: layer {layer.index}"
+            if layer.index >= len(backbone):
+                raise FileError(where, mismatch("layer", layer.index, f"below {len(backbone)}"))
+            weights = backbone[layer.index].weights
+            expected = weights.size
+            if layer.selection == LARGEST:
+                expected = int((np.abs(weights.astype(np.int16)) >= layer.tau).sum())
+            if layer.bitmap is not None:
+                expected = int(layer.bitmap.sum())
+                n_bits = -(-len(layer.bitmap) // 32) * 32
+                if n_bits != -(-weights.size // 32) * 32 or layer.bitmap[weights.size :].any():
+                    raise FileError(here, mismatch("bitmap", n_bits, f"{weights.size} edges"))
+            if len(layer.values) != expected:
+                raise FileError(here, mismatch("parameters", len(layer.values), expected))
+
+
+def _pack_bits(bits: np.ndarray) -> bytes:
+    """A bit per entry, lowest first, padded with zeros to a multiple of 4 bytes."""
+    packed = np.packbits(bits, bitorder="little").tobytes()
+    return packed + bytes(pad4(len(packed)) - len(packed))
+
+
+def _unpack_bits(data: bytes) -> np.ndarray:
+    return np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little").astype(bool)
+
+
+def _unpack_layer(record: tuple[int, ...], payload: bytes, content: str,
+                  where: str) -> AdapterLayer:
+    """One layer from its record and payload. Raises FileError."""
+    index, selection, tau, threshold, keep_percent, reserved, n_params, n_bytes = record
+    low_tau, high_tau = {ALL: (0, 0), LARGEST: (1, 127)}.get(selection, (0, 127))
+    for name, value, low, high in (
+            ("selection", selection, ALL, BITMAP), ("tau", tau, low_tau, high_tau),
+            ("keep", keep_percent, 0, 96 if content in ("scores", "mask") else 0),
+            ("reserved", reserved, 0, 0)):
+        if not low <= value <= high:
+            raise FileError(where, mismatch(name, value, f"{low}..{high}"))
+    data_bytes = pad4((n_params + 7) // 8 if content == "mask" else n_params)
+    bitmap_bytes = n_bytes - data_bytes
+    if bitmap_bytes < 0 or bitmap_bytes % 4 or (bitmap_bytes and selection != BITMAP):
+        raise FileError(where, mismatch("bytes", n_bytes, f"{data_bytes} for {n_params} values"))
+    layer = AdapterLayer(index, np.zeros(0, np.int8), selection, tau, threshold, keep_percent)
+    if selection == BITMAP:
+        layer.bitmap = _unpack_bits(payload[:bitmap_bytes])
+        if int(layer.bitmap.sum()) != n_params:
+            raise FileError(where, mismatch("bits of bitmap", int(layer.bitmap.sum()), n_params))
+    layer.values = _unpack_values(payload[bitmap_bytes:], n_params, content, where)
+    return layer
+
+
+def _unpack_values(data: bytes, n_params: int, content: str, where: str) -> np.ndarray:
+    if content == "mask":
+        bits = _unpack_bits(data)
+        values, rest = bits[:n_params], bits[n_params:]
+    else:
+        raw = np.frombuffer(data, np.uint8)
+        values, rest = from_offset(raw[:n_params]), raw[n_params:]
+        if content == "weights" and n_params and int(values.min()) < -127:
+            raise FileError(where, mismatch("weight byte", 0, "1..255"))
+    if rest.any():
+        raise FileError(where, mismatch("padding", "other bits", "zeros"))
+    return values

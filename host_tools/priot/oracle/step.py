@@ -1,0 +1,252 @@
+"""One whole training step of every method in numpy: the truth for byte-for-byte traces.
+
+Scores follow the straight-through rule of PRIOT (arXiv 2503.16860) and edge-popup (Ramanujan et
+al. 2020), integer weights follow NITI (arXiv 2009.13108); static shifts come from calibration
+(priot/commands/quantize.py).
+"""
+
+from array import array
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from priot.formats import Model
+from priot.formats.container import to_offset
+from priot.network import fields as f
+from priot.network.stages import Stage, loss_shift
+from priot.oracle import kernels as oracle
+from priot.oracle.selection import select_edges
+
+GMIN = 2  # a sample whose loss gradient is smaller has no backward pass
+HALVING_EPOCHS = 8  # the step halves after so many epochs
+THRESHOLD = {"priot": 64, "priot-s": 128}  # offset bytes of the scores -64 and 0
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a method trains: rule, rounding of the update, step u, how its scores start."""
+
+    rule: int
+    rounding: int
+    step: int
+    init: str = "zeros"
+    dynamic: bool = False
+    last: int = 0
+    fraction: int | None = None
+
+
+METHODS = {
+    "priot": Method(f.PRUNE, f.RHU, 9, "normal"),
+    "priot-s": Method(f.PRUNE, f.RHU, 8, "normal", fraction=10),
+    "gain": Method(f.GAIN, f.PSR, 7),
+    "weights": Method(f.WEIGHTS, f.PSR, 4),
+    "niti": Method(f.WEIGHTS, f.PSR, 2, dynamic=True),
+    "head": Method(f.WEIGHTS, f.PSR, 3, last=1),
+}
+
+
+@dataclass
+class StageState:
+    """Buffers of one stage, as a device would hold them.
+
+    x, y, g (gradient of y), dx: int8 bytes. w, weff, scores: offset bytes; `weff` is `w` itself
+    where the layer's weights are trained or nothing is. `trained` is False for frozen stages.
+    """
+
+    stage: Stage
+    y: bytearray
+    argmax: bytearray
+    g: bytearray
+    x: bytearray = field(default_factory=bytearray)
+    w: bytearray = field(default_factory=bytearray)
+    weff: bytearray = field(default_factory=bytearray)
+    scores: bytearray = field(default_factory=bytearray)
+    select: bytearray = field(default_factory=bytearray)
+    update_bits: int = 0
+    trained: bool = False
+
+    @property
+    def d(self) -> np.ndarray:
+        """The stage's descriptor."""
+        return self.stage.d
+
+
+class Oracle:
+    """A model in training. `step` trains on one sample; the buffers of `states` show the trace.
+
+    method: a key of METHODS. threshold: an offset byte, 0..255. keep: percent of a layer's scored
+    edges that edge-popup's top-k rule keeps, k = max(1, n * keep // 100), or 0 for the threshold.
+    step: u of gs = gb - u in linear layers (`priot` takes one less in conv2d layers). fraction,
+    select: as in priot/oracle/selection.py. last: train only so many conv2d and linear layers.
+    None takes the method's own value. Raises ValueError.
+    """
+
+    def __init__(self, model: Model, method: str = "priot", *, seed: int = 1,
+                 threshold: int | None = None, keep: int = 0, step: int | None = None,
+                 rounding: int | None = None, last: int | None = None,
+                 fraction: int | None = None, select: str = "largest") -> None:
+        self.model = model
+        self.method = chosen = METHODS[method]
+        if keep and chosen.rule != f.PRUNE:
+            raise ValueError(f"keep: {method} prunes nothing")
+        self.keep = keep
+        self.u = chosen.step if step is None else step
+        self.conv_u = self.u - (method == "priot")
+        self.state = array("I", [seed])
+        self.epoch = self.steps = self.skipped = 0
+        self.scratch = array("i", [0] * 131072)
+        self.states = [self._new_state(stage) for stage in model.stages()]
+        below = bytearray(int(np.prod(model.shape)))
+        for s in self.states:
+            s.x, below = below, s.y
+        trained = self._last_layers(last or chosen.last)
+        for s in trained:
+            s.d[f.RULE] = chosen.rule
+            s.d[f.ROUNDING] = chosen.rounding if rounding is None else rounding
+            s.d[f.THRESHOLD] = THRESHOLD.get(method, 64) if threshold is None else threshold
+        self._select(trained, fraction or chosen.fraction, select)
+        self.first = next(i for i, s in enumerate(self.states) if s.trained)
+        self._refresh()
+
+    def _new_state(self, stage: Stage) -> StageState:
+        size = int(np.prod(stage.shape_out))
+        state = StageState(stage, bytearray(size), bytearray(stage.argmax_bytes), bytearray(size))
+        if stage.weight_index >= 0:
+            layer = self.model.layers[stage.layer]
+            state.w = state.weff = bytearray(to_offset(layer.weights).tobytes())
+            weights_rule = self.method.rule == f.WEIGHTS
+            state.update_bits = (layer.update_bits_weights if weights_rule
+                                 else layer.update_bits_scores)
+        return state
+
+    def _last_layers(self, count: int) -> list[StageState]:
+        """Mark the last `count` conv2d and linear stages, or all for 0, as trained."""
+        weighted = [s for s in self.states if s.w]
+        if count > len(weighted):
+            raise ValueError(f"last: {count}, the network has {len(weighted)} layers with weights")
+        for s in weighted[-count:]:
+            s.trained = True
+        return weighted[-count:]
+
+    def _select(self, trained: list[StageState], fraction: int | None, select: str) -> None:
+        """Give the trained stages their selection, and then their scores."""
+        rule = self.method.rule
+        weights = [self.model.layers[s.stage.layer].weights for s in trained]
+        selections = select_edges(weights, fraction, select, rule == f.WEIGHTS, self.state)
+        for s, w, selection in zip(trained, weights, selections, strict=True):
+            s.select = selection.pack(w, s.d)
+            if rule != f.WEIGHTS:
+                s.scores = bytearray(b"\x80" * int(selection.edges(w).sum()))
+                s.weff = bytearray(len(s.w))
+        if self.method.init == "normal":
+            for s in trained:
+                oracle.init_scores((s.scores, self.state))
+
+    def _refresh(self) -> None:
+        """Thresholds of the top-k rule, and all effective weights."""
+        for s in self.states:
+            if not s.scores:
+                continue
+            if self.keep:
+                s.d[f.KEEP_COUNT] = max(1, len(s.scores) * self.keep // 100)
+                s.d[f.THRESHOLD] = oracle.kth_largest((s.scores, self.scratch, s.d))
+            oracle.effective_weights((s.weff, s.w, s.scores, s.select, s.d))
+
+    def forward(self, image: np.ndarray) -> bytearray:
+        """Logits int8 of an image uint8 0..127 of the model's shape."""
+        self.states[0].x[:] = np.ascontiguousarray(image).tobytes()
+        for s in self.states:
+            d = s.d
+            if s.stage.kind == f.CONV2D:
+                self._run(oracle.conv2d_forward, f.FORWARD_SHIFT,
+                          (s.y, s.argmax, s.x, s.weff, self.scratch, d))
+            elif s.stage.kind == f.LINEAR:
+                self._run(oracle.linear_forward, f.FORWARD_SHIFT,
+                          (s.y, s.x, s.weff, self.scratch, d))
+            elif s.stage.kind == f.MAX_POOL2D:
+                oracle.max_pool_forward((s.y, s.argmax, s.x, d))
+            else:
+                oracle.avg_pool_forward((s.y, s.x, d))
+        return self.states[-1].y
+
+    def _run(self, kernel, shift_field: int, operands: tuple) -> None:
+        """Run a kernel; a dynamic method first sets its shift from the largest accumulator."""
+        if self.method.dynamic:
+            d = operands[-1]
+            d[shift_field] = max(0, self._measure(kernel, operands).bit_length() - 7)
+        kernel(operands)
+
+    @staticmethod
+    def _measure(kernel, operands: tuple) -> int:
+        d = operands[-1]
+        d[f.MEASURE] = 1
+        largest = kernel(operands)
+        d[f.MEASURE] = 0
+        return largest
+
+    def predict(self, image: np.ndarray) -> int:
+        """The class with the largest logit, the first of equals."""
+        return int(np.frombuffer(self.forward(image), np.int8).argmax())
+
+    def step(self, image: np.ndarray, label: int) -> int:
+        """Train on one sample; returns max abs of the loss gradient (below GMIN: skipped)."""
+        self.forward(image)
+        last = self.states[-1]
+        d = last.d.copy()
+        if self.method.dynamic:
+            d[f.LOSS_SHIFT] = loss_shift(
+                int(s.d[f.FORWARD_SHIFT]) - self.model.layers[s.stage.layer].weight_exponent
+                for s in self.states)
+        largest = oracle.cross_entropy((last.g, last.y, self.scratch, d), label)
+        self.steps += 1
+        if largest < GMIN:
+            self.skipped += 1
+            return largest
+        for i in range(len(self.states) - 1, self.first - 1, -1):
+            if i > self.first:
+                self._backward_input(self.states[i], self.states[i - 1].g)
+            if self.states[i].trained:
+                self._update(self.states[i])
+        if self.keep:
+            self._refresh()
+        return largest
+
+    def _backward_input(self, s: StageState, dx: bytearray) -> None:
+        if s.stage.kind == f.CONV2D:
+            self._run(oracle.conv2d_backward_input, f.BACKWARD_SHIFT,
+                      (dx, s.g, s.argmax, s.x, s.weff, self.scratch, s.d))
+        elif s.stage.kind == f.LINEAR:
+            self._run(oracle.linear_backward_input, f.BACKWARD_SHIFT,
+                      (dx, s.g, s.x, s.weff, self.scratch, s.d))
+        elif s.stage.kind == f.MAX_POOL2D:
+            oracle.max_pool_backward((dx, s.g, s.argmax, s.x, s.d))
+        else:
+            oracle.avg_pool_backward((dx, s.g, s.x, s.d))
+
+    def _update(self, s: StageState) -> None:
+        if s.stage.kind == f.CONV2D:
+            kernel = oracle.conv2d_update
+            operands: tuple = (
+                s.scores, s.weff, s.g, s.argmax, s.x, s.w, s.select, self.scratch, s.d)
+        else:
+            kernel = oracle.linear_update
+            operands = (s.scores, s.weff, s.g, s.x, s.w, s.select, self.scratch, s.d)
+        bits = s.update_bits
+        if self.method.dynamic:
+            bits = self._measure(kernel, operands).bit_length()
+        s.d[f.UPDATE_SHIFT] = self.update_shift(s, bits)
+        kernel(operands)
+
+    def update_shift(self, s: StageState, bits: int) -> int:
+        """gs = gb - u, one more after every 8 epochs, 0..30."""
+        u = self.conv_u if s.stage.kind == f.CONV2D else self.u
+        return max(0, min(30, bits - u + self.epoch // HALVING_EPOCHS))
+
+    def fit(self, images: np.ndarray, labels: np.ndarray, epochs: int) -> None:
+        """Train for some epochs, each in a new order, shuffled from 0 .. n - 1."""
+        for _ in range(epochs):
+            order = array("H", range(len(images)))
+            oracle.shuffle((order, self.state))
+            for i in order:
+                self.step(images[i], int(labels[i]))
+            self.epoch += 1

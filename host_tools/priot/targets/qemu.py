@@ -1,0 +1,40 @@
+"""Runs jobs in QEMU: the Pico's code, whole training runs in seconds; nothing is kept."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from priot.board import Board
+from priot.board.files import board_path
+from priot.board.install import package_files
+from priot.emulator import Qemu
+from priot.targets import Event
+
+# QEMU's board forgets its mounted file system at every soft reset.
+_PRELUDE = """
+import memory_disk, sys
+memory_disk.mount()
+sys.path.append("/lib")
+"""
+
+
+class QemuTarget:
+    """A fresh machine for every job, with the job's files in its memory from the start."""
+
+    name = "qemu"
+
+    def __init__(self, stream: bool = False) -> None:
+        self.stream = stream
+
+    def run(self, job: dict[str, Any]) -> Iterator[Event]:
+        """Run a job of device/priot/remote.py; yields its events. Raises PriotError."""
+        files = package_files()
+        for key in ("model", "scores", *([] if self.stream else ["train", "test"])):
+            if job.get(key):
+                files[board_path(job[key])] = Path(job[key]).read_bytes()
+        with tempfile.TemporaryDirectory(prefix="priot-qemu-") as folder:
+            with Qemu(files, Path(folder)) as qemu:
+                with Board(qemu.port, _PRELUDE, stream=self.stream,
+                           interruptible=False) as board:
+                    yield from board.run(job)

@@ -1,0 +1,102 @@
+"""Runs jobs under MicroPython's unix port, within the heap of a Pico by default."""
+
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from priot.errors import PriotError
+from priot.package import compile_package
+from priot.paths import native_module, tool
+from priot.targets import (
+    NATIVE_BACKENDS,
+    PICO_HEAP_BYTES,
+    Event,
+    checked,
+    parse_line,
+)
+
+
+class UnixTarget:
+    """MicroPython on this machine; `heap_bytes` is the size of its heap."""
+
+    name = "unix"
+
+    def __init__(self, heap_bytes: int = PICO_HEAP_BYTES) -> None:
+        self.heap_bytes = heap_bytes
+
+    def run(self, job: dict[str, Any]) -> Iterator[Event]:
+        """Run a job of device/priot/remote.py; yields its events. Raises PriotError."""
+        paths = [compile_package("x64")]
+        if job.get("backend") in (None, *NATIVE_BACKENDS):
+            paths.append(native_module("x64").parent)
+        code = f"import priot.remote as r\nr.run({dict(job, stop_on_stdin=True)!r})"
+        command = [str(tool("micropython")), "-X", f"heapsize={self.heap_bytes}", "-c", code]
+        environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, paths)))
+        with tempfile.TemporaryFile("w+") as errors:
+            with _child(command, environment, errors, job["action"] == "train") as child:
+                assert child.stdout is not None
+                for line in child.stdout:
+                    event = parse_line(line)
+                    if event is not None:
+                        yield checked(event, self.name)
+            if child.returncode:
+                errors.seek(0)
+                lines = errors.read().strip().splitlines() or ["no message"]
+                raise PriotError(self.name, f"micropython: status {child.returncode}: {lines[-1]}")
+
+
+@contextmanager
+def _child(command: list[str], environment: dict[str, str], errors: Any,
+           is_training: bool) -> Iterator[subprocess.Popen]:
+    """The process, in a session of its own, killed if the caller gives up.
+
+    The first Ctrl-C closes its standard input, at which training ends after the sample at hand
+    (a signal would hit MicroPython's standard unix port in the middle of a kernel). The second
+    one kills it; the first, where nothing is trained.
+    """
+    child: Any = None
+    interrupts: list[int] = []  # the first may come before the process is known here
+
+    def stop(signal_number: int, frame: Any) -> None:
+        interrupts.append(signal_number)
+        if child is not None:
+            obey()
+
+    def obey() -> None:
+        if is_training and not child.stdin.closed:
+            child.stdin.close()
+        else:
+            child.kill()
+
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, stop) if in_main else None
+    try:
+        child = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
+            stdin=subprocess.PIPE, start_new_session=True)
+        if interrupts:
+            obey()
+        yield child
+        child.wait()
+        if child.returncode < 0 and interrupts:
+            raise KeyboardInterrupt
+    finally:
+        if in_main:
+            signal.signal(signal.SIGINT, before)
+        if child is not None:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+            child.stdin.close()
+            child.stdout.close()
+
+
+def absolute(path: Path | str | None) -> str | None:
+    """A path as the device package is given it."""
+    return None if path is None else str(Path(path).absolute())
