@@ -20,7 +20,7 @@ priot adapts a frozen int8 network to new data, in integers.
   t.learn(image, label)                   one training step
   net.export_mask("kitchen.adapter")      one bit per edge
   net.apply("kitchen.adapter")            put an adaptation in force; net.reset() takes it back
-  priot.backend.name                      which kernels run: native, portable, viper or plain
+  priot.backend.name                      which kernels run: native, portable or viper
   priot.backend.use("portable")           before load: the kernels that take least memory"""
 
 

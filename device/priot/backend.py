@@ -1,4 +1,4 @@
-"""Chooses the kernels once: native code, else viper, else plain Python.
+"""Chooses the kernels once: native code, else viper.
 
 Two modules hold native code. priot_portable has every kernel in portable C; priot_native, on
 processors for which there is one, has those that are faster, for some layers only. `native` is
@@ -10,14 +10,14 @@ import gc
 
 from .fields import CONTRACT
 
-_NAMES = ("native", "portable", "viper", "plain")
+_NAMES = ("native", "portable", "viper")
 
 
 def use(wanted=None):
     """Choose a backend by name, or the fastest that is here with None; returns its name.
 
-    Networks loaded afterwards use it. Raises ImportError if the wanted one is not installed and
-    ValueError if the native module on the path was built for another processor.
+    Networks loaded afterwards use it. Raises ImportError if the wanted one is not installed, or
+    none, and ValueError if the native module on the path was built for another processor.
     """
     if wanted is not None and wanted not in _NAMES:
         raise ValueError("backend: %s is none of %s" % (wanted, ", ".join(_NAMES)))
@@ -27,7 +27,8 @@ def use(wanted=None):
             if found is not None:
                 globals().update({"kernels": found, "name": candidate})
                 return candidate
-    raise ImportError("backend: %s is not installed" % wanted)
+    raise ImportError("backend: %s here; install the packaged files of priot" % (
+        "no kernels run" if wanted is None else "%s does not run" % wanted))
 
 
 def __getattr__(attribute):
@@ -56,15 +57,11 @@ def _find(candidate):
         return _module("priot_native") or _module("priot_portable")
     if candidate == "portable":
         return _module("priot_portable")
-    if candidate == "viper":
-        try:
-            from . import kernels_viper
-        except (ImportError, SyntaxError):  # CPython, or a port without the native emitter
-            return None
-        return kernels_viper
-    from . import kernels_plain  # here: 9 kB of heap that a board with another one keeps
-
-    return kernels_plain
+    try:
+        from . import kernels_viper
+    except (ImportError, SyntaxError, TypeError):  # not there, no native emitter, not packaged
+        return None
+    return kernels_viper
 
 
 def _module(name):

@@ -2,6 +2,7 @@
 
 import gc
 
+from .calls import run_timed
 from .clock import ticks_diff, ticks_us
 from .dataset import Dataset, check_dataset
 
@@ -55,8 +56,8 @@ class _Mean:
         self.sums = [0] * n
         self.counts = [0] * n
 
-    def add(self, i, start):
-        self.sums[i] += ticks_diff(ticks_us(), start)
+    def add(self, i, us):
+        self.sums[i] += us
         self.counts[i] += 1
 
     def of(self, i):
@@ -68,7 +69,7 @@ def _whole_step(trainer, data, i, mean):
     skipped = trainer.skipped
     start = ticks_us()
     trainer.step(data.read(i, trainer.net.record))
-    mean.add(trainer.skipped - skipped, start)
+    mean.add(trainer.skipped - skipped, ticks_diff(ticks_us(), start))
 
 
 def _step_by_parts(trainer, data, i, mean):
@@ -76,23 +77,13 @@ def _step_by_parts(trainer, data, i, mean):
     net = trainer.net
     start = ticks_us()
     label = data.read(i, net.record)
-    mean.add(0, start)
-    j = 2
-    for kernel, operands in net.forward_calls:
-        start = ticks_us()
-        kernel(operands)
-        mean.add(j, start)
-        j += 1
+    mean.add(0, ticks_diff(ticks_us(), start))
+    run_timed(net.forward_calls, mean.add, 2)
     start = ticks_us()
     largest = net.kernels.cross_entropy(trainer.loss_operands, label)
-    mean.add(1, start)
-    if largest < trainer.gmin:
-        return
-    for kernel, operands in trainer.backward_calls:
-        start = ticks_us()
-        kernel(operands)
-        mean.add(j, start)
-        j += 1
+    mean.add(1, ticks_diff(ticks_us(), start))
+    if largest >= trainer.gmin:
+        run_timed(trainer.backward_calls, mean.add, 2 + len(net.forward_calls))
 
 
 def _forwards(net, data, steps):
@@ -107,17 +98,7 @@ def _forwards(net, data, steps):
 
 def _names(trainer):
     """(stage, what) of every call, in the order of the calls."""
-    stages = trainer.net.stages
-    last = len(stages) - 1  # where scales are dynamic, one more call follows the layers
+    last = len(trainer.net.stages) - 1  # where scales are dynamic, one more call follows
     names = [(min(i, last), "forward" if i <= last else "exponent")
              for i in range(len(trainer.net.forward_calls))]
-    trained = {id(layer.stage): layer for layer in trainer.layers}
-    for i in range(len(stages) - 1, stages.index(trainer.first) - 1, -1):
-        if stages[i] is not trainer.first:
-            names.append((i, "backward_input"))
-        layer = trained.get(id(stages[i]))
-        if layer is not None:
-            names.append((i, "update"))
-            if layer.keep:
-                names.append((i, "threshold"))
-    return names
+    return names + trainer.call_names

@@ -4,9 +4,9 @@ import struct
 from array import array
 from binascii import crc32
 
-from .files import DATASET, fail, open_file, read_prefix
+from .files import DATASET, check_scale, fail, open_file, read_names, read_prefix
 
-_HEADER = 32
+_HEADER = 48
 
 
 class Dataset:
@@ -28,26 +28,31 @@ class Dataset:
     def _check(self):
         path, f = self.path, self._file
         header, expected = read_prefix(f, path, DATASET, _HEADER)
-        if header != _HEADER:
-            fail(path, "header size", header, _HEADER)
         raw = f.read(_HEADER - 16)
-        n, channels, height, width, classes, reserved = struct.unpack("<IHHHHI", raw)
+        (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, more, scale,
+         _, most) = struct.unpack("<IHHHHHBBHHIiI", raw)
         self.shape = (channels, height, width)
         self.n_classes = classes
         self._n = n
+        self._start = header
         self.record_bytes = channels * height * width + 1
-        if reserved:
-            fail(path, "reserved", reserved, 0)
+        if header != _HEADER + n_names:
+            fail(path, "header size", header, _HEADER + n_names)
+        if reserved or more or most:
+            fail(path, "reserved", reserved or more or most, 0)
+        if target_bytes != 1 or flags:
+            raise ValueError("%s: has targets or values of another kind, which this version "
+                             "cannot compute" % path)
+        check_scale(path, scale)
         if not 2 <= classes <= 256:
             fail(path, "classes", classes, "2..256")
         f.seek(0, 2)
         size = f.tell()
-        f.seek(_HEADER)
-        if self.record_bytes == 1 or size != _HEADER + n * self.record_bytes:
+        if n == 0 or self.record_bytes == 1 or size != header + n * self.record_bytes:
             fail(path, "file size", size, "%d records of %d bytes" % (n, self.record_bytes))
+        crc = self._check_names(crc32(raw))
         record = bytearray(self.record_bytes)
         image = memoryview(record)[:-1]
-        crc = crc32(raw)
         for i in range(n):
             f.readinto(record)
             crc = crc32(record, crc)
@@ -58,12 +63,25 @@ class Dataset:
         if crc != expected:
             fail(path, "crc32", "%08x" % crc, "%08x (corrupt file)" % expected)
 
+    def _check_names(self, crc):
+        """Check the names and go on with the CRC32 over them; leaves the position behind."""
+        self.names  # noqa: B018  reads and checks them
+        f = self._file
+        f.seek(_HEADER)
+        return crc32(f.read(self._start - _HEADER), crc)
+
+    @property
+    def names(self):
+        """Names of the classes, read from the file: a tuple, empty where it has none."""
+        self._file.seek(_HEADER)
+        return read_names(self._file, self.path, self._start - _HEADER, self.n_classes)
+
     def __len__(self):
         return self._n
 
     def read(self, index, record):
         """Fill `record` (image bytes, then the label) with sample `index`; returns the label."""
-        self._file.seek(_HEADER + index * self.record_bytes)
+        self._file.seek(self._start + index * self.record_bytes)
         if self._file.readinto(record) != self.record_bytes:
             if index < self._n and len(record) == self.record_bytes:
                 raise OSError(5, "%s: sample %d cannot be read" % (self.path, index))

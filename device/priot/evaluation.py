@@ -34,6 +34,7 @@ class Evaluation:
 
         stop: asked before every sample of a dataset; KeyboardInterrupt where it returns True.
         """
+        net.check_memory()
         result = cls(net.n_classes)
         if isinstance(source, str):
             with Dataset(source) as dataset:

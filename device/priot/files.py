@@ -8,13 +8,14 @@ import os
 import struct
 from binascii import crc32
 
-VERSION = 1
+VERSION = 2
 PREFIX = 16
 MODEL = b"PRIM"
 DATASET = b"PRID"
 ADAPTER = b"PRIA"
 _KINDS = {MODEL: "a model", DATASET: "a dataset", ADAPTER: "an adapter"}
 
+_NAME_BYTES = 63  # of a class
 _CHUNK = 512
 _FOLDER = 0x4000  # bit of a file's mode
 _READING = {2: "no such file", 21: "is a folder"}  # errno
@@ -54,7 +55,8 @@ def read_prefix(f, path, magic, header_size):
     if found != magic:
         fail(path, "file", _KINDS.get(found, "none of priot's"), _KINDS[magic])
     if version != VERSION:
-        fail(path, "version", version, VERSION)
+        fail(path, "version", version, "%d%s" % (
+            VERSION, "; convert it on a PC: priot convert" if version == 1 else ""))
     if total != size:
         fail(path, "file size", size, "%d (truncated or appended to)" % total)
     if header < header_size or header > size:
@@ -75,6 +77,53 @@ def check_crc(f, path, expected):
     if crc != expected:
         fail(path, "crc32", "%08x" % crc, "%08x (corrupt file)" % expected)
     f.seek(PREFIX)
+
+
+def check_scale(path, bits):
+    """ValueError unless the bits of a float32 are those of a finite one, 0 or above."""
+    if bits > 0x7F7FFFFF:
+        fail(path, "scale", "%08x" % bits, "finite, 0 or above")
+
+
+def check_text(path, field, raw, most):
+    """Bytes as text; ValueError unless they are 1..most of UTF-8 without control characters."""
+    text, n = "", 0
+    try:
+        text = str(raw, "utf-8")
+        for c in text:
+            n += _utf8_bytes(ord(c))
+    except ValueError:
+        pass
+    if not 1 <= len(raw) <= most or n != len(raw):
+        fail(path, field, repr(raw), "1..%d bytes of text" % most)
+    return text
+
+
+def _utf8_bytes(c):
+    """Bytes of a character; ValueError for none: MicroPython decodes more than there is."""
+    if c < 32 or 127 <= c < 160 or 0xD800 <= c < 0xE000 or c > 0x10FFFF:
+        raise ValueError
+    return 1 + (c > 0x7F) + (c > 0x7FF) + (c > 0xFFFF)
+
+
+def read_names(f, path, n_bytes, n_classes):
+    """Names of the classes from an open file, as a tuple: one for each, or none."""
+    raw = f.read(n_bytes)
+    if not raw:
+        return ()
+    names = raw.rstrip(b"\0")
+    if n_bytes & 3 or not 1 <= n_bytes - len(names) <= 4:
+        fail(path, "padding of names", n_bytes - len(names), "1..4, to a multiple of 4")
+    names = names.split(b"\0")
+    if len(names) != n_classes:
+        fail(path, "names", len(names), n_classes)
+    return tuple([check_text(path, "name of a class", name, _NAME_BYTES) for name in names])
+
+
+def pack_names(names):
+    """Names of classes as they stand in a file."""
+    raw = b"".join([name.encode() + b"\0" for name in names])
+    return raw + bytes(-len(raw) & 3)
 
 
 def write_file(path, magic, header_size, chunks):

@@ -1,6 +1,7 @@
-"""Keeps the heap in one piece: imported before everything else."""
+"""Keeps the heap in one piece, and free of code that is needed once: imported before all else."""
 
 import gc
+import sys
 
 # Without it MicroPython collects only when the heap is exhausted, and what lives long then lies
 # scattered between garbage: on a Pico with network A in training the largest free block was 54 kB
@@ -9,3 +10,18 @@ _COLLECT_AFTER = 8192  # bytes allocated
 
 if hasattr(gc, "threshold"):  # CPython has none
     gc.threshold(_COLLECT_AFTER)
+
+
+def unload(*names):
+    """Forget modules of the package that were imported for one use: their code is garbage then.
+
+    What reads files and prepares a training takes 20 kB of heap: it is imported where it is
+    wanted, inside functions, and given back before the training starts. Saving is not among it,
+    since a save must not fail for memory.
+    """
+    if sys.implementation.name != "micropython":
+        return  # on a PC, where tests hold on to them
+    package = __name__[:__name__.rfind(".")]
+    for name in names:
+        if sys.modules.pop("%s.%s" % (package, name), None):
+            delattr(sys.modules[package], name)

@@ -1,4 +1,4 @@
-"""Blocks of memory: got whole or refused with figures, handed out in word-aligned pieces."""
+"""Blocks of memory: got whole, or refused with figures."""
 
 import gc
 
@@ -6,19 +6,6 @@ import gc
 def aligned(n):
     """The next multiple of 4."""
     return (n + 3) & ~3
-
-
-class Carver:
-    """Hands out word-aligned pieces of one block."""
-
-    def __init__(self, block):
-        self._view = memoryview(block)
-        self._at = 0
-
-    def take(self, n):
-        piece = self._view[self._at:self._at + n]
-        self._at += aligned(n)
-        return piece
 
 
 def allocate(n, where):

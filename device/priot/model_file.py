@@ -1,179 +1,198 @@
-"""Reads a model file: its header and layers, grouped into checked stages.
+"""Reads a model file: what it says before its weights, checked to the byte.
 
-The byte table is in priot/formats/__init__.py, the grouping in device/DESIGN.md.
+The byte table is in priot/formats/__init__.py; network/link.py, on the host, refuses the same.
 """
 
 import struct
 from array import array
 
 from . import fields as F
-from .files import MODEL, check_crc, fail, read_prefix
+from .files import MODEL, check_crc, check_scale, check_text, fail, read_names, read_prefix
+from .kinds import AVG_POOL, CONV2D, GLOBAL_POOL, KINDS, LINEAR
 from .memory import aligned
 from .stage import Stage
 
-HEADER = 48
-_RECORD = 16
-_MAX_LAYERS = 256
+HEADER = 64
+_RECORD = 64
+_NOWHERE = 0xFFFFFFFF
 _MAX_PRODUCTS = 131072  # of 127 * 127: an int32 sum of so many is exact
-_MAX_POSITIONS = 1048  # of 127 * 127 * 127: dW * w stays below 2^31
+_MAX_ELEMENTS = 1 << 23  # of a tensor: what the kernels' checks take
 
 
 class Description:
     """What a model file says before its weights.
 
-    name, crc, shape (channels, height, width), n_classes, stages, weight_bytes (padding included).
+    name, crc, shape (channels, height, width), n_classes, names (of the classes, or none),
+    input_exponent (a value v of the image stands for v * 2^that), stages, weight_bytes (of the
+    payload, which follows in the file).
     """
 
     def __init__(self, f, path):
         header_size, self.crc = read_prefix(f, path, MODEL, HEADER)
         check_crc(f, path, self.crc)
-        raw = f.read(HEADER - 16)
-        name, channels, height, width, classes, n_layers, reserved, weight_bytes = struct.unpack(
-            "<16sHHHHHHI", raw)
-        if not 1 <= n_layers <= _MAX_LAYERS:
-            fail(path, "number of layers", n_layers, "1..%d" % _MAX_LAYERS)
-        if header_size != HEADER + _RECORD * n_layers:
-            fail(path, "header size", header_size, HEADER + _RECORD * n_layers)
-        if reserved:
-            fail(path, "reserved", reserved, 0)
-        if not (channels and height and width and 2 <= classes <= 256):
-            fail(path, "input or classes", "%dx%dx%d, %d" % (channels, height, width, classes),
-                 "1x1x1 or more, 2..256")
-        f.seek(0, 2)
-        if f.tell() != header_size + weight_bytes:
-            fail(path, "weights", f.tell() - header_size, "%d bytes" % weight_bytes)
-        f.seek(HEADER)
-        self.name = str(name.rstrip(b"\0"), "utf-8")
+        (name, channels, height, width, classes, loss, flags, self.input_exponent, reserved,
+         n_stages, n_names, scale, _, self.weight_bytes, more) = struct.unpack(
+             "<16sHHHHBBbBHHIiII", f.read(HEADER - 16))
+        _range(path, "stages", n_stages, 1, 256)
+        if header_size != HEADER + _RECORD * n_stages + n_names:
+            fail(path, "header size", header_size, HEADER + _RECORD * n_stages + n_names)
+        if reserved or more:
+            fail(path, "reserved", reserved or more, 0)
+        _unable(path, "a loss or an input of another kind", loss or flags)
+        check_scale(path, scale)
+        self.name = check_text(path, "name", name.rstrip(b"\0"), 16)
         self.shape = (channels, height, width)
+        for n in self.shape:
+            _range(path, "side of the input", n, 1, 65535)
+        _range(path, "values of the input", channels * height * width, 1, _MAX_ELEMENTS)
+        _range(path, "classes", classes, 2, 256)
         self.n_classes = classes
-        builder = _Builder(path, self.shape)
-        for i in range(n_layers):
-            builder.add(i, f.read(_RECORD))
-        builder.check()
-        self.stages = builder.stages
-        self.weight_bytes = weight_bytes
-        outputs = self.stages[-1].size_out()
-        if outputs != classes:
-            fail(path, "outputs", outputs, "%d classes" % classes)
-        if builder.weight_bytes != weight_bytes:
-            fail(path, "weights", weight_bytes, "%d bytes" % builder.weight_bytes)
-
-
-class _Builder:
-    """Groups the layers of a file into stages, checking every size."""
-
-    def __init__(self, path, shape):
-        self.path = path
-        self.shape = shape
         self.stages = []
-        self.weight_bytes = 0
-        self._relu = 1  # the input is 0..127, but its gradient is never wanted
-        self._joinable = False  # relu or max-pool may still join the last stage
-        self._n_weighted = 0
+        at = 0
+        for i in range(n_stages):
+            at = self._add("%s: stage %d" % (path, i), i, f.read(_RECORD), at)
+        self.names = read_names(f, path, n_names, classes)
+        if at != self.weight_bytes or f.seek(0, 2) != header_size + at:
+            fail(path, "payload", self.weight_bytes, "%d bytes" % at)
+        f.seek(header_size)
+        last = self.stages[-1]
+        if last.size_out() != classes or last.d[F.RELU]:
+            fail(path, "last stage", repr(last), "%d logits without relu" % classes)
+        if not at:
+            fail(path, "payload", "without weights", "at least one layer's")
 
-    def add(self, i, record):
-        (kind, kernel, stride, padding, n_out, reserved, exponent, fs, bs, gb_weights,
-         gb_scores, r1, r2, r3) = struct.unpack("<BBBBHHbbbbbBBB", record)
-        where = "layer %d" % i
-        if reserved or r1 or r2 or r3:
-            fail(self.path, where, "not zero in its reserved bytes", 0)
-        if kind == F.FLATTEN:
-            self.shape = (self.shape[0] * self.shape[1] * self.shape[2], 1, 1)
-            self._joinable = False
-        elif kind == F.RELU_LAYER:
-            if not self._joinable or self.stages[-1].d[F.RELU]:
-                fail(self.path, where, "a misplaced relu", "one after conv2d, linear or pool")
-            self.stages[-1].d[F.RELU] = 1
-            self._relu = 1
-        elif kind == F.CONV2D or kind == F.LINEAR:
-            if kind == F.LINEAR:
-                if self.shape[1] * self.shape[2] != 1:
-                    fail(self.path, where, "linear on an image", "flatten before it")
-                kernel, stride, padding = 1, 1, 0
-            stage = self._stage(where, kind, kernel, stride, padding, n_out, 1, 1)
-            stage.exponent = exponent
-            stage.bits_weights = gb_weights
-            stage.bits_scores = gb_scores
-            self._weights(where, stage, fs, bs)
-        elif kind == F.MAX_POOL2D or kind == F.AVG_POOL2D:
-            self._pool(where, kind, kernel, stride)
-        else:
-            fail(self.path, where, "of kind %d" % kind, "1..6")
-
-    def _stage(self, where, kind, kernel, stride, padding, n_out, pool, pool_stride):
-        channels, height, width = self.shape
-        if not (1 <= kernel <= 15 and 1 <= stride <= 15 and padding < kernel
-                and 1 <= pool <= 15 and 1 <= pool_stride <= 15 and n_out >= 1):
-            fail(self.path, where, "kernel %d, stride %d, padding %d, pool %d, %d outputs" % (
-                kernel, stride, padding, pool, n_out), "1..15, 1..15, < kernel, 1..15, >= 1")
+    def _add(self, where, i, record, at):
+        """Append a stage; `at`: where in the payload its weights have to begin, and end."""
+        r = struct.unpack("<BBH12BHhhBbhb5B3I20s", record)
+        kind, flags, n_out = r[:3]
+        groups, a, b, largest, b_shift, exponent, we, fs, bs, gw, gs, gb, start = r[15:28]
+        if kind not in KINDS:
+            fail(where, "kind", kind, "1..%d" % len(KINDS))
+        if flags > 1 or any(r[30]):
+            fail(where, "flags or reserved", "set", 0)
+        _unable(where, "a second input", b != -2 or b_shift)
+        _unable(where, "another input than the stage before", a != i - 1)
+        _unable(where, "groups", groups != 1)
+        _unable(where, "an upper clamp", largest != 127)
+        _unable(where, "a bias", r[28] != _NOWHERE or gb)
+        _unable(where, "shifts by row", r[29] != _NOWHERE)
         d = array("i", [0] * F.N_FIELDS)
-        d[F.N_IN], d[F.H_IN], d[F.W_IN], d[F.N_OUT] = channels, height, width, n_out
-        d[F.KERNEL], d[F.STRIDE], d[F.PADDING] = kernel, stride, padding
-        d[F.H_CONV] = (height + 2 * padding - kernel) // stride + 1
-        d[F.W_CONV] = (width + 2 * padding - kernel) // stride + 1
-        d[F.ROWS] = n_out
-        d[F.X_RELU] = self._relu
-        d[F.THRESHOLD] = 64
-        d[F.N_ROW] = channels * kernel * kernel
         stage = Stage(kind, d)
-        self._pooled(where, stage, pool, pool_stride)
-        self.stages.append(stage)
-        self._relu = 0
-        self._joinable = True
-        return stage
-
-    def _pooled(self, where, stage, pool, pool_stride):
-        d = stage.d
-        d[F.POOL], d[F.POOL_STRIDE] = pool, pool_stride
-        d[F.ARGMAX_BITS] = 2 if pool <= 2 else 4 if pool <= 4 else 8
-        d[F.MULTIPLIER] = (65536 + pool * pool // 2) // (pool * pool)
-        d[F.H_OUT] = (d[F.H_CONV] - pool) // pool_stride + 1
-        d[F.W_OUT] = (d[F.W_CONV] - pool) // pool_stride + 1
-        if min(d[F.H_CONV], d[F.W_CONV], d[F.H_OUT], d[F.W_OUT]) < 1:
-            fail(self.path, where, "larger than its input", "at most %dx%d" % self.shape[1:])
-        self.shape = (d[F.N_OUT], d[F.H_OUT], d[F.W_OUT])
-
-    def _weights(self, where, stage, fs, bs):
-        d = stage.d
-        if not (0 <= fs <= 30 and 0 <= bs <= 30):
-            fail(self.path, where, "shifted by %d and %d" % (fs, bs), "0..30")
-        if d[F.N_ROW] > _MAX_PRODUCTS:
-            fail(self.path, where, "summing %d products" % d[F.N_ROW],
-                 "at most %d" % _MAX_PRODUCTS)
-        d[F.FORWARD_SHIFT] = fs
-        d[F.BACKWARD_SHIFT] = bs
-        stage.shifts = (fs, bs)
-        stage.index = self._n_weighted
-        self._n_weighted += 1
-        self.weight_bytes += aligned(stage.n_edges())
-
-    def _pool(self, where, kind, kernel, stride):
-        if kernel < 2:
-            fail(self.path, where, "a pool of %d" % kernel, "2..15")
-        last = self.stages[-1] if self.stages else None
-        if (kind == F.MAX_POOL2D and self._joinable and last.kind == F.CONV2D
-                and last.d[F.POOL] == 1):
-            if not (kernel <= 15 and 1 <= stride <= 15):
-                fail(self.path, where, "pool %d, stride %d" % (kernel, stride), "1..15")
-            self._pooled(where, last, kernel, stride)
+        conv = kind == CONV2D
+        weighted = conv or kind == LINEAR
+        whole = kind == GLOBAL_POOL
+        below = self.stages[-1] if i else None
+        if below:
+            d[F.N_IN], d[F.H_IN], d[F.W_IN] = [below.d[j] for j in (F.N_OUT, F.H_OUT, F.W_OUT)]
+            d[F.MASK_DX] = below.d[F.RELU]
+            d[F.NONNEGATIVE] = below.d[F.RELU] or (below.index < 0 and below.d[F.NONNEGATIVE])
         else:
-            self._stage(where, kind, 1, 1, 0, self.shape[0], kernel, stride)
-
-    def check(self):
-        """What only the whole sequence shows."""
-        if self._n_weighted == 0:
-            fail(self.path, "layers", "without weights", "at least one conv2d or linear")
-        if self._relu:
-            fail(self.path, "last layer", "a relu", "logits of either sign")
-        for i, stage in enumerate(self.stages):
-            d = stage.d
-            positions = d[F.H_OUT] * d[F.W_OUT]
-            if stage.index >= 0 and positions > _MAX_POSITIONS:
-                fail(self.path, "stage %d" % i, "%d positions" % positions,
-                     "at most %d after pooling" % _MAX_POSITIONS)
+            d[F.N_IN], d[F.H_IN], d[F.W_IN] = self.shape
+            d[F.NONNEGATIVE] = 1
+        if kind == LINEAR:
+            d[F.N_IN] *= d[F.H_IN] * d[F.W_IN]
+            d[F.H_IN] = d[F.W_IN] = 1
+        _range(where, "outputs", n_out, 1, 65535)
+        d[F.N_OUT] = d[F.ROWS] = n_out
+        d[F.RELU] = flags
+        d[F.GROUPS] = 1
+        for j in range(8):
+            d[F.KERNEL_H + j] = r[3 + j]
+        for j in range(4):
+            d[F.POOL_H + j] = r[11 + j]
+        for j in range(2):
+            _axis(where, d, j, 15 if conv else 1, 1 if kind == LINEAR else 15,
+                  not weighted and not whole, whole)
+        _unable(where, "sizes that are not square",
+                r[3] != r[4] or r[5] != r[6] or r[7:9] != r[9:11] or r[7] != r[8]
+                or (r[11] != r[12] and not whole) or r[13] != r[14])
+        n_row = d[F.N_ROW] = d[F.N_IN] * d[F.KERNEL_H] * d[F.KERNEL_W]
+        area = d[F.POOL_H] * d[F.POOL_W]
+        if kind == AVG_POOL:
+            d[F.MULTIPLIER] = (65536 + (area >> 1)) // area
+        elif area > 1 and not whole:
+            d[F.ARGMAX_BITS] = 2 if area <= 4 else 4 if area <= 16 else 8
+        _range(where, "forward shift", fs, 0, 30 if weighted or whole else 0)
+        _range(where, "backward shift", bs, 0, 30 if weighted else 0)
+        _range(where, "update bits", max(gw, gs), 0, 31 if weighted else 0)
+        d[F.FORWARD_SHIFT], d[F.BACKWARD_SHIFT] = stage.shifts = fs, bs
+        expected = fs - we + (below.exponent if below else self.input_exponent)
+        if whole:
+            _range(where, "area of the window", area >> we if we >= 0 else 0, 1, 1)  # 2^we or more
+        if exponent != expected or (we and not weighted and not whole):
+            fail(where, "exponent", exponent, expected)
+        stage.input = a
+        stage.exponent = exponent
+        stage.weight_exponent = we
+        stage.bits_weights = gw
+        stage.bits_scores = gs
+        if weighted:
+            stage.index = sum([s.index >= 0 for s in self.stages])
+            stage.offset = at
+            _range(where, "weights of a row", n_row, 1, _MAX_PRODUCTS)
+            _range(where, "positions", d[F.H_OUT] * d[F.W_OUT], 1, _MAX_PRODUCTS)
             # overlapping windows may all send their gradient to one position
-            overlap = (d[F.POOL] + d[F.POOL_STRIDE] - 1) // d[F.POOL_STRIDE]
-            terms = d[F.N_OUT] * (d[F.KERNEL] * overlap) ** 2
-            if stage.kind == F.CONV2D and terms > _MAX_PRODUCTS:
-                fail(self.path, "stage %d" % i, "summing %d products" % terms,
-                     "at most %d" % _MAX_PRODUCTS)
+            _range(where, "products of a gradient", n_out * _reach(d, 0) * _reach(d, 1), 1,
+                   _MAX_PRODUCTS)
+        elif n_out != d[F.N_IN]:
+            fail(where, "outputs", n_out, d[F.N_IN])
+        if start != (at if weighted else _NOWHERE):
+            fail(where, "place of the weights", start, at if weighted else _NOWHERE)
+        _range(where, "values", max(_padded(d), stage.size_out(), stage.n_edges()), 1,
+               _MAX_ELEMENTS)
+        self.stages.append(stage)
+        return at + aligned(stage.n_edges())
+
+    def check_weights(self, path, payload):
+        """ValueError unless the bytes of the payload are weights of -127..127, and padding."""
+        for stage in self.stages:
+            n = stage.n_edges()
+            if n:
+                at = stage.offset
+                if min(payload[at:at + n]) == 0:
+                    fail(path, "a weight", -128, "-127..127")
+                for i in range(at + n, at + aligned(n)):
+                    if payload[i] != 128:
+                        fail(path, "padding", payload[i], 128)
+
+
+def _axis(where, d, j, most, most_window, is_pool, is_whole):
+    """Check the sizes of one axis, 0 down or 1 across, and derive those of the output."""
+    kernel = d[F.KERNEL_H + j]
+    stride = d[F.STRIDE_H + j]
+    window = d[F.POOL_H + j]
+    step = d[F.POOL_STRIDE_H + j]
+    before, after = d[F.PAD_TOP + 2 * j], d[F.PAD_BOTTOM + 2 * j]
+    _range(where, "kernel", kernel, 1, most)
+    _range(where, "stride", stride, 1, most)
+    _range(where, "padding", max(before, after), 0, kernel - 1)
+    if is_whole:
+        _range(where, "window", window, d[F.H_IN + j], d[F.H_IN + j])
+        most_window = window
+    _range(where, "window", window, 2 if is_pool else 1, most_window)
+    has_window = d[F.POOL_H] > 1 or d[F.POOL_W] > 1
+    _range(where, "stride of the window", step, 1, 15 if has_window and not is_whole else 1)
+    size = d[F.H_IN + j] + before + after
+    _range(where, "kernel", kernel, 1, size)
+    size = d[F.H_CONV + j] = (size - kernel) // stride + 1
+    _range(where, "window", window, 1, size)
+    d[F.H_OUT + j] = (size - window) // step + 1
+
+
+def _reach(d, j):
+    return d[F.KERNEL_H + j] * -(-d[F.POOL_H + j] // d[F.POOL_STRIDE_H + j])
+
+
+def _padded(d):
+    return d[F.N_IN] * (d[F.H_IN] + d[F.PAD_TOP] + d[F.PAD_BOTTOM]) * (
+        d[F.W_IN] + d[F.PAD_LEFT] + d[F.PAD_RIGHT])
+
+
+def _range(where, field, value, low, high):
+    if not low <= value <= high:
+        fail(where, field, value, "%d..%d" % (low, high))
+
+
+def _unable(where, what, is_there):
+    if is_there:
+        raise ValueError("%s: has %s, which this version cannot compute" % (where, what))

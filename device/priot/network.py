@@ -1,148 +1,140 @@
-"""A model in one arena, and its forward pass."""
+"""A model in memory, and its forward pass."""
 
+import gc
 from array import array
 
 from . import backend
 from . import fields as F
+from .calls import run
 from .files import MODEL, check_crc, fail, open_file, read_prefix
-from .memory import Carver, aligned, allocate
-from .model_file import HEADER, Description
+from .heap import unload
+from .memory import allocate
 
-INPUT_EXPONENT = -7  # a pixel v stands for v * 2^-7
+_HEADER = 64  # of a model file, at least
 
 
 class Network:
     """A frozen int8 network. Made by `load`; `predict` classifies one image.
 
-    Attributes: path, name, crc (its identity), shape (channels, height, width), n_classes,
-    stages, n_weights. The arena holds weights, activations and the winners of max-pooling.
+    Attributes: path, name, crc (its identity), shape (channels, height, width), n_classes, names
+    (of the classes), stages, n_weights. Its weights lie in one block, what it computes with in
+    another, which a Trainer or an adapter replaces by a larger one.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, kernels=None):
         self.path = path
-        self.kernels = backend.kernels
+        self.kernels = kernels or backend.kernels
         self.backend = backend.name
-        with open_file(path) as f:
-            self._read(f, path)
         self.modified = False  # True once a method trains the weights in place
         self.trainer = None
-        self.scratch = b""
-        self._scratch_shift = 0 if self.backend == "plain" else 2
-        self.prepare()
+        self.release()
+        with open_file(path) as f:
+            try:
+                self._read(f, path)
+            finally:
+                unload("model_file")
+        self.loss = array("i", [0] * F.N_FIELDS)
+        self.loss[F.N_CLASSES] = self.n_classes
+        self._prepare_idle()
+        self.idle_bytes = self.work_bytes  # of the block where nothing is trained
 
     # ---- reading -----------------------------------------------------------------------------
 
     def _read(self, f, path):
+        from .model_file import Description
+
         description = Description(f, path)
         self.name = description.name
         self.crc = description.crc
         self.shape = description.shape
         self.n_classes = description.n_classes
+        self.names = description.names
+        self.input_exponent = description.input_exponent
         self.stages = description.stages
         self.n_weights = sum([s.n_edges() for s in self.stages])
-        self._fill(f, description.weight_bytes)
+        self._weights = weights = memoryview(allocate(description.weight_bytes, path))
+        if f.readinto(weights) != len(weights):
+            fail(path, "file size", "short", "%d weight bytes" % len(weights))
+        description.check_weights(path, weights)
+        for stage in self.weight_stages():
+            stage.w = stage.weff = weights[stage.offset:stage.offset + stage.n_edges()]
 
-    def _fill(self, f, n_weights):
-        """One arena: weights, the input record, then outputs and argmax of every stage."""
-        channels, height, width = self.shape
-        sizes = [channels * height * width + 1]
-        for stage in self.stages:
-            sizes.append(stage.size_out())
-            sizes.append(stage.argmax_bytes())
-        self.arena = arena = allocate(n_weights + sum([aligned(n) for n in sizes]), self.path)
-        self._weight_bytes = n_weights
-        if f.readinto(memoryview(arena)[:n_weights]) != n_weights:
-            fail(self.path, "file size", "short", "%d weight bytes" % n_weights)
-        carve = Carver(arena)
-        for stage in self.stages:
-            if stage.index >= 0:
-                stage.w = stage.weff = carve.take(stage.n_edges())
-                if min(stage.w) == 0:
-                    fail(self.path, "a weight", -128, "-127..127")
-        self.record = carve.take(sizes[0])
-        self.x = x = self.record[:sizes[0] - 1]
-        for stage in self.stages:
-            stage.x = x
-            stage.y = x = carve.take(stage.size_out())
-            stage.argmax = carve.take(stage.argmax_bytes())
-        self.logits = x
-        self.top = (x,)  # operands of classify
+    def _reread(self):
+        """Read the weights again, which a method that trains them has changed in place."""
+        with open_file(self.path) as f:
+            if read_prefix(f, self.path, MODEL, _HEADER)[1] != self.crc:
+                fail(self.path, "crc32", "that of another model", "%08x" % self.crc)
+            check_crc(f, self.path, self.crc)
+            f.seek(-len(self._weights), 2)
+            f.readinto(self._weights)
+        self.modified = False
 
-    # ---- preparing kernel calls --------------------------------------------------------------
+    # ---- memory ------------------------------------------------------------------------------
 
-    def prepare(self, first=None, own_words=0, measures=False):
-        """Get scratch (grown for training), let the backend plan, list the calls of a forward.
+    def release(self):
+        """Give back what it computes with, before other blocks are taken; `prepare` ends that."""
+        self.forward_calls = None
+        self.work_bytes = 0
+        self.record = self.x = self.logits = b""
+        self.top = ()
 
-        `first` is the first trained stage, None for inference alone; `measures`: with MEASURE.
+    def _prepare_idle(self):
+        """Take the memory of a network that nobody trains."""
+        from .layout import Layout
+
+        try:
+            self.prepare(Layout(self))
+        finally:
+            unload("layout", "blocks")
+
+    def prepare(self, layout, trainer=None):
+        """Take the memory of a layout, and list the calls of a forward pass. MemoryError.
+
+        From then on the network is in the hands of `trainer`.
         """
-        training = 0
-        words = max(own_words, self.n_classes)
-        for stage in self.stages:
-            stage.plan = self.kernels.plan(stage.kind, stage.d)
-            training = 2 if stage is first else 1 if training else 0
-            words = max(words, self._scratch_words(stage, training, measures))
-        have = len(self.scratch) >> self._scratch_shift
-        if have < words or (have > words and self.stages[0].d[F.LOW_MEMORY]):
-            self.scratch = b""
-            self.scratch = allocate(4 * words, self.path)
-            if self.backend == "plain":  # the others take any aligned bytes as int32
-                self.scratch = array("i", self.scratch)
-        self.forward_calls = [self.forward_call(stage) for stage in self.stages]
-        exponent = INPUT_EXPONENT
-        for stage in self.stages:
-            if stage.index >= 0:
-                exponent += stage.d[F.FORWARD_SHIFT] - stage.exponent
-        self.loss = array("i", [0] * F.N_FIELDS)
-        self.loss[F.N_CLASSES] = self.n_classes
-        self.set_exponent(exponent)
+        self.release()
+        self.trainer = trainer
+        self.modified = layout.changes_weights
+        record = layout.take("training by " + trainer.method.name if trainer else self.path)
+        self.record = record
+        self.x = record[:-1]  # the label follows the image
+        self.logits = self.stages[-1].y
+        self.top = (self.logits,)  # operands of classify
+        self.work_bytes = layout.work.size
+        self.set_exponent()
+        calls = layout.forward_calls()
+        if layout.dynamic:
+            calls.append((Network.set_exponent, self))  # it follows from this sample's shifts
+        self.forward_calls = calls
 
-    def _scratch_words(self, stage, training, measures):
-        """What the kernels of a stage need, of the backend's own and of the portable ones."""
-        kind, d = stage.kind, stage.d
-        words = self.kernels.scratch_words(kind, training, d)
-        if (measures or not d[F.PLAN_FORWARD] or (training == 1 and not d[F.PLAN_BACKWARD])
-                or (training and d[F.RULE] and not d[F.PLAN_UPDATE])):
-            words = max(words, self.portable().scratch_words(kind, training, d))
-        return words
+    @property
+    def weight_bytes(self):
+        """Bytes of the block of weights."""
+        return len(self._weights)
+
+    def check_memory(self):
+        """ValueError where memory ran out when it was reset, and nothing can be computed."""
+        if self.forward_calls is None:
+            raise ValueError("%s: has no memory to compute with; load it again" % self.path)
 
     def portable(self):
         """The kernels that take any layer."""
         return backend.portable(self.kernels)
 
-    def kernels_for(self, stage, slot):
-        """Whose kernel does this part of a stage's work: F.PLAN_FORWARD, _BACKWARD, _UPDATE."""
-        return self.kernels if stage.d[slot] else self.portable()
-
-    def release_scratch(self):
-        """Give scratch back before larger blocks are taken; `prepare` gets it again."""
-        self.scratch = b""
-        self.forward_calls = []
-
-    def set_exponent(self, exponent):
+    def set_exponent(self):
         """Tell cross_entropy the exponent of the logits: a logit z stands for z * 2^exponent."""
+        exponent = self.input_exponent
+        for stage in self.stages:
+            exponent += stage.d[F.FORWARD_SHIFT] - stage.weight_exponent
         self.loss[F.LOSS_SHIFT] = max(-8, min(8, exponent + 4))  # beyond +-8 nothing changes
 
-    def forward_call(self, stage):
-        """(kernel, operands) that computes stage.y from stage.x."""
-        k, d = self.kernels_for(stage, F.PLAN_FORWARD), stage.d
-        if stage.kind == F.MAX_POOL2D:
-            return k.max_pool_forward, (stage.y, stage.argmax, stage.x, d)
-        if stage.kind == F.AVG_POOL2D:
-            return k.avg_pool_forward, (stage.y, stage.x, d)
-        if stage.kind == F.CONV2D:
-            return k.conv2d_forward, (
-                stage.y, stage.argmax, stage.x, stage.weff, self.scratch, d)
-        operands = (stage.y, stage.x, stage.weff, self.scratch, d)
-        if stage.rows is None:
-            return k.linear_forward, operands
-        return by_rows, (k.linear_forward, operands, self.kernels.effective_weights, stage.rows, d)
+    # ---- using it ----------------------------------------------------------------------------
 
     def forward(self):
-        """Logits of the image in `x` into `logits`. Allocates nothing."""
-        for kernel, operands in self.forward_calls:
-            kernel(operands)
-
-    # ---- using it ----------------------------------------------------------------------------
+        """Logits of the image in `x` into `logits`. Allocates nothing; `x` is used up."""
+        if self.forward_calls is None:
+            self.check_memory()
+        run(self.forward_calls)
 
     def predict(self, image):
         """Class of one image: a buffer of channels * height * width bytes, 0..127."""
@@ -158,6 +150,7 @@ class Network:
 
     def put(self, image):
         """Copy one image into the input. ValueError if its size or a pixel is wrong."""
+        self.check_memory()
         if len(image) != len(self.x):
             raise ValueError("image: %d bytes, expected %d" % (len(image), len(self.x)))
         low, high = min(image), max(image)
@@ -173,40 +166,26 @@ class Network:
         """Index of the largest logit, the first of equals."""
         return self.kernels.classify(self.top) & 255
 
-    def set_low_memory(self, low):
-        """Choose the kernels with the least scratch, or the fastest; takes effect by prepare."""
-        for stage in self.stages:
-            stage.d[F.LOW_MEMORY] = 1 if low else 0
-
     def weight_stages(self):
         """The stages that have weights, first to last."""
         return [s for s in self.stages if s.index >= 0]
 
-    def reset(self):
-        """Forget every adaptation: exactly the backbone of the file again."""
+    def to_backbone(self):
+        """Forget every adaptation and give back all memory but the weights."""
+        self.release()
+        self.trainer = None
+        for stage in self.stages:
+            stage.x = stage.y = stage.argmax = b""
+        for stage in self.weight_stages():
+            stage.backbone()
+        gc.collect()
         if self.modified:
             self._reread()
-        self.trainer = None
-        self.set_low_memory(False)
-        for stage in self.weight_stages():
-            stage.weff = stage.w
-            stage.rows = None
-            d = stage.d
-            d[F.RULE] = d[F.SELECTION] = d[F.ROW] = d[F.MEASURE] = 0
-            d[F.ROWS] = d[F.N_OUT]
-            d[F.FORWARD_SHIFT], d[F.BACKWARD_SHIFT] = stage.shifts
-            d[F.UPDATE_SHIFT] = 0
-        self.prepare()
 
-    def _reread(self):
-        """Read the weights again, which a method that trains them has changed in place."""
-        with open_file(self.path) as f:
-            if read_prefix(f, self.path, MODEL, HEADER)[1] != self.crc:
-                fail(self.path, "crc32", "that of another model", "%08x" % self.crc)
-            check_crc(f, self.path, self.crc)
-            f.seek(-self._weight_bytes, 2)
-            f.readinto(memoryview(self.arena)[:self._weight_bytes])
-        self.modified = False
+    def reset(self):
+        """Forget every adaptation: exactly the backbone of the file again."""
+        self.to_backbone()
+        self._prepare_idle()
 
     def apply(self, path, layout="kept"):
         """Put an adaptation in force: a file written by save() or export_mask().
@@ -216,9 +195,12 @@ class Network:
         belongs to another backbone: then nothing has changed. After any other failure, as too
         little memory, the network is the backbone.
         """
-        from .adapter import apply
+        from .adapter_reader import apply
 
-        apply(self, path, layout)
+        try:
+            apply(self, path, layout)
+        finally:
+            unload("adapter_reader", "selection", "layout", "blocks")
 
     def export_mask(self, path):
         """Write one bit per edge of what a Trainer on this network has pruned."""
@@ -236,22 +218,6 @@ class Network:
                 plan = "  [%s]" % self.kernels.plan_name(stage.plan)
             lines.append("  %r%s" % (stage, plan))
         return "\n".join(lines) + ">"
-
-
-def by_rows(operands):
-    """Run a linear kernel a few rows at a time, computing their effective weights first."""
-    kernel, kernel_operands, effective_weights, rows, d = operands
-    step = d[F.ROWS]
-    n = d[F.N_OUT]
-    result = 0
-    row = 0
-    while row < n:
-        d[F.ROW] = row
-        effective_weights(rows)
-        result = max(result, kernel(kernel_operands))
-        row += step
-    d[F.ROW] = 0
-    return result
 
 
 def load(path):

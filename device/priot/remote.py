@@ -5,21 +5,12 @@ the unix port, on an emulated board and on a real one; the host tools start it.
 """
 
 import gc
-import json
 
 from . import backend
-from .fields import PRUNE
-from .methods import find
+from .events import emit
+from .methods import PRUNE, find
 from .network import load
 from .trainer import Trainer
-
-MARK = "@priot "
-
-
-def emit(event, **values):
-    """Print one event."""
-    values["event"] = event
-    print(MARK + json.dumps(values))
 
 
 class _Heap:
@@ -46,9 +37,10 @@ class _Heap:
 def run(job):
     """Run a job; failures become one "error" event. Returns True if it succeeded.
 
-    Keys: action ("train", "evaluate" or "bench"), model, test, scores (adapter to start from or
-    apply), backend; to train also train, method, options (keywords of Trainer), epochs, validate
-    (test after every epoch), steps (of a bench), save, mask (files to write), stop_on_stdin (end
+    Keys: action ("train", "evaluate", "bench", or "plan": plan.py has its keys), model, test,
+    scores (adapter to start from or apply), backend; to train also train, method, options
+    (keywords of Trainer), epochs, validate (test after every epoch), steps (of a bench), save,
+    mask (files to write), stop_on_stdin (end
     as by Ctrl-C when something comes in there, or it is closed). Datasets are paths, or
     dictionaries as in stream.py.
     """
@@ -179,4 +171,10 @@ def _bench(job):
     emit("done")
 
 
-_ACTIONS = {"train": _train, "evaluate": _evaluate, "bench": _bench}
+def _plan(job):
+    from . import plan
+
+    plan.run(job)
+
+
+_ACTIONS = {"train": _train, "evaluate": _evaluate, "bench": _bench, "plan": _plan}

@@ -1,7 +1,8 @@
 """Which edges of a layer get a score: all, the largest weights, or some at random."""
 
 from . import fields as F
-from .layer_state import LayerState, count_largest
+from . import methods as M
+from .layer_state import LayerState
 
 
 def select_layers(net, stages, rule, fraction, select):
@@ -14,18 +15,18 @@ def select_layers(net, stages, rule, fraction, select):
     layers = []
     for stage, n in zip(stages, sizes):
         if fraction in (None, 100) or (select == "layers" and n < max(sizes)):
-            layers.append(LayerState(net, stage, rule, F.ALL))
+            layers.append(LayerState(net, stage, rule))
             continue
         wanted = max(1, n * fraction // 100)
         if select == "random":
             layers.append(LayerState(net, stage, rule, F.BITMAP, 0, wanted))
             continue
-        tau, found = largest_tau(net.kernels, stage.w, wanted, stage.d)
+        tau, found = largest_tau(net.kernels, stage.w, wanted)
         if found == 0:
             raise ValueError("fraction: %d %% selects no weight of layer %d, too many are "
                              "equally large" % (fraction, stage.index))
         # weights move, so "largest" must be remembered edge by edge where they are trained
-        kind = F.BITMAP if rule == F.WEIGHTS else F.LARGEST
+        kind = F.BITMAP if rule == M.WEIGHTS else F.LARGEST
         layers.append(LayerState(net, stage, rule, kind, tau, found))
     return layers
 
@@ -41,10 +42,10 @@ def fill_selection(layers, state):
                 set_largest_bits(layer.bitmap(), layer.stage.w, layer.tau)
             else:
                 set_random_bits(layer.bitmap(), layer.n_edges, layer.n_params, state)
-        layer.count_rows()
+        count_rows(layer)
 
 
-def largest_tau(kernels, w, n, d):
+def largest_tau(kernels, w, n):
     """The least tau with at most n weights of abs(weight) >= tau; returns (tau, how many).
 
     127, where even more than n weights reach that.
@@ -52,11 +53,11 @@ def largest_tau(kernels, w, n, d):
     low, high = 1, 127
     while low < high:
         middle = (low + high) >> 1
-        if count_largest(kernels, w, middle, d) <= n:
+        if count_largest(kernels, w, middle) <= n:
             high = middle
         else:
             low = middle + 1
-    return low, count_largest(kernels, w, low, d)
+    return low, count_largest(kernels, w, low)
 
 
 def set_random_bits(bits, n_edges, n, state):
@@ -83,3 +84,35 @@ def set_largest_bits(bits, w, tau):
     for edge in range(len(w)):
         if w[edge] - 128 >= tau or 128 - w[edge] >= tau:
             bits[edge >> 3] |= 1 << (edge & 7)
+
+
+def count_rows(layer):
+    """Fill a layer's table of row starts; the bitmap, if there is one, is already set."""
+    if layer.selection == F.ALL:
+        return
+    stage, n_row = layer.stage, layer.stage.d[F.N_ROW]
+    total = 0
+    for row in range(stage.d[F.N_OUT]):
+        for i in range(4):
+            layer.select[4 * row + i] = (total >> (8 * i)) & 255
+        first, end = row * n_row, (row + 1) * n_row
+        if layer.selection == F.LARGEST:
+            total += count_largest(layer.net.kernels, stage.w[first:end], layer.tau)
+        else:
+            total += _count_bits(layer.bitmap(), first, end)
+    if total != layer.n_params:
+        raise ValueError("layer %d: %d edges selected, expected %d" % (
+            stage.index, total, layer.n_params))
+
+
+def _count_bits(bitmap, first, end):
+    n = 0
+    for edge in range(first, end):
+        n += (bitmap[edge >> 3] >> (edge & 7)) & 1
+    return n
+
+
+def count_largest(kernels, w, tau):
+    """Number of offset weight bytes in w with abs(weight) >= tau."""
+    return (len(w) - kernels.count_below((w,), 128 + tau)
+            + kernels.count_below((w,), 129 - tau))

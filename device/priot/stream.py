@@ -5,7 +5,7 @@ import sys
 from binascii import a2b_base64, crc32
 
 from .dataset import Dataset
-from .remote import emit
+from .events import emit
 
 _requests = [0]  # number of the last request: tells its answer from one that came late
 
@@ -13,14 +13,15 @@ _requests = [0]  # number of the last request: tells its answer from one that ca
 class HostDataset(Dataset):
     """A dataset file of the host, which must be listening: priot/board/session.py.
 
-    `source` is a dictionary: name, samples, shape [channels, height, width] and classes. The host
-    has checked the file.
+    `source` is a dictionary: name, samples, shape [channels, height, width], classes and names.
+    The host has checked the file.
     """
 
     def __init__(self, source):
         self.path = source["name"]
         self.shape = tuple(source["shape"])
         self.n_classes = source["classes"]
+        self._names = tuple(source["names"])
         self._n = source["samples"]
         self.record_bytes = self.shape[0] * self.shape[1] * self.shape[2] + 1
 
@@ -33,6 +34,11 @@ class HostDataset(Dataset):
             raise OSError(5, "%s: sample %d did not arrive whole" % (self.path, index))
         record[:] = answer[4:-4]
         return record[self.record_bytes - 1]
+
+    @property
+    def names(self):
+        """Names of the classes, a tuple; empty where the file has none."""
+        return self._names
 
     def close(self):
         pass

@@ -2,18 +2,20 @@
 
 from array import array
 
-from . import adapter, fields as F
-from .arena import set_up
+from . import adapter
+from . import fields as F
+from . import methods as M
+from .calls import run_whole
 from .epochs import Epochs
-from .evaluation import Evaluation, permille, percent_text
-from .methods import check_options, find
-from .selection import select_layers
+from .evaluation import Evaluation, percent_text, permille
+from .heap import unload
+from .kinds import CONV2D
 
 
 class Trainer:
     """Adapts a Network by one method. `fit` trains, `evaluate` tests, `save` keeps.
 
-    net: a Network. method: "priot", "priot-s", "gain", "weights", "niti" or "head".
+    net: a Network. method: "priot", "priot-s", "gain", "weights", "niti" or "head". Keywords:
     seed: of scores, selection and the order of samples, 0..2^32-1 (0 is taken as 1). step: u, the
     learning rate as a power of two. threshold: score below which an edge is pruned, -127..127.
     keep: percent of a layer's scored edges that top-k keeps (edge-popup), instead of the
@@ -26,44 +28,69 @@ class Trainer:
     ValueError explains what cannot train; MemoryError says how much was needed.
     """
 
-    def __init__(self, net, method="priot", seed=1, step=None, threshold=None, keep=None,
-                 fraction=None, select="largest", last=None, gmin=2, halve=8, rounding=None,
-                 layout="auto"):
-        if not 0 <= seed <= 0xFFFFFFFF:
-            raise ValueError("seed: %d, expected 0..4294967295" % seed)
+    def __init__(self, net, method="priot", **options):
+        from .options import Options
+
         self.net = net
-        self.method = method = find(method)
-        stages = net.weight_stages()
-        self.warnings = check_options(method, len(stages), step, threshold, keep, fraction, select,
-                                      last, gmin, halve, rounding, layout)
+        self.method = method = M.find(method)
+        options = Options(method, len(net.weight_stages()), options)
+        self.warnings = options.warnings
         for text in self.warnings:
             print("warning:", text)
-        self.seed = seed
-        self.state = array("I", [seed])
-        self.step_size = method.step if step is None else step
-        self.conv_step = method.conv_step + self.step_size - method.step
-        self.threshold = method.threshold if threshold is None else threshold + 128
-        self.rounding = method.rounding if rounding is None else (F.RHU, F.PSR)[rounding == "psr"]
-        self.keep = keep or 0
-        self.gmin = gmin
-        self.halve = halve
+        self.seed = options.seed
+        self.state = array("I", [options.seed])
+        self._set_step(method.step if options.step is None else options.step)
+        self.threshold = options.threshold_byte()
+        self.rounding = options.rounding_number()
+        self.keep = options.keep or 0
+        self.gmin = options.gmin
+        self.halve = options.halve
         self.epoch = 0
         self.clear_counters()
         is_second = net.trainer is not None
-        last = last or method.last or len(stages)
-        self.first = stages[len(stages) - last]
-        net.reset()
-        net.modified = method.rule == F.WEIGHTS
-        self.layers = select_layers(net, stages[len(stages) - last:], method.rule,
-                                    fraction or method.fraction, select)
-        for layer in self.layers:
-            layer.keep = self.keep
-            layer.describe(self.rounding, self.threshold)
-        set_up(self, layout)
-        if is_second and layout == "auto" and self.layout == "small":
+        net.to_backbone()
+        try:
+            self._set_up(options)
+        except BaseException:  # too little memory, no kernels for a layer, Ctrl-C
+            self.layers = ()
+            net.reset()
+            raise
+        finally:
+            unload("options", "selection", "layout", "blocks")
+        if is_second and options.layout == "auto" and self.layout == "small":
             print("warning: layout small, which is slower; del the trainer before this one first")
 
+    def _set_up(self, options):
+        """Choose what is trained, take memory and fill it, list the calls of the backward pass."""
+        from .layout import free_bytes
+        from .selection import fill_selection
+
+        net = self.net
+        self.layers, layout = options.plan(net, free_bytes)
+        self.layout = layout.name
+        net.prepare(layout, self)
+        self.ram_bytes = layout.size - net.idle_bytes  # beside the loaded network
+        fill_selection(self.layers, self.state)
+        self._init_scores()
+        for layer in self.layers:
+            layer.refresh()
+        self.loss_operands = layout.loss_operands()
+        self.backward_calls, self.call_names = layout.backward_calls()
+        self.set_epoch(0)
+
+    def _init_scores(self):
+        for layer in self.layers:
+            if self.method.normal:
+                self.net.kernels.init_scores((layer.scores, self.state))
+            else:
+                for i in range(len(layer.scores)):
+                    layer.scores[i] = 128
+
     # ---- steps -------------------------------------------------------------------------------
+
+    def _set_step(self, step):
+        self.step_size = step
+        self.conv_step = self.method.conv_step + step - self.method.step
 
     def set_epoch(self, epoch):
         """Set the epoch and with it the step size of every layer."""
@@ -71,8 +98,8 @@ class Trainer:
         halvings = epoch // self.halve if self.halve else 0
         for layer in self.layers:
             stage = layer.stage
-            u = self.conv_step if stage.kind == F.CONV2D else self.step_size
-            bits = stage.bits_weights if layer.rule == F.WEIGHTS else stage.bits_scores
+            u = self.conv_step if stage.kind == CONV2D else self.step_size
+            bits = stage.bits_weights if layer.rule == M.WEIGHTS else stage.bits_scores
             layer.update_bits = self.step_size - halvings
             if not self.method.dynamic:
                 stage.d[F.UPDATE_SHIFT] = max(0, min(30, bits - u + halvings))
@@ -101,32 +128,8 @@ class Trainer:
             self.seen += 1
             self.skipped += 1
             return right
-        self._backward()
+        run_whole(self.backward_calls, self)
         return right
-
-    def _backward(self):
-        """Count the sample and run the backward calls; Ctrl-C waits until it is learned whole.
-
-        MicroPython raises it at jumps only, so a kernel that returned is never run again, and the
-        calls that are loops in Python may be.
-        """
-        calls = self.backward_calls
-        n = len(calls)
-        i = -1
-        interrupted = False
-        while i < n:
-            try:
-                if i < 0:
-                    self.seen += 1
-                    i = 0
-                while i < n:
-                    kernel, operands = calls[i]
-                    kernel(operands)
-                    i += 1
-            except KeyboardInterrupt:
-                interrupted = True
-        if interrupted:
-            raise KeyboardInterrupt
 
     # ---- epochs ------------------------------------------------------------------------------
 
@@ -158,7 +161,7 @@ class Trainer:
 
         Scores are the trainer's own: they are saved even when the network is in other hands.
         """
-        if self.method.rule == F.WEIGHTS or self.keep:
+        if self.method.rule == M.WEIGHTS or self.keep:
             self.check_owner()
         adapter.save(self, path)
 
@@ -169,8 +172,25 @@ class Trainer:
         another backbone, method, selection, keep or rounding: then nothing has changed. After any
         other failure the network is reset.
         """
+        from .adapter_reader import load
+
         self.check_owner()
-        adapter.load(self, path)
+        try:
+            load(self, path)
+        finally:
+            unload("adapter_reader", "selection")
+
+    def resume(self, seed, state, epoch, step, threshold, gmin, halve):
+        """Stand where a saved trainer stood, whose scores or weights are there already."""
+        self.seed, self.gmin, self.halve, self.threshold = seed, gmin, halve, threshold
+        self.state[0] = state
+        self._set_step(step)
+        for layer in self.layers:
+            layer.stage.d[F.THRESHOLD] = threshold
+        self.set_epoch(epoch)
+        self.clear_counters()
+        for layer in self.layers:
+            layer.refresh()
 
     def export_mask(self, path):
         """Write which edges are kept, one bit per edge."""
@@ -182,12 +202,6 @@ class Trainer:
         if self.net.trainer is not self:
             raise ValueError("trainer: the network was reset, or has another one; make a new one")
 
-    @property
-    def ram_bytes(self):
-        """Bytes that training takes beside the loaded network: its arena and scratch."""
-        scratch = self.net.scratch
-        return len(self.arena) + len(scratch) * (4 if self.net.backend == "plain" else 1)
-
     def __repr__(self):
         lines = ["<Trainer %s, seed %d, step %d, epoch %d, %d bytes (%s), %s backend" % (
             self.method.name, self.seed, self.step_size, self.epoch, self.ram_bytes, self.layout,
@@ -195,10 +209,11 @@ class Trainer:
         for layer in self.layers:
             text = "  layer %d: %d of %d edges trained" % (
                 layer.stage.index, layer.n_params, layer.n_edges)
-            if layer.rule == F.PRUNE:
+            if layer.rule == M.PRUNE:
                 text += ", %s pruned" % percent_text(permille(layer.n_pruned(), layer.n_params))
                 text += (", top %d %%" % layer.keep) if layer.keep else (
                     ", threshold %d" % (layer.stage.d[F.THRESHOLD] - 128))
             text += "  [%s]" % self.net.kernels.plan_name(layer.stage.plan)
             lines.append(text)
         return "\n".join(lines) + ">"
+

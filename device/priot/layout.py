@@ -1,0 +1,211 @@
+"""The memory of a network and of what is learned on it: what there is, how long it lives.
+
+Two blocks beside the backbone's weights: `learned` (scores, selection, effective weights) and
+`work` (activations, winners of pooling, gradients, scratch), of which the pieces share places
+where they do not live at the same time. Network, Trainer and adapter get theirs from here, and
+`priot plan` asks here.
+"""
+
+import gc
+
+from . import fields as F
+from . import methods as M
+from .blocks import ALWAYS, Block
+from .calls import BACKWARD, FORWARD, UPDATE, stage_call
+from .kinds import CONV2D
+from .layer_state import LayerState
+
+RESERVE = 49152  # bytes of heap that layout="auto" leaves free
+_HISTOGRAM_WORDS = 256  # that top-k counts scores in
+
+
+class Layout:
+    """Sizes and places for a network whose `layers` (LayerState) have learned or will learn.
+
+    first: number of the first trained stage, None where nothing is trained. small: effective
+    weights of linear layers are computed a few rows at a time, and kernels take the least scratch.
+    dynamic: every call measures its shift.
+
+    Moments: 0 the input comes, i + 1 stage i computes, then the loss, then backward and update of
+    the stages from the last to the first.
+    """
+
+    def __init__(self, net, layers=(), first=None, small=False, dynamic=False):
+        self.net = net
+        self.layers = layers
+        self.first = first
+        self.name = "small" if small else "kept"
+        self.dynamic = dynamic
+        self.needs_portable = False
+        self.learned = Block()
+        self.work = Block()
+        self._of = {id(layer.stage): layer for layer in layers}
+        for stage in net.stages:
+            stage.d[F.LOW_MEMORY] = 1 if small else 0
+            stage.plan = net.kernels.plan(stage.kind, stage.d)
+        self._want_learned()
+        self._want_activations()
+        self._want_gradients()
+        self._want_scratch()
+        self.learned.place()
+        self.work.place()
+
+    @property
+    def changes_weights(self):
+        """Whether training changes the backbone's weights in place."""
+        return self.first is not None and self.layers[0].rule == M.WEIGHTS
+
+    @property
+    def size(self):
+        """Bytes of both blocks."""
+        return self.learned.size + self.work.size
+
+    # ---- what there is -----------------------------------------------------------------------
+
+    def _want_learned(self):
+        want = self.learned.want
+        rows = 0
+        self._places = []  # of each layer: scores, selection, effective weights
+        for layer in self.layers:
+            weff = None
+            if self.by_rows(layer):
+                rows = max(rows, layer.stage.row_step() * layer.stage.d[F.N_ROW])
+            elif layer.rule != M.WEIGHTS or self.first is None:
+                weff = want(layer.n_edges)
+            self._places.append((want(layer.score_bytes()), want(layer.select_bytes()), weff))
+        self._rows = want(rows)
+
+    def by_rows(self, layer):
+        """Whether a layer's effective weights are computed a few rows at a time."""
+        return (self.name == "small" and layer.rule != M.WEIGHTS and not layer.is_mask
+                and layer.stage.kind != CONV2D)
+
+    def _backward(self, i):
+        """The moment of backward and update of stage i."""
+        return 2 * len(self.net.stages) + 1 - i
+
+    def _want_activations(self):
+        """The image with its label, then output and winners of each stage."""
+        net, first = self.net, self.first
+        n = len(net.stages)
+        last = [0] * n + [ALWAYS]  # use of the image, of each output; logits stay
+        for i, stage in enumerate(net.stages):
+            use = i + 1 if first is None or i < first else self._backward(i)
+            last[stage.input + 1] = max(last[stage.input + 1], use)
+        channels, height, width = net.shape
+        self._image = self.work.want(channels * height * width + 1, 0, last[0])
+        self._outputs = []
+        for i, stage in enumerate(net.stages):
+            until = i + 1 if first is None or i < first else self._backward(i)
+            self._outputs.append((self.work.want(stage.size_out(), i + 1, last[i + 1]),
+                                  self.work.want(stage.argmax_bytes(), i + 1, until)))
+
+    def _want_gradients(self):
+        """Gradient of the output of each stage from the first trained one on."""
+        stages = self.net.stages
+        n = len(stages)
+        self._gradients = [None] * n
+        if self.first is None:
+            return
+        born = [n + 1] * n  # the logits' with the loss
+        for i in range(self.first + 1, n):
+            born[stages[i].input] = self._backward(i)  # the last consumer runs first
+        for i in range(self.first, n):
+            self._gradients[i] = self.work.want(stages[i].size_out(), born[i], self._backward(i))
+
+    def _want_scratch(self):
+        """int32 scratch of each moment."""
+        net = self.net
+        n = len(net.stages)
+        self._scratch = [self._words(stage, 0, i + 1) for i, stage in enumerate(net.stages)]
+        self._loss_scratch = self.work.want(4 * net.n_classes, n + 1, n + 1)
+        self._back_scratch = [None] * n
+        if self.first is not None:
+            for i in range(self.first, n):
+                self._back_scratch[i] = self._words(
+                    net.stages[i], 2 if i == self.first else 1, self._backward(i))
+
+    def _words(self, stage, training, moment):
+        """What the kernels of a stage need at a moment, of the backend's own and portable ones."""
+        net, kind, d = self.net, stage.kind, stage.d
+        words = net.kernels.scratch_words(kind, training, d)
+        if (self.dynamic or not d[F.PLAN_FORWARD] or (training == 1 and not d[F.PLAN_BACKWARD])
+                or (training and d[F.RULE] and not d[F.PLAN_UPDATE])):
+            self.needs_portable = True
+            words = max(words, net.portable().scratch_words(kind, training, d))
+        layer = self._of.get(id(stage))
+        if training and layer is not None and layer.keep:
+            words = max(words, _HISTOGRAM_WORDS)
+        return self.work.want(4 * words, moment, moment)
+
+    # ---- getting it --------------------------------------------------------------------------
+
+    def take(self, where):
+        """Allocate both blocks and give every stage and layer its buffers. MemoryError."""
+        learned = self.learned.take(where)
+        self.views = views = self.work.take(where)
+        rows = learned[self._rows]
+        for layer, (scores, select, weff) in zip(self.layers, self._places):
+            layer.scores, layer.select = learned[scores], learned[select]
+            stage = layer.stage
+            if self.by_rows(layer):
+                part = rows[:stage.row_step() * stage.d[F.N_ROW]]
+                stage.use(part, layer.row_operands(part))
+            else:
+                stage.use(stage.w if weff is None else learned[weff])
+            scratch = self._back_scratch[self.net.stages.index(stage)]
+            layer.bind(None if scratch is None else views[scratch])
+        stages = self.net.stages
+        record = views[self._image]
+        for stage, (output, argmax) in zip(stages, self._outputs):
+            stage.x = record[:-1] if stage.input < 0 else stages[stage.input].y
+            stage.y, stage.argmax = views[output], views[argmax]
+        return record
+
+    def forward_calls(self):
+        """The calls of a forward pass."""
+        return [stage_call(self.net, stage, FORWARD, self.views[scratch], self.dynamic)
+                for stage, scratch in zip(self.net.stages, self._scratch)]
+
+    def loss_operands(self):
+        """Of cross_entropy: the gradient of the logits, the logits, scratch, descriptor."""
+        return (self.views[self._gradients[-1]], self.net.logits, self.views[self._loss_scratch],
+                self.net.loss)
+
+    def backward_calls(self):
+        """The calls of a backward pass, last stage first; and what each is: (stage, name)."""
+        calls, names = [], []
+        stages = self.net.stages
+        for i in range(len(stages) - 1, self.first - 1, -1):
+            stage = stages[i]
+            g, scratch = self.views[self._gradients[i]], self.views[self._back_scratch[i]]
+            if i != self.first:
+                dx = self.views[self._gradients[stage.input]]
+                calls.append(stage_call(self.net, stage, BACKWARD, scratch, self.dynamic, g, dx))
+                names.append((i, "backward"))
+            layer = self._of.get(id(stage))
+            if layer is not None:
+                calls.append(stage_call(self.net, stage, UPDATE, scratch, self.dynamic, g,
+                                        layer=layer))
+                names.append((i, "update"))
+                if layer.keep:
+                    calls.append((LayerState.follow_threshold, layer))
+                    names.append((i, "threshold"))
+        return calls, names
+
+
+def choose(name, net, layers, first, dynamic, free):
+    """The Layout "kept" or "small", or with "auto" kept where RESERVE bytes stay free.
+
+    free: bytes of heap beside the network's weights.
+    """
+    found = Layout(net, layers, first, name == "small", dynamic)
+    if name == "auto" and layers[0].rule != M.WEIGHTS and free - found.size < RESERVE:
+        found = Layout(net, layers, first, True, dynamic)
+    return found
+
+
+def free_bytes():
+    """Bytes of heap that are free; very many on CPython."""
+    gc.collect()
+    return gc.mem_free() if hasattr(gc, "mem_free") else 1 << 30

@@ -1,0 +1,107 @@
+"""The options of a Trainer: what cannot train is refused, what can is planned."""
+
+from . import fields as F
+from . import methods as M
+
+
+class Options:
+    """Keywords of a Trainer, by the table in methods.py; those not given have their defaults.
+
+    ValueError says what cannot train, and why; `warnings` lists what is doubtful.
+    """
+
+    def __init__(self, method, n_layers, given):
+        self.method = method
+        known = [row[0] for row in M.OPTIONS]
+        for name in given:
+            if name not in known:
+                raise TypeError("unexpected keyword argument '%s'" % name)
+        for row in M.OPTIONS:
+            setattr(self, row[0], given.get(row[0], row[1]))
+        self._check_prune()
+        self._check_selection()
+        if self.last is not None and method.last and self.last != method.last:
+            raise ValueError("last: %s trains the last layer" % method.name)
+        for name, default, low, high in M.OPTIONS:
+            value = getattr(self, name)
+            if isinstance(low, tuple):
+                _check_word(name, value, low)
+            elif value is not None or default is not None:
+                _check_range(name, value, low, n_layers if name == "last" else high)
+        self.warnings = self._warnings()
+
+    def plan(self, net, free):
+        """What a Trainer will train, and the memory for it: (layers, Layout); nothing is taken.
+
+        free: a function that tells the bytes of heap beside the network's weights. The network is
+        its backbone. ValueError where nothing is selected, or a layer cannot be trained so.
+        """
+        from .layout import choose  # here: into the place of the block that was given back
+        from .selection import select_layers
+
+        method = self.method
+        stages = net.weight_stages()
+        last = self.last or method.last or len(stages)
+        stages = stages[len(stages) - last:]
+        layers = select_layers(net, stages, method.rule, self.fraction or method.fraction,
+                               self.select)
+        for layer in layers:
+            positions = layer.stage.d[F.H_OUT] * layer.stage.d[F.W_OUT]
+            if layer.rule != M.WEIGHTS and positions > M.MAX_POSITIONS:
+                raise ValueError("layer %d: has %d positions, at most %d can be trained by scores"
+                                 % (layer.stage.index, positions, M.MAX_POSITIONS))
+            layer.keep = self.keep or 0
+            layer.describe(self.rounding_number(), self.threshold_byte())
+        if method.dynamic:
+            net.portable()  # before the blocks take the large piece of heap that it needs
+        return layers, choose(self.layout, net, layers, net.stages.index(stages[0]),
+                              method.dynamic, free())
+
+    def threshold_byte(self):
+        """The threshold as an offset byte."""
+        return self.method.threshold if self.threshold is None else self.threshold + 128
+
+    def rounding_number(self):
+        """Rounding of updates: M.RHU or M.PSR."""
+        return self.method.rounding if self.rounding is None else (M.RHU, M.PSR)[
+            self.rounding == "psr"]
+
+    def _check_prune(self):
+        """The threshold, fixed or found by top-k."""
+        for name in ("threshold", "keep"):
+            if getattr(self, name) is not None and self.method.rule != M.PRUNE:
+                raise ValueError("%s: %s prunes nothing" % (name, self.method.name))
+        if self.threshold is not None and self.keep is not None:
+            raise ValueError("threshold: top-k finds its own, give keep or threshold")
+        if self.keep is not None and self.keep >= 97:
+            raise ValueError("keep: %s %%, expected 1..96: at 97 %% the scores that must fall "
+                             "below the k-th are clamped at 127 and nothing trains" % self.keep)
+
+    def _check_selection(self):
+        method = self.method
+        if self.fraction is not None and (method.dynamic or method.last):
+            raise ValueError("fraction: %s trains whole layers" % method.name)
+        if self.select in M.SELECTS[1:] and self.fraction is None and method.fraction is None:
+            raise ValueError("select: %s needs a fraction" % self.select)
+
+    def _warnings(self):
+        warnings = []
+        low, high = self.method.useful
+        if self.step is not None and not low <= self.step <= high:
+            warnings.append("step %d is outside the useful range %d..%d of %s" % (
+                self.step, low, high, self.method.name))
+        if self.rounding == "rhu" and self.method.rounding == M.PSR:
+            warnings.append("rounding rhu: %s may look healthy for ten epochs and then collapse; "
+                            "psr does not" % self.method.name)
+        return warnings
+
+
+def _check_range(name, value, low, high):
+    if not (isinstance(value, int) and low <= value <= high):
+        raise ValueError("%s: %s, expected %d..%d" % (name, value, low, high))
+
+
+def _check_word(name, value, words):
+    if value not in words:
+        raise ValueError("%s: %s is none of %s" % (
+            name, value, ", ".join([word for word in words if word])))

@@ -1,0 +1,139 @@
+"""What a model and ways to train it take of memory, said without taking it: the action "plan".
+
+A host runs this on its own MicroPython, for a board that need not be there: the sizes are those
+of layout.py. Kernels of another processor are asked through priot_plan, their rules on scratch
+compiled for this machine.
+"""
+
+from . import backend
+from .adapter import HEADER, RECORD
+from .adapter_reader import Reader, applied_layers
+from .events import emit
+from .fields import BITMAP, N_OUT
+from .files import pack_names
+from .kinds import KINDS
+from .layout import RESERVE, Layout
+from .memory import aligned
+from .methods import LAYOUTS, PRUNE, find
+from .network import Network
+from .options import Options
+
+
+def run(job):
+    """Emit an event "network", then one "training" or "adapter" for each that is asked for.
+
+    Keys of the job: model; backend, kernels on the board, and arch, its processor ("" for this
+    machine's own); free: bytes of heap that would be free beside the network's weights (where
+    layout is "auto"); trainings: [method, options] each; adapters: [path, layout] each.
+    """
+    backend.use(None if job["arch"] else job["backend"])
+    kernels, portable = _kernels_of(job)
+    net = _Planned(job["model"], kernels, portable)
+    emit("network", **_network(net))
+    for method, options in job.get("trainings", ()):
+        net.to_backbone()
+        try:
+            emit("training", **_training(net, method, options, job["free"]))
+        except (ValueError, TypeError) as e:
+            emit("training", refused=str(e))
+    for path, layout in job.get("adapters", ()):
+        net.to_backbone()
+        emit("adapter", **_adapter(net, path, layout))
+    emit("done")
+
+
+class _Planned(Network):
+    """A network that reads its weights, and computes nothing."""
+
+    def __init__(self, path, kernels, portable):
+        self._portable = portable
+        Network.__init__(self, path, kernels)
+
+    def prepare(self, layout, trainer=None):
+        self.layout = layout
+        self.work_bytes = layout.work.size
+
+    def portable(self):
+        return self._portable
+
+
+class _Asked:
+    """The kernels of another processor, as far as planning asks them."""
+
+    def __init__(self, plan, plan_name, scratch_words):
+        self.plan = plan
+        self.plan_name = plan_name
+        self.scratch_words = scratch_words
+        self.count_below = backend.kernels.count_below
+
+
+def _kernels_of(job):
+    """What stands for the board's kernels: (the backend's, the portable ones)."""
+    if not job["arch"]:
+        return backend.kernels, backend.portable(backend.kernels)
+    if job["backend"] == "viper":
+        from . import kernels_viper
+
+        return kernels_viper, kernels_viper
+    import priot_plan
+
+    portable = _Asked(_no_plan, lambda number: "portable C", priot_plan.portable_scratch_words)
+    if job["backend"] == "portable":
+        return portable, portable
+    return _Asked(priot_plan.plan, priot_plan.plan_name, priot_plan.scratch_words), portable
+
+
+def _no_plan(kind, d):
+    """The portable kernels choose nothing."""
+    return 0
+
+
+def _network(net):
+    """Sizes of the network alone."""
+    layout = net.layout
+    stages = [{"kind": KINDS[s.kind][0], "text": repr(s), "weights": s.n_edges(),
+               "outputs": s.size_out(), "argmax": s.argmax_bytes(),
+               "kernels": net.kernels.plan_name(s.plan)} for s in net.stages]
+    return {"stages": stages, "n_classes": net.n_classes, "weight_bytes": net.weight_bytes,
+            "reserve_bytes": RESERVE, "work_bytes": layout.work.size,
+            "portable": layout.needs_portable}
+
+
+def _training(net, name, options, free):
+    """Sizes of a Trainer, beside those of the network."""
+    method = find(name)
+    options = Options(method, len(net.weight_stages()), options)
+    layers, layout = options.plan(net, lambda: free)
+    left = free - layout.size
+    masks = _saved_bytes(layers, True) if method.rule == PRUNE else 0
+    sizes = _sizes(net, layout)
+    sizes.update({"warnings": options.warnings, "left_bytes": left, "saved": _saved_bytes(layers),
+                  "mask": masks})
+    return sizes
+
+
+def _adapter(net, path, layout):
+    """Sizes of an adapter that is put in force."""
+    with Reader(path, net) as reader:
+        layers = applied_layers(net, reader)
+        return _sizes(net, Layout(net, layers, None, layout == LAYOUTS[2], reader.method.dynamic))
+
+
+def _sizes(net, layout):
+    layers = [{"stage": net.stages.index(a.stage), "scored": a.n_params,
+               "selection": a.selection, "scores": a.score_bytes(), "select": a.select_bytes(),
+               "by_rows": layout.by_rows(a), "rows": a.stage.d[N_OUT]} for a in layout.layers]
+    return {"layout": layout.name, "layers": layers, "learned_bytes": layout.learned.size,
+            "work_bytes": layout.work.size, "dynamic": layout.dynamic,
+            "ram_bytes": layout.size - net.idle_bytes, "portable": layout.needs_portable}
+
+
+def _saved_bytes(layers, mask=False):
+    """Bytes of the file that `save` or `export_mask` writes of these layers."""
+    n_bytes = HEADER + RECORD * len(layers) + len(pack_names(layers[0].net.names))
+    for layer in layers:
+        if not mask:
+            n_bytes += aligned(layer.n_params)
+        if mask or layer.selection == BITMAP:
+            n_bytes += aligned((layer.n_edges + 7) >> 3)
+    return n_bytes
