@@ -87,35 +87,75 @@ static bool fits(int32_t count, int32_t step, int32_t size, int32_t length) {
 
 // Fields of d that stand for themselves: index, least, largest.
 static const uint8_t RANGES[][3] = {
-    { KERNEL, 1, 15 }, { STRIDE, 1, 15 }, { POOL, 1, 15 }, { POOL_STRIDE, 1, 15 },
+    { KERNEL_H, 1, 15 }, { STRIDE_H, 1, 15 }, { POOL_H, 1, 15 }, { POOL_STRIDE_H, 1, 15 },
     { FORWARD_SHIFT, 0, 30 }, { BACKWARD_SHIFT, 0, 30 }, { UPDATE_SHIFT, 0, 30 },
-    { RULE, FROZEN, WEIGHTS }, { SELECTION, ALL, BITMAP },
+    { RULE, FROZEN, WEIGHTS }, { SELECTION, ALL, BITMAP }, { GROUPS, 1, 1 },
 };
 
+// Fields of d along either side of an image. Kernels take squares: the first EQUAL are the same.
+enum { SIZE, STEP, WINDOW, WINDOW_STEP, BEFORE, AFTER, EQUAL, IN = EQUAL, CONV, OUT, N_ALONG };
+static const uint8_t ALONG[2][N_ALONG] = {
+    { KERNEL_H, STRIDE_H, POOL_H, POOL_STRIDE_H, PAD_TOP, PAD_BOTTOM, H_IN, H_CONV, H_OUT },
+    { KERNEL_W, STRIDE_W, POOL_W, POOL_STRIDE_W, PAD_LEFT, PAD_RIGHT, W_IN, W_CONV, W_OUT },
+};
+
+static bool is_square(const int32_t *d) {
+    for (int i = 0; i < EQUAL; i++) {
+        if (d[ALONG[0][i]] != d[ALONG[1][i]]) {
+            return false;
+        }
+    }
+    return d[PAD_TOP] == d[PAD_BOTTOM];
+}
+
+// The input's length with borders, 0 where sizes along this side are wrong.
+static uint32_t length_along(const uint8_t *fields, const int32_t *d) {
+    int32_t in = d[fields[IN]], conv = d[fields[CONV]], border = 2 * d[PAD_TOP];
+    return within(in, 1, MAX_ELEMENTS) && fits(conv, d[STRIDE_H], d[KERNEL_H], in + border)
+        && fits(d[fields[OUT]], d[POOL_STRIDE_H], d[POOL_H], conv) ? in + border : 0;
+}
+
+#ifndef PRIOT_FAST
+
+// Whether the window of a global pool is its image, whatever that is.
+static bool is_global(const int32_t *d) {
+    for (int i = 0; i < 2; i++) {
+        const uint8_t *fields = ALONG[i];
+        if (d[fields[IN]] != d[fields[WINDOW]] || d[fields[IN]] != d[fields[CONV]]
+            || d[fields[OUT]] != 1 || d[fields[SIZE]] != 1 || d[fields[STEP]] != 1
+            || d[fields[WINDOW_STEP]] != 1 || d[fields[BEFORE]] != 0 || d[fields[AFTER]] != 0) {
+            return false;
+        }
+    }
+    return d[N_OUT] == d[N_IN] && d[GROUPS] == 1 && within(d[FORWARD_SHIFT], 0, 30)
+        && product(d[N_IN], product(d[H_IN], d[W_IN])) <= MAX_ELEMENTS;
+}
+
+#endif
+
 static bool is_good(const int32_t *d, int32_t kind) {
+    #ifndef PRIOT_FAST
+    if (kind == GLOBAL_POOL) {
+        return is_global(d);
+    }
+    #endif
     for (size_t i = 0; i < sizeof(RANGES) / sizeof(RANGES[0]); i++) {
         if (!within(d[RANGES[i][0]], RANGES[i][1], RANGES[i][2])) {
             return false;
         }
     }
-    int32_t kernel = d[KERNEL], pool = d[POOL], bits = d[ARGMAX_BITS], border = d[PADDING];
-    if (!(within(border, 0, kernel - 1) && within(d[H_IN], 1, MAX_ELEMENTS)
-        && within(d[W_IN], 1, MAX_ELEMENTS))) {
-        return false;
-    }
-    int32_t height = d[H_IN] + 2 * border, width = d[W_IN] + 2 * border;
-    return product(d[N_IN], product(height, width)) <= MAX_ELEMENTS
+    int32_t kernel = d[KERNEL_H], pool = d[POOL_H], bits = d[ARGMAX_BITS];
+    return is_square(d) && within(d[PAD_TOP], 0, kernel - 1)
+        && product(d[N_IN], product(length_along(ALONG[0], d), length_along(ALONG[1], d)))
+            <= MAX_ELEMENTS
         && product(d[N_OUT], product(d[H_OUT], d[W_OUT])) <= MAX_ELEMENTS
-        && fits(d[H_CONV], d[STRIDE], kernel, height)
-        && fits(d[W_CONV], d[STRIDE], kernel, width)
-        && fits(d[H_OUT], d[POOL_STRIDE], pool, d[H_CONV])
-        && fits(d[W_OUT], d[POOL_STRIDE], pool, d[W_CONV])
-        && (pool == 1 || ((bits == 2 || bits == 4 || bits == 8) && pool * pool <= 1 << bits))
+        && (pool == 1 || kind == AVG_POOL
+            || ((bits == 2 || bits == 4 || bits == 8) && pool * pool <= 1 << bits))
         && d[N_ROW] == d[N_IN] * kernel * kernel // below 2^23 * 2^8
-        && product(d[N_OUT], d[N_ROW]) <= MAX_ELEMENTS
+        && (kind == MAX_POOL || kind == AVG_POOL || product(d[N_OUT], d[N_ROW]) <= MAX_ELEMENTS)
         && within(d[ROW], 0, d[N_OUT] - 1) && within(d[ROWS], 1, d[N_OUT] - d[ROW])
-        && (kind == CONV2D || kernel * d[STRIDE] == 1)
-        && (kind != MAX_POOL2D || d[N_OUT] == d[N_IN]);
+        && (kind == CONV2D || kernel * d[STRIDE_H] == 1)
+        && (HAS_WEIGHTS(kind) || d[N_OUT] == d[N_IN]);
 }
 
 const int32_t *descriptor(const mp_obj_t *objects, int i, int32_t kind) {
@@ -127,78 +167,81 @@ const int32_t *descriptor(const mp_obj_t *objects, int i, int32_t kind) {
     return d;
 }
 
-// Bytes of the operand with that letter, in lower case; `found` where any number is right.
-static size_t length_of(int letter, size_t found, const int32_t *d) {
-    if (letter == 'x') {
+// Bytes of an operand; `found` where any number is right.
+static size_t bytes_of(int length, size_t found, const int32_t *d) {
+    if (length == INPUT) {
         return d[N_IN] * d[H_IN] * d[W_IN];
     }
-    if (letter == 'y') {
+    if (length == OUTPUT) {
         return d[N_OUT] * d[H_OUT] * d[W_OUT];
     }
-    if (letter == 'a') {
-        return d[POOL] == 1 ? 0 : d[N_OUT] * channel_argmax_bytes(d);
+    if (length == WINNERS) {
+        return d[POOL_H] == 1 ? 0 : d[N_OUT] * channel_argmax_bytes(d);
     }
-    if (letter == 'r') {
+    if (length == ROWS_OF_W) {
         return d[ROWS] * d[N_ROW];
     }
-    if (letter == 'b') {
+    if (length == SELECT) {
         return d[SELECTION] == ALL ? 0
             : 4 * d[N_OUT] + (d[SELECTION] == BITMAP ? (d[N_OUT] * d[N_ROW] + 7) >> 3 : 0);
     }
-    if (letter == 'v' || (letter == 'e' && found == 0)
-        || (letter == 's' && (d[SELECTION] != ALL || (d[RULE] != PRUNE && d[RULE] != GAIN)))) {
+    if (length == ANY || (length == EVERY_W_OR_NONE && found == 0)
+        || (length == SCORES && (d[SELECTION] != ALL || (d[RULE] != PRUNE && d[RULE] != GAIN)))) {
         return found;
     }
     return d[N_OUT] * d[N_ROW];
 }
 
-static bool is_read_by_words(int letter, int32_t kind) {
+static bool is_read_by_words(int length, int32_t kind) {
     #ifdef PRIOT_FAST
-    if (kind == LINEAR && letter == 'r') {
+    if (kind == LINEAR && length == ROWS_OF_W) {
         return true;
     }
     #endif
-    return letter == 'b';
+    return length == SELECT;
 }
 
-// Operand i, whose letter says what it must be.
-static operand_t operand(const mp_obj_t *objects, int i, int letter, const int32_t *d,
+static operand_t operand(const mp_obj_t *objects, int i, int what, const int32_t *d,
     int32_t kind) {
     operand_t o;
-    if (letter <= '3') {
-        o.n = letter == '3' ? HISTOGRAM_WORDS : CHOSEN(scratch_words)(kind, letter - '0', d);
+    int length = what & LENGTHS;
+    if (within(length, HISTOGRAM, SCRATCH + 2)) {
+        o.n = length == HISTOGRAM ? HISTOGRAM_WORDS
+            : CHOSEN(scratch_words)(kind, length - SCRATCH, d);
         o.buf = at_least(objects, i, o.n);
         return o;
     }
-    bool written = letter < 'a' && (letter != 'W' || d[RULE] == WEIGHTS);
+    bool written = what & WRITTEN || (what & WRITTEN_BY_RULE && d[RULE] == WEIGHTS);
     o = buffer_of(objects, i, written ? MP_BUFFER_RW : MP_BUFFER_READ);
-    size_t expected = length_of(letter | 32, o.n, d);
+    size_t expected = bytes_of(length, o.n, d);
     if (o.n != expected) {
         refuse_length(i, o.n, expected);
     }
     if (o.n == 0) {
         o.buf = NULL;
     }
-    if (is_read_by_words(letter | 32, kind)) {
+    if (is_read_by_words(length, kind)) {
         check_alignment(o.buf, 4);
     }
     return o;
 }
 
-const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, const char *form, int32_t kind) {
+const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, mp_obj_t number, const uint8_t *form,
+    int32_t kind) {
     int n = 0;
-    while (form[n] != 0) {
+    while (form[n] != 0 && form[n] < DESCRIPTOR) {
         n++;
     }
-    const mp_obj_t *objects = objects_of(tuple, n);
-    const int32_t *d = form[n - 1] == 'd' ? descriptor(objects, --n, kind) : NULL;
+    const mp_obj_t *objects = objects_of(tuple, n + (form[n] == DESCRIPTOR));
+    const int32_t *d = form[n] == DESCRIPTOR ? descriptor(objects, n, kind) : NULL;
+    uintptr_t last = form[n] == NUMBER ? (uintptr_t)mp_obj_get_int(number) : (uintptr_t)d;
     for (int i = 0; i < n; i++) {
         operand_t o = operand(objects, i, form[i], d, kind);
         *arguments++ = (uintptr_t)o.buf;
-        if ((form[i] | 32) == 's' || (form[i] | 32) == 'v') {
+        if ((form[i] & LENGTHS) >= SCORES) {
             *arguments++ = o.n;
         }
     }
-    *arguments = (uintptr_t)d;
+    *arguments = last;
     return d;
 }

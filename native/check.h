@@ -16,19 +16,36 @@ typedef struct {
     size_t n; // bytes
 } operand_t;
 
-// Fetches the operands of a tuple or list, one per letter of `form`. `arguments` get their
-// addresses in the order of the C kernels, 0 for empty ones, and the length of scores and values
-// after their address. Capitals are written to.
-//   x X  image or features of the input       y Y  of the output
-//   A a  argmax                               r R  ROWS rows of weights
-//   w    weights of the whole layer           W    written to where RULE is WEIGHTS
-//   s S  scores, of any length where SELECTION leaves some edges without
-//   E    effective weights of the whole layer, or empty
-//   b    select                               v V  values, of any length
-//   0 1 2  scratch as scratch_words asks for with training = 0, 1 or 2; 3: for a histogram
-//   d    the descriptor of a layer of that kind, the last if at all; kind 0: not checked
-// Returns the descriptor, NULL without one.
-const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, const char *form, int32_t kind);
+// What the letters of a form (device/priot/kinds.py) stand for: native/tables.py writes these.
+enum {
+    // how long an operand is
+    INPUT = 1,
+    OUTPUT,
+    WINNERS,
+    ROWS_OF_W, // ROWS rows of weights
+    EVERY_W, // the whole layer
+    EVERY_W_OR_NONE,
+    SELECT,
+    HISTOGRAM,
+    SCRATCH, // at least so many words as scratch_words says; + 1, + 2: in training
+    // of these the kernel is told the length, too
+    SCORES = SCRATCH + 3, // any number where some edges have none
+    ANY,
+    LENGTHS = 15, // bits of the above
+    // whether it is written to
+    WRITTEN = 16,
+    WRITTEN_BY_RULE = 32, // where RULE is WEIGHTS
+    // the last of a form
+    DESCRIPTOR = 64,
+    NUMBER = 65, // beside the tuple
+};
+
+// Fetches the operands of a tuple or list, one for each of `form`, which ends with DESCRIPTOR,
+// NUMBER or 0. `arguments` get their addresses in the order of the C kernels, 0 for empty ones,
+// and the length of scores and values after their address. d is checked to describe a layer of
+// that kind, unless that is 0. Returns d, NULL without one.
+const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, mp_obj_t number, const uint8_t *form,
+    int32_t kind);
 
 // The n objects of a tuple or list.
 const mp_obj_t *objects_of(mp_obj_t tuple, size_t n);

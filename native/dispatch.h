@@ -1,39 +1,42 @@
-// Which kernels a module is made of: one source of glue (module.c, check.c), two modules.
+// Which kernels a module is made of: one source of glue (module.c, check.c, planning.h), two
+// modules.
 //
 // priot_portable holds every kernel in portable C. Where a folder is named after the architecture
 // (armv6m/: *.S, *.c and fast.h), priot_native holds its kernels: the Makefile finds them by
 // wildcard and defines PRIOT_FAST. They take some layers only, and the network calls the other
 // module for the rest (device/priot/backend.py).
 //
-// fast.h declares a fast_ twin, with the signature of kernels.h, of
-//   the six kernels of conv2d and linear layers, and kth_largest;
-//   plan: clears d[PLAN] .. d[PLAN_END - 1], then writes a number other than 0 into
-//     d[PLAN_FORWARD], d[PLAN_BACKWARD], d[PLAN_UPDATE] where the fast kernel takes the layer.
-//     d[PLAN_PARAMETERS] and the words after it belong to the fast kernels. Returns a number that
-//     plan_name explains, 0 where there is nothing to say;
-//   scratch_words: for the kernels that plan chooses;
-// and int32_t fast_is_planned(int32_t kind, int32_t slot, const int32_t *d): whether the kernel
-// may run now.
+// fast.h declares the kernels of such a folder, any number of a type; of those of no kind, the
+// first. Its plan.c defines what follows here. It compiles for other processors as well, with
+// PRIOT_PLAN_ONLY, less the kernels: plan_module.c.
 
 #ifndef PRIOT_DISPATCH_H
 #define PRIOT_DISPATCH_H
 
+#include "kernels.h"
+
 #ifdef PRIOT_FAST
 
-#include "fast.h"
 #define CHOSEN(name) fast_##name
+
+typedef void (*planned_t)(void); // any kernel
+
+// Clears d[PLAN_FORWARD] .. d[PLAN_END - 1], then writes what fast_planned understands into
+// d[PLAN_FORWARD], d[PLAN_BACKWARD], d[PLAN_UPDATE] where a fast kernel takes the layer.
+// d[PLAN_PARAMETERS] and the words after it belong to the fast kernels. Returns a number that
+// fast_plan_name explains, 0 where there is nothing to say.
+int32_t fast_plan(int32_t kind, int32_t *d);
+const char *fast_plan_name(int32_t number);
+
+// The kernel that d[slot] says, NULL where there is none or it may not run now.
+planned_t fast_planned(int32_t kind, int32_t slot, const int32_t *d);
+
+// Words for any kernel that fast_planned may return.
+int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d);
 
 #else
 
-#include "kernels.h"
 #define CHOSEN(name) name
-
-static inline int32_t is_planned(int32_t kind, int32_t slot, const int32_t *d) {
-    (void)kind;
-    (void)slot;
-    (void)d;
-    return 1;
-}
 
 #endif
 

@@ -6,78 +6,61 @@
 
 #include "check.h"
 #include "dispatch.h"
-#include "scratch.h"
+#include "planning.h"
+#ifdef PRIOT_FAST
+#include "fast.h"
+#endif
 
-// Most kernels are called from a table: a third of the code of a function each. All arguments are
-// words; the calling conventions of both targets (AAPCS, System V) let a function ignore
-// arguments beyond its own.
+// Kernels that have a form are called from a table, KERNELS of tables.h: a third of the code of a
+// function each. All arguments are words; the calling conventions of both targets (AAPCS,
+// System V) let a function ignore arguments beyond its own, and a caller leave out the last.
 typedef uintptr_t word_t;
 typedef int32_t (*kernel_t)(word_t, word_t, word_t, word_t, word_t, word_t, word_t, word_t,
     word_t, word_t);
 
-enum { ALWAYS = 0 }; // instead of a slot: needs no plan
-
 typedef struct {
-    kernel_t kernel;
-    char form[10]; // see fetch
+    mp_obj_fun_builtin_fixed_t function; // of a tuple, or of a tuple and a number
+    kernel_t kernel; // in priot_native: of kernels of no kind
+    uint8_t form[MAX_OPERANDS]; // see fetch
     uint8_t kind;
-    uint8_t slot; // where a plan says that the kernel may run
+    uint8_t slot; // where a plan says that the kernel may run; 0: needs none
+    uint8_t qstr; // index of the name in mp_native_qstr_table, where mpy_ld.py puts MP_QSTR_*
 } entry_t;
 
-#define ENTRY(kernel, form, kind, slot) { (kernel_t)(void *)kernel, form, kind, slot }
+#define NUMBER_OF(n, name, qstr, ...) ENTRY_##name,
+enum { KERNELS(NUMBER_OF) N_ENTRIES };
 
-// numbered as FUNCTION below says
-static const entry_t ENTRIES[] = {
-    ENTRY(CHOSEN(conv2d_forward), "YAxr0d", CONV2D, PLAN_FORWARD),
-    ENTRY(CHOSEN(conv2d_backward_input), "Xyaxw1d", CONV2D, PLAN_BACKWARD),
-    ENTRY(CHOSEN(conv2d_update), "SEyaxWb2d", CONV2D, PLAN_UPDATE),
-    ENTRY(CHOSEN(linear_forward), "Yxr0d", LINEAR, PLAN_FORWARD),
-    ENTRY(CHOSEN(linear_backward_input), "Xyxr1d", LINEAR, PLAN_BACKWARD),
-    ENTRY(CHOSEN(linear_update), "SEyxWb2d", LINEAR, PLAN_UPDATE),
-    ENTRY(effective_weights, "Rwsbd", CONV2D, ALWAYS),
-    ENTRY(CHOSEN(kth_largest), "v3d", 0, ALWAYS),
-    ENTRY(count_below, "vd", 0, ALWAYS),
-    ENTRY(classify, "v", 0, ALWAYS),
-    #ifndef PRIOT_FAST
-    ENTRY(max_pool_forward, "YAxd", MAX_POOL2D, ALWAYS),
-    ENTRY(max_pool_backward, "Xyaxd", MAX_POOL2D, ALWAYS),
-    ENTRY(avg_pool_forward, "Yxd", MAX_POOL2D, ALWAYS),
-    ENTRY(avg_pool_backward, "Xyxd", MAX_POOL2D, ALWAYS),
-    #endif
-};
+static mp_obj_t call(mp_obj_t tuple, mp_obj_t number, int i);
 
-static mp_obj_t call(mp_obj_t tuple, int i) {
+// Without a number beside the tuple, `number` is whatever its register holds.
+#define FUNCTION(n, name, qstr, ...) \
+    static mp_obj_t call_##name(mp_obj_t tuple, mp_obj_t number) { \
+        return call(tuple, number, ENTRY_##name); \
+    }
+KERNELS(FUNCTION)
+
+#define ENTRY(n, name, qstr, kernel, kind, slot, ...) { \
+        { { &mp_type_fun_builtin_##n }, { ._##n = (mp_fun_##n##_t)(void *)call_##name } }, \
+        (kernel_t)(void *)kernel, { __VA_ARGS__ }, kind, slot, &qstr - mp_native_qstr_table \
+    },
+static const entry_t ENTRIES[] = { KERNELS(ENTRY) };
+
+static mp_obj_t call(mp_obj_t tuple, mp_obj_t number, int i) {
     const entry_t *entry = &ENTRIES[i];
     word_t w[MAX_ARGUMENTS];
-    const int32_t *d = fetch(w, tuple, entry->form, entry->kind);
-    check(entry->slot == ALWAYS || CHOSEN(is_planned)(entry->kind, entry->slot, d),
-        "d: not planned");
+    const int32_t *d = fetch(w, tuple, number, entry->form, entry->kind);
+    kernel_t kernel = entry->kernel;
+    #ifndef PRIOT_FAST
+    (void)d;
+    #else
+    if (entry->slot != 0) {
+        kernel = (kernel_t)fast_planned(entry->kind, entry->slot, d);
+        check(kernel != NULL, "d: not planned");
+    }
+    #endif
     return mp_obj_new_int(
-        entry->kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
+        kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
 }
-
-#define FUNCTION(name, entry) \
-    static mp_obj_t call_##name(mp_obj_t tuple) { \
-        return call(tuple, entry); \
-    } \
-    static MP_DEFINE_CONST_FUN_OBJ_1(name##_obj, call_##name)
-
-FUNCTION(conv2d_forward, 0);
-FUNCTION(conv2d_backward_input, 1);
-FUNCTION(conv2d_update, 2);
-FUNCTION(linear_forward, 3);
-FUNCTION(linear_backward_input, 4);
-FUNCTION(linear_update, 5);
-FUNCTION(effective_weights, 6);
-FUNCTION(kth_largest, 7);
-FUNCTION(count_below, 8);
-FUNCTION(classify, 9);
-#ifndef PRIOT_FAST
-FUNCTION(max_pool_forward, 10);
-FUNCTION(max_pool_backward, 11);
-FUNCTION(avg_pool_forward, 12);
-FUNCTION(avg_pool_backward, 13);
-#endif
 
 static mp_obj_t call_cross_entropy(mp_obj_t tuple, mp_obj_t label_in) {
     const mp_obj_t *o = objects_of(tuple, 4);
@@ -109,63 +92,18 @@ static mp_obj_t call_shuffle(mp_obj_t tuple) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(shuffle_obj, call_shuffle);
 
-// The kind of layer to check d for; only those with weights have scratch or a plan.
-static int32_t kind_of(mp_obj_t kind_in) {
-    mp_int_t kind = mp_obj_get_int(kind_in);
-    return kind == CONV2D || kind == LINEAR ? kind : 0;
-}
-
-static mp_obj_t call_scratch_words(mp_obj_t kind_in, mp_obj_t training, mp_obj_t d_in) {
-    int32_t kind = kind_of(kind_in);
-    const int32_t *d = descriptor(&d_in, 0, kind);
-    return mp_obj_new_int(CHOSEN(scratch_words)(kind, mp_obj_get_int(training), d));
-}
-static MP_DEFINE_CONST_FUN_OBJ_3(scratch_words_obj, call_scratch_words);
-
-static mp_obj_t call_plan(mp_obj_t kind_in, mp_obj_t d_in) {
-    int32_t kind = kind_of(kind_in);
-    descriptor(&d_in, 0, kind);
-    return mp_obj_new_int(CHOSEN(plan)(kind, at_least(&d_in, 0, N_FIELDS)));
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(plan_obj, call_plan);
-
-static mp_obj_t call_plan_name(mp_obj_t number) {
-    const char *text = CHOSEN(plan_name)(mp_obj_get_int(number));
-    check(text != NULL, "plan: unknown number");
-    size_t n = 0;
-    while (text[n] != 0) {
-        n++;
-    }
-    return mp_obj_new_str(text, n);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(plan_name_obj, call_plan_name);
-
-#define STORE(qstr, object) mp_store_global(qstr, MP_OBJ_FROM_PTR(&object))
-
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
     mp_store_global(MP_QSTR_contract, MP_OBJ_NEW_SMALL_INT(CONTRACT));
-    STORE(MP_QSTR_conv2d_forward, conv2d_forward_obj);
-    STORE(MP_QSTR_linear_forward, linear_forward_obj);
-    STORE(MP_QSTR_cross_entropy, cross_entropy_obj);
-    STORE(MP_QSTR_classify, classify_obj);
-    STORE(MP_QSTR_conv2d_backward_input, conv2d_backward_input_obj);
-    STORE(MP_QSTR_linear_backward_input, linear_backward_input_obj);
-    STORE(MP_QSTR_conv2d_update, conv2d_update_obj);
-    STORE(MP_QSTR_linear_update, linear_update_obj);
-    STORE(MP_QSTR_effective_weights, effective_weights_obj);
-    STORE(MP_QSTR_kth_largest, kth_largest_obj);
-    STORE(MP_QSTR_count_below, count_below_obj);
-    STORE(MP_QSTR_init_scores, init_scores_obj);
-    STORE(MP_QSTR_shuffle, shuffle_obj);
-    STORE(MP_QSTR_scratch_words, scratch_words_obj);
-    STORE(MP_QSTR_plan, plan_obj);
-    STORE(MP_QSTR_plan_name, plan_name_obj);
-    #ifndef PRIOT_FAST
-    STORE(MP_QSTR_max_pool_forward, max_pool_forward_obj);
-    STORE(MP_QSTR_max_pool_backward, max_pool_backward_obj);
-    STORE(MP_QSTR_avg_pool_forward, avg_pool_forward_obj);
-    STORE(MP_QSTR_avg_pool_backward, avg_pool_backward_obj);
-    #endif
+    // a loop: calls one by one would take 100 bytes more
+    for (const entry_t *entry = ENTRIES; entry != ENTRIES + N_ENTRIES; entry++) {
+        mp_store_global(mp_native_qstr_table[entry->qstr], MP_OBJ_FROM_PTR(&entry->function));
+    }
+    STORE(MP_QSTR_cross_entropy, cross_entropy);
+    STORE(MP_QSTR_init_scores, init_scores);
+    STORE(MP_QSTR_shuffle, shuffle);
+    STORE(MP_QSTR_scratch_words, scratch_words);
+    STORE(MP_QSTR_plan, plan);
+    STORE(MP_QSTR_plan_name, plan_name);
     MP_DYNRUNTIME_INIT_EXIT
 }

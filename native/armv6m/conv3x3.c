@@ -7,7 +7,6 @@
 #include "bytes.h"
 #include "conv3x3.h"
 #include "fast.h"
-#include "layout.h"
 #include "rounding.h"
 #include "scratch.h"
 
@@ -26,17 +25,11 @@ typedef struct {
     uint32_t *bytes; // winners, or outputs of whole blocks
 } layer_t;
 
-int32_t conv3x3_forward_words(const int32_t *d) {
-    conv3x3_geometry v = conv3x3_geometry_of(d);
-    int32_t list = d[N_IN] == 1 ? 2 * v.rows * v.columns : 0;
-    return conv3x3_inputs_words(&v, d) + 6 * (d[N_IN] + 1) + words_of(v.outputs) + list;
-}
-
 static void prepare_job(struct conv3x3_job *job, const conv3x3_geometry *v, const int32_t *d) {
     int32_t width_out = 2 * v->columns;
     job->shift = d[FORWARD_SHIFT];
     job->low = d[RELU] != 0 ? 0 : -127;
-    job->pool = d[POOL] == 2;
+    job->pool = d[POOL_H] == 2;
     job->to_winner = width_out; // unless pooled
     job->y_skip = job->pool ? 0 : width_out;
     job->columns = v->columns;
@@ -47,7 +40,7 @@ static void prepare_job(struct conv3x3_job *job, const conv3x3_geometry *v, cons
 }
 
 static void prepare(layer_t *v, const int8_t *x, int32_t *scratch, const int32_t *d) {
-    int32_t is_signed = d[X_RELU] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
+    int32_t is_signed = d[NONNEGATIVE] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
     v->centre = is_signed ? 0 : CENTRE;
     v->limit = is_signed ? LANE_WEIGHTS_SIGNED : LANE_WEIGHTS;
     v->geometry = conv3x3_geometry_of(d);
@@ -110,7 +103,7 @@ static void cut_out(int8_t *y, const layer_t *v, const int32_t *d) {
     }
 }
 
-int32_t fast_conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
+int32_t conv3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
     int32_t *scratch, const int32_t *d) {
     layer_t v;
     prepare(&v, x, scratch, d);
@@ -120,7 +113,7 @@ int32_t fast_conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const u
     argmax += d[ROW] * argmax_bytes;
     for (int32_t row = d[ROWS]; row != 0; row--) {
         filter(&v, is_whole ? y : (int8_t *)v.bytes, w, d);
-        if (d[POOL] == 2) {
+        if (d[POOL_H] == 2) {
             conv3x3_pack_winners(argmax, v.bytes, argmax_bytes);
         } else if (!is_whole) {
             cut_out(y, &v, d);

@@ -4,7 +4,8 @@
 #ifndef PRIOT_CONV3X3_H
 #define PRIOT_CONV3X3_H
 
-#include <stdint.h>
+#include "kernels.h"
+#include "scratch.h"
 
 // Blocks of 2x2 outputs. For each row of blocks the packed inputs are, for each pair of
 // channels, four rows of `width` words: phase 1 of both, phase 2 of both (conv3x3_blocks.S).
@@ -16,6 +17,30 @@ typedef struct {
     int32_t row_words; // of packed inputs for a row of blocks
     int32_t outputs; // of a filter: of whole blocks
 } conv3x3_geometry;
+
+static inline conv3x3_geometry conv3x3_geometry_of(const int32_t *d) {
+    conv3x3_geometry v;
+    int32_t pooled = d[POOL_H] == 2;
+    v.channels = (d[N_IN] + 1) & ~1;
+    v.rows = pooled ? d[H_OUT] : (d[H_OUT] + 1) >> 1;
+    v.columns = pooled ? d[W_OUT] : (d[W_OUT] + 1) >> 1;
+    v.outputs = pooled ? v.rows * v.columns : 4 * v.rows * v.columns;
+    v.width = 2 * v.columns + 2;
+    v.row_words = 2 * v.channels * v.width;
+    return v;
+}
+
+// The packed inputs, then a row that takes what no block reads, then a row of zeros.
+static inline int32_t conv3x3_inputs_words(const conv3x3_geometry *v, const int32_t *d) {
+    return v->rows * v->row_words + v->width + words_of(d[W_IN]);
+}
+
+// Those, the packed weights of a filter, a byte per output, and for one channel a list of blocks.
+static inline int32_t conv3x3_forward_words(const int32_t *d) {
+    conv3x3_geometry v = conv3x3_geometry_of(d);
+    int32_t list = d[N_IN] == 1 ? 2 * v.rows * v.columns : 0;
+    return conv3x3_inputs_words(&v, d) + 6 * (d[N_IN] + 1) + words_of(v.outputs) + list;
+}
 
 enum { WALK_PAIRS, WALK_SINGLES, WALK_EXACT };
 
@@ -55,8 +80,6 @@ uint32_t *conv3x3_list_row(uint32_t *list, const uint32_t *upper, const uint32_t
     int32_t columns, uint32_t zero, uint32_t output, uint32_t step);
 
 // conv3x3_pack.c
-conv3x3_geometry conv3x3_geometry_of(const int32_t *d);
-int32_t conv3x3_inputs_words(const conv3x3_geometry *v, const int32_t *d);
 void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
     const conv3x3_geometry *v, const int32_t *d);
 uint32_t *conv3x3_list_blocks(uint32_t *list, const uint32_t *inputs, uint32_t zero,

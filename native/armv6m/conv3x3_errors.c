@@ -4,13 +4,9 @@
 #include "kernels.h"
 #include "scratch.h"
 
-int32_t conv3x3_errors_words(int32_t words, const int32_t *d) {
-    return ((d[H_OUT] * d[W_OUT] + 1) >> 1) + words;
-}
-
 void conv3x3_errors_prepare(struct conv3x3_errors *v, int32_t *scratch, const int8_t *g,
     const uint8_t *argmax, int32_t position_bytes, const int32_t *d) {
-    int32_t pool = d[POOL], width = padded_width(d), columns = d[W_OUT];
+    int32_t pool = d[POOL_H], width = padded_width(d), columns = d[W_OUT];
     int32_t outputs = d[H_OUT] * columns, left = columns, position = 0;
     uint16_t *to = (uint16_t *)scratch;
     v->list = scratch + ((outputs + 1) >> 1);

@@ -4,7 +4,7 @@
 #ifndef PRIOT_CONV3X3_ERRORS_H
 #define PRIOT_CONV3X3_ERRORS_H
 
-#include <stdint.h>
+#include "kernels.h"
 
 // A row of three taps, each of two channels.
 struct conv3x3_taps {
@@ -68,9 +68,13 @@ void conv3x3_sum_pair(const uint32_t *bucket, int32_t row_step, int32_t offset,
     int32_t sums[2]);
 uint32_t conv3x3_pack_taps(uint32_t *to, const uint8_t *w, int32_t second, uint32_t largest);
 
-// conv3x3_errors.c: positions, and behind them a list of so many words, both in scratch;
-// position_bytes: of what the errors are used with, 4 for conv3x3_list, 8 for conv3x3_link
-int32_t conv3x3_errors_words(int32_t words, const int32_t *d);
+// Positions, and behind them a list of so many words, both in scratch.
+static inline int32_t conv3x3_errors_words(int32_t words, const int32_t *d) {
+    return ((d[H_OUT] * d[W_OUT] + 1) >> 1) + words;
+}
+
+// conv3x3_errors.c: writes the positions. position_bytes: of what the errors are used with, 4 for
+// conv3x3_list, 8 for conv3x3_link.
 void conv3x3_errors_prepare(struct conv3x3_errors *v, int32_t *scratch, const int8_t *g,
     const uint8_t *argmax, int32_t position_bytes, const int32_t *d);
 

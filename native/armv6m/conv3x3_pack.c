@@ -5,23 +5,6 @@
 #include "rounding.h"
 #include "scratch.h"
 
-conv3x3_geometry conv3x3_geometry_of(const int32_t *d) {
-    conv3x3_geometry v;
-    int32_t pooled = d[POOL] == 2;
-    v.channels = (d[N_IN] + 1) & ~1;
-    v.rows = pooled ? d[H_OUT] : (d[H_OUT] + 1) >> 1;
-    v.columns = pooled ? d[W_OUT] : (d[W_OUT] + 1) >> 1;
-    v.outputs = pooled ? v.rows * v.columns : 4 * v.rows * v.columns;
-    v.width = 2 * v.columns + 2;
-    v.row_words = 2 * v.channels * v.width;
-    return v;
-}
-
-// The packed inputs, then a row that takes what no block reads, then a row of zeros.
-int32_t conv3x3_inputs_words(const conv3x3_geometry *v, const int32_t *d) {
-    return v->rows * v->row_words + v->width + words_of(d[W_IN]);
-}
-
 static uint32_t *fill(uint32_t *to, uint32_t value, int32_t n) {
     for (uint32_t *end = to + n; to != end;) {
         *to++ = value;
@@ -31,7 +14,7 @@ static uint32_t *fill(uint32_t *to, uint32_t value, int32_t n) {
 
 void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
     const conv3x3_geometry *v, const int32_t *d) {
-    int32_t left = d[PADDING], n = smaller(d[W_IN], v->width - left);
+    int32_t left = d[PAD_TOP], n = smaller(d[W_IN], v->width - left);
     int32_t right = v->width - left - n;
     uint32_t *nobody = inputs + v->rows * v->row_words;
     int8_t *zeros = (int8_t *)fill(nobody, 0, v->width);
@@ -39,7 +22,7 @@ void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
     for (int32_t c = 0; c < d[N_IN]; c++) {
         uint32_t *upper = inputs + (2 * (c & ~1) + (c & 1)) * v->width;
         uint32_t *lower = upper + 2 * v->width - v->row_words; // of the row of blocks above
-        const int8_t *a = x + n - left * d[W_IN]; // behind the columns of image row -PADDING
+        const int8_t *a = x + n - left * d[W_IN]; // behind the columns of image row -left
         int32_t y = -left;
         for (int32_t row = 0; row <= v->rows; row++) {
             // the last rows have no block below them, the first none above
@@ -66,7 +49,7 @@ void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
 // their (first) output. `zero` is the word of zeros. Returns the end of the list.
 uint32_t *conv3x3_list_blocks(uint32_t *list, const uint32_t *inputs, uint32_t zero,
     const conv3x3_geometry *v, const int32_t *d) {
-    uint32_t step = d[POOL] == 2 ? 1 : 2, output = 0;
+    uint32_t step = d[POOL_H] == 2 ? 1 : 2, output = 0;
     for (int32_t row = v->rows; row != 0; row--) {
         list = conv3x3_list_row(list, inputs, inputs + 2 * v->width, v->columns, zero, output,
             step);

@@ -9,8 +9,8 @@
 
 #include "bytes.h"
 #include "conv3x3_errors.h"
+#include "conv3x3_update.h"
 #include "fast.h"
-#include "layout.h"
 #include "rounding.h"
 #include "scratch.h"
 #include "update.h"
@@ -19,8 +19,6 @@ enum {
     // sum of the errors of one sign in a list: 258 * 127 < 32768
     LANE_ERRORS = 258,
     LANE_ERRORS_SIGNED = 129, // where inputs may be negative, too
-    SPARE = 6, // words: dW of a row or channel that is not there
-    TAPS = 3, // words
 };
 
 typedef struct {
@@ -34,35 +32,24 @@ typedef struct {
     int32_t *selected; // for select.c
 } parts_t;
 
-static int32_t pairs_of(const int32_t *d) {
-    return (d[N_IN] + 1) >> 1;
-}
-
-// Words of scratch without those for select.c.
-static int32_t divide(parts_t *v, int32_t *scratch, const int32_t *d) {
+static void divide(parts_t *v, int32_t *scratch, const int32_t *d) {
     v->inputs = (uint32_t *)scratch;
-    v->taps = (struct conv3x3_taps *)(v->inputs + pairs_of(d) * padded_plane(d));
-    v->errors = (int32_t *)v->taps + TAPS * (3 * pairs_of(d) + 1) + 1;
-    v->gradient = v->errors + conv3x3_errors_words(2 * (d[H_OUT] * d[W_OUT] + 1), d);
+    v->taps = (struct conv3x3_taps *)(v->inputs + conv3x3_pairs_words(d));
+    v->errors = (int32_t *)v->taps + conv3x3_taps_words(d);
+    v->gradient = v->errors + conv3x3_filter_errors_words(d);
     v->list_end = v->gradient + 2 * d[N_ROW];
     v->spare = v->list_end + LIST_PADDING;
-    v->nobody = v->spare + SPARE;
+    v->nobody = v->spare + SPARE_WORDS;
     v->selected = v->nobody + words_of(d[N_ROW]);
-    return (int32_t)(v->selected - scratch);
-}
-
-int32_t conv3x3_update_words(const int32_t *d) {
-    parts_t v;
-    return divide(&v, NULL, d) + selection_words(smaller(d[N_ROW], SELECTED));
 }
 
 // Without borders a single channel needs only two rows of taps.
 static int32_t is_paired_by_rows(const int32_t *d) {
-    return d[N_IN] == 1 && d[PADDING] == 0;
+    return d[N_IN] == 1 && d[PAD_TOP] == 0;
 }
 
 static void pack_inputs(uint32_t *to, const int8_t *x, int32_t is_signed, const int32_t *d) {
-    int32_t w_in = d[W_IN], size = d[H_IN] * w_in, padding = d[PADDING], pairs = pairs_of(d);
+    int32_t w_in = d[W_IN], size = d[H_IN] * w_in, padding = d[PAD_TOP], pairs = conv3x3_pairs(d);
     if (is_paired_by_rows(d)) {
         x += size;
         to = conv3x3_pack_pair(to, x - w_in, x, w_in - size, is_signed);
@@ -101,7 +88,7 @@ static void list_taps(const parts_t *v, const int32_t *d) {
         to = put_taps(to, inputs, low, low + 6);
         to = put_taps(to, inputs + 2 * width, low + 12, v->spare);
     } else {
-        int32_t pairs = pairs_of(d), skip = padded_plane(d) - 3 * width;
+        int32_t pairs = conv3x3_pairs(d), skip = padded_plane(d) - 3 * width;
         for (int32_t left = pairs; left != 0; left--) {
             for (int32_t ky = 3; ky != 0; ky--) {
                 to = put_taps(to, inputs, low, low + 18 * pairs);
@@ -141,14 +128,14 @@ static void add_lists(struct conv3x3_errors *v, const int32_t *end) {
     v->gradient.list = v->list;
 }
 
-int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
+int32_t conv3x3_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
     int32_t *scratch, const int32_t *d) {
     parts_t v;
     struct update_job job;
     struct conv3x3_errors errors;
     divide(&v, scratch, d);
-    int32_t is_signed = d[X_RELU] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
+    int32_t is_signed = d[NONNEGATIVE] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
     pack_inputs(v.inputs, x, is_signed, d);
     conv3x3_errors_prepare(&errors, v.errors, g, argmax, 4, d);
     errors.limit = is_signed ? LANE_ERRORS_SIGNED : LANE_ERRORS;
@@ -165,8 +152,8 @@ int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
     for (int32_t i = 0; i < LIST_PADDING; i++) {
         v.list_end[i] = 0;
     }
-    struct selection selection = { w, select, scores, n_scores, NULL, NULL, NULL };
-    selection_divide(&selection, v.selected, d[N_ROW]);
+    struct selection selection = { w, select, scores, n_scores, NULL, 0, NULL, NULL, NULL };
+    selection_prepare(&selection, v.selected, d);
     job.list = v.gradient;
     job.list_end = v.list_end;
     job.w = (uint8_t *)w;

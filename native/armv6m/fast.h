@@ -1,36 +1,17 @@
-// The fast kernels of this folder; what each does stands in ../kernels.h, the rest in
-// ../dispatch.h. Weights of linear layers are aligned to 4.
+// The fast kernels of this folder, named by their algorithm; each has the type (tables.h) of the
+// kernel that it stands for. plan.c says which layers they take.
 
 #ifndef PRIOT_FAST_H
 #define PRIOT_FAST_H
 
 #include "kernels.h"
 
-int32_t fast_conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
-    int32_t *scratch, const int32_t *d);
-
-int32_t fast_linear_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_t *scratch,
-    const int32_t *d);
-
-int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
-    const uint8_t *w, int32_t *scratch, const int32_t *d);
-
-int32_t fast_conv2d_backward_input(int8_t *dx, const int8_t *g, const uint8_t *argmax,
-    const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d);
-
-int32_t fast_conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
-    const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
-    int32_t *scratch, const int32_t *d);
-
-int32_t fast_linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
-    const int8_t *x, const uint8_t *w, const uint32_t *select, int32_t *scratch,
-    const int32_t *d);
-
-int32_t fast_kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const int32_t *d);
-
-int32_t fast_plan(int32_t kind, int32_t *d);
-int32_t fast_is_planned(int32_t kind, int32_t slot, const int32_t *d);
-const char *fast_plan_name(int32_t number);
-int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d);
+conv2d_forward_t conv3x3_forward;
+conv2d_backward_t conv3x3_backward;
+conv2d_update_t conv3x3_update;
+linear_forward_t linear_fours_forward; // weights aligned to 4
+linear_backward_t linear_fours_backward; // weights aligned to 4
+linear_update_t linear_listed_update;
+kth_largest_t kth_largest_by_words;
 
 #endif

@@ -3,7 +3,6 @@
 #include "linear.h"
 #include "bytes.h"
 #include "fast.h"
-#include "layout.h"
 #include "rounding.h"
 #include "scratch.h"
 #include "update.h"
@@ -11,9 +10,6 @@
 enum {
     LANE_ERRORS = 258, // sum(|e|) of a first list of rows: 258 * 127 < 32768
     MORE_ERRORS = 193, // of each that follows: 8192 + 193 * 127 < 32768
-    // rows at once, each perhaps a list of four words; they are listed behind half of that
-    ROWS_AT_ONCE = 127,
-    LISTS_WORDS = 516, // >= 4 * ROWS_AT_ONCE + LIST_PADDING
 };
 
 // Words x2 + (x0 << 16), x3 + (x1 << 16) for every four inputs. Returns the sum of x.
@@ -42,9 +38,9 @@ static void exact_rows(int8_t *y, const int8_t *x, const uint8_t *w, const int32
     }
 }
 
-int32_t fast_linear_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_t *scratch,
+int32_t linear_fours_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_t *scratch,
     const int32_t *d) {
-    if (d[X_RELU] == 0 && any_negative(x, d[N_IN])) {
+    if (d[NONNEGATIVE] == 0 && any_negative(x, d[N_IN])) {
         exact_rows(y + d[ROW], x, w, d);
         return 0;
     }
@@ -63,20 +59,11 @@ int32_t fast_linear_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_
     return 0;
 }
 
-// Four sums for the quad that makes the number even.
-static int32_t quads_sums(const int32_t *d) {
-    return d[N_IN] + 4;
-}
-
-static int32_t quads_words(const int32_t *d) {
-    return (d[N_IN] >> 3) + 1;
-}
-
 // Quads with an input that is not 0, behind a ReLU; the first always, and again where that makes
 // their number even. Returns it. Inlined it would lack registers: 400 cycles more.
 static __attribute__((noinline)) int32_t list_quads(uint16_t *quads, const int8_t *x,
     const int32_t *d) {
-    int32_t is_sparse = d[X_RELU] != 0 && ((uintptr_t)x & 3) == 0, n_in = d[N_IN];
+    int32_t is_sparse = d[MASK_DX] != 0 && ((uintptr_t)x & 3) == 0, n_in = d[N_IN];
     uint16_t *to = quads;
     *to++ = 0;
     for (int32_t column = 4; column < n_in; column += 4) {
@@ -123,35 +110,32 @@ static void add_rows(struct columns_job *job, int32_t *lists, const int8_t *g, c
 }
 
 // Scratch: the sums, kept from call to call; quads; the lists of rows.
-int32_t fast_linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x,
+int32_t linear_fours_backward(int8_t *dx, const int8_t *g, const int8_t *x,
     const uint8_t *w, int32_t *scratch, const int32_t *d) {
     struct columns_job job;
     job.sums = scratch;
-    uint16_t *quads = (uint16_t *)(job.sums + quads_sums(d));
+    uint16_t *quads = (uint16_t *)(job.sums + linear_sums_words(d));
     job.quads = quads;
     job.quads_end = quads + list_quads(quads, x, d);
-    job.is_first = d[ROW] == 0;
-    for (int32_t row = 0; row < d[ROWS]; row += ROWS_AT_ONCE) {
-        add_rows(&job, (int32_t *)quads + quads_words(d), g + d[ROW] + row, w,
-            smaller(ROWS_AT_ONCE, d[ROWS] - row), d[N_IN]);
+    int32_t row = d[ROW], end = row + d[ROWS];
+    job.is_first = row == 0;
+    for (; row < end; row += ROWS_AT_ONCE) {
+        add_rows(&job, (int32_t *)quads + linear_quads_words(d), g + row, w,
+            smaller(ROWS_AT_ONCE, end - row), d[N_IN]);
         w += ROWS_AT_ONCE * d[N_IN];
     }
-    if (d[ROW] + d[ROWS] != d[N_OUT]) {
+    if (end != d[N_OUT]) {
         if (job.is_first != 0) {
-            clear_bytes((int8_t *)job.sums, 4 * quads_sums(d));
+            clear_bytes((int8_t *)job.sums, 4 * linear_sums_words(d));
         }
     } else {
         clear_bytes(dx, d[N_IN]);
         if (job.is_first == 0) {
             job.shift = d[BACKWARD_SHIFT];
             job.half = 1 << job.shift >> 1;
-            job.cut = d[X_RELU] != 0 ? 0 : -129;
+            job.cut = d[MASK_DX] != 0 ? 0 : -129;
             linear_gradient(dx, x, &job);
         }
     }
     return 0;
-}
-
-int32_t linear_fast_words(int32_t training, const int32_t *d) {
-    return training != 0 ? quads_sums(d) + quads_words(d) + LISTS_WORDS : d[N_IN] >> 1;
 }

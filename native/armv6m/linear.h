@@ -4,7 +4,7 @@
 #ifndef PRIOT_ARMV6M_LINEAR_H
 #define PRIOT_ARMV6M_LINEAR_H
 
-#include <stdint.h>
+#include "kernels.h"
 
 struct linear_rows_job {
     int32_t shift;
@@ -30,6 +30,29 @@ struct columns_job {
     int32_t cut; // dx stays 0 where x <= cut
     int32_t shift;
 };
+
+enum {
+    // rows at once, each perhaps a list of four words; they are listed behind half of that
+    ROWS_AT_ONCE = 127,
+    LISTS_WORDS = 516, // >= 4 * ROWS_AT_ONCE + LIST_PADDING
+};
+
+// Four sums for the quad that makes the number even.
+static inline int32_t linear_sums_words(const int32_t *d) {
+    return d[N_IN] + 4;
+}
+
+static inline int32_t linear_quads_words(const int32_t *d) {
+    return (d[N_IN] >> 3) + 1;
+}
+
+static inline int32_t linear_forward_words(const int32_t *d) {
+    return d[N_IN] >> 1;
+}
+
+static inline int32_t linear_backward_words(const int32_t *d) {
+    return linear_sums_words(d) + linear_quads_words(d) + LISTS_WORDS;
+}
 
 void linear_rows(struct linear_rows_job *job);
 void linear_columns(const struct columns_job *job);

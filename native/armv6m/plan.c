@@ -2,8 +2,11 @@
 
 #include <stddef.h>
 
-#include "fast.h"
-#include "layout.h"
+#include "conv3x3.h"
+#include "conv3x3_backward.h"
+#include "conv3x3_update.h"
+#include "dispatch.h"
+#include "linear.h"
 #include "rounding.h"
 #include "update.h"
 
@@ -24,64 +27,107 @@ enum {
     MOST_POSITIONS = 786, // 786 * 127 * 127 * 127 + 2^29
 };
 
-// What a kernel needs, or 0 where it does not take the layer.
-static int32_t words_if(int32_t is_taken, int32_t words) {
-    return is_taken && words <= MOST_WORDS ? words : 0;
+// What a kernel needs of scratch, in words; minus the reason where it does not take the layer.
+static int32_t limited(int32_t is_taken, int32_t words) {
+    return is_taken && words <= MOST_WORDS ? words : -TOO_LARGE;
 }
 
-static int32_t forward_words(const int32_t *d) {
-    return words_if(d[N_ROW] <= MOST_TERMS, conv3x3_forward_words(d));
-}
-
-static int32_t backward_words(const int32_t *d) {
-    return words_if(d[X_RELU] != 0 && 9 * d[N_OUT] <= MOST_TERMS, conv3x3_backward_words(d));
-}
-
-static int32_t gradient_words(const int32_t *d) {
-    return words_if(d[H_OUT] * d[W_OUT] <= MOST_POSITIONS, conv3x3_update_words(d));
-}
-
-static int32_t number_of(int32_t kind, const int32_t *d) {
-    if (kind == LINEAR) {
-        return (d[N_IN] & 3) != 0 ? NOT_IN_FOURS
-            : d[N_IN] > MOST_TERMS || d[N_OUT] > MOST_TERMS ? TOO_LARGE : FAST_LINEAR;
+static int32_t forward_3x3(const int32_t *d) {
+    if (d[KERNEL_H] != 3 || d[STRIDE_H] != 1) {
+        return -NOT_3X3;
     }
-    if (kind != CONV2D) {
+    int32_t pool = d[POOL_H];
+    if (pool > 2 || d[POOL_STRIDE_H] != pool || (pool == 2 && d[ARGMAX_BITS] != 2)) {
+        return -NOT_POOLED_BY_2;
+    }
+    return limited(d[N_ROW] <= MOST_TERMS, conv3x3_forward_words(d));
+}
+
+static int32_t backward_3x3(const int32_t *d) {
+    return limited(forward_3x3(d) > 0 && d[MASK_DX] != 0 && 9 * d[N_OUT] <= MOST_TERMS,
+        conv3x3_backward_words(d));
+}
+
+static int32_t update_3x3(const int32_t *d) {
+    return limited(forward_3x3(d) > 0 && d[H_OUT] * d[W_OUT] <= MOST_POSITIONS,
+        conv3x3_update_words(d));
+}
+
+static int32_t in_fours(int32_t words, const int32_t *d) {
+    return (d[N_IN] & 3) != 0 ? -NOT_IN_FOURS
+        : d[N_IN] > MOST_TERMS || d[N_OUT] > MOST_TERMS ? -TOO_LARGE : words;
+}
+
+static int32_t forward_in_fours(const int32_t *d) {
+    return in_fours(linear_forward_words(d), d);
+}
+
+static int32_t backward_in_fours(const int32_t *d) {
+    return in_fours(linear_backward_words(d), d);
+}
+
+#ifdef PRIOT_PLAN_ONLY // another processor wants to know what this one would do
+#define KERNEL(name) NULL
+#else
+#include "fast.h"
+#define KERNEL(name) (planned_t)name
+#endif
+
+// Of a kind and a slot the first whose kernel takes the layer is planned.
+typedef struct {
+    uint8_t kind;
+    uint8_t slot;
+    uint8_t name; // forward
+    int32_t (*words)(const int32_t *d); // see limited
+    planned_t kernel;
+} choice_t;
+
+static const choice_t CHOICES[] = {
+    { CONV2D, PLAN_FORWARD, FAST_3X3, forward_3x3, KERNEL(conv3x3_forward) },
+    { CONV2D, PLAN_BACKWARD, 0, backward_3x3, KERNEL(conv3x3_backward) },
+    { CONV2D, PLAN_UPDATE, 0, update_3x3, KERNEL(conv3x3_update) },
+    { LINEAR, PLAN_FORWARD, FAST_LINEAR, forward_in_fours, KERNEL(linear_fours_forward) },
+    { LINEAR, PLAN_BACKWARD, 0, backward_in_fours, KERNEL(linear_fours_backward) },
+    { LINEAR, PLAN_UPDATE, 0, linear_update_words, KERNEL(linear_listed_update) },
+};
+
+enum { N_CHOICES = sizeof(CHOICES) / sizeof(CHOICES[0]) };
+
+// What a choice needs as d is now.
+static int32_t words_now(const choice_t *choice, const int32_t *d) {
+    if (choice->slot == PLAN_UPDATE && !update_is_supported(d)) {
         return 0;
     }
-    if (d[KERNEL] != 3 || d[STRIDE] != 1) {
-        return NOT_3X3;
-    }
-    if (d[POOL] > 2 || d[POOL_STRIDE] != d[POOL] || (d[POOL] == 2 && d[ARGMAX_BITS] != 2)) {
-        return NOT_POOLED_BY_2;
-    }
-    return forward_words(d) != 0 ? FAST_3X3 : TOO_LARGE;
-}
-
-// Whether the fast kernel of a slot takes the layer.
-static int32_t takes(int32_t kind, int32_t slot, const int32_t *d) {
-    int32_t number = number_of(kind, d);
-    if (slot == PLAN_UPDATE && !update_is_supported(d)) {
-        return 0;
-    }
-    if (kind == LINEAR) {
-        return slot == PLAN_UPDATE || number == FAST_LINEAR;
-    }
-    return number == FAST_3X3 && (slot == PLAN_FORWARD
-        || (slot == PLAN_BACKWARD ? backward_words(d) : gradient_words(d)) != 0);
+    return choice->words(d);
 }
 
 int32_t fast_plan(int32_t kind, int32_t *d) {
-    for (int32_t i = PLAN; i < PLAN_END; i++) {
-        d[i] = i < PLAN_PARAMETERS && kind != 0 ? takes(kind, i, d) : 0;
+    int32_t number = 0;
+    for (int32_t i = PLAN_FORWARD; i < PLAN_END; i++) {
+        d[i] = 0;
     }
-    return number_of(kind, d);
+    for (int32_t i = 0; i < N_CHOICES; i++) {
+        const choice_t *choice = &CHOICES[i];
+        if (choice->kind == kind && d[choice->slot] == 0) {
+            int32_t words = words_now(choice, d);
+            if (words > 0) {
+                d[choice->slot] = i + 1;
+            }
+            if (choice->slot == PLAN_FORWARD) {
+                number = words > 0 ? choice->name : -words;
+            }
+        }
+    }
+    return number;
 }
 
 // Asked before every call: d may have changed since, and a kernel that does not take it would
 // leave its buffers. The fast kernels never measure.
-int32_t fast_is_planned(int32_t kind, int32_t slot, const int32_t *d) {
-    return d[slot] != 0 && d[MEASURE] == 0 && takes(kind, slot, d);
+planned_t fast_planned(int32_t kind, int32_t slot, const int32_t *d) {
+    uint32_t i = (uint32_t)d[slot] - 1;
+    const choice_t *choice = &CHOICES[i];
+    return i < N_CHOICES && choice->kind == kind && choice->slot == slot && d[MEASURE] == 0
+        && words_now(choice, d) > 0 ? choice->kernel : NULL;
 }
 
 // in the order of the numbers
@@ -99,15 +145,15 @@ const char *fast_plan_name(int32_t number) {
     return *name != 0 ? name : NULL;
 }
 
+// Of all kernels that take the layer, whatever rule it is trained by: any may be the planned one.
 int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d) {
-    int32_t number = number_of(kind, d), words = 0;
-    if (kind == LINEAR) {
-        words = number == FAST_LINEAR ? linear_fast_words(training, d) : 0;
-        words = training != 0 ? larger(words, update_words(d)) : words;
-    } else if (number == FAST_3X3) {
-        words = forward_words(d);
-        words = training == 1 ? larger(words, backward_words(d)) : words;
-        words = training != 0 ? larger(words, gradient_words(d)) : words;
+    int32_t words = 0;
+    for (int32_t i = 0; i < N_CHOICES; i++) {
+        int32_t slot = CHOICES[i].slot;
+        if (CHOICES[i].kind == kind
+            && (slot == PLAN_FORWARD || training == 1 || (slot == PLAN_UPDATE && training != 0))) {
+            words = larger(words, CHOICES[i].words(d));
+        }
     }
     return words;
 }

@@ -7,27 +7,25 @@
 #include "rounding.h"
 #include "update.h"
 
-int32_t selection_words(int32_t n) {
-    return 2 * n + LIST_PADDING + n + ((n + 3) >> 2);
-}
-
-void selection_divide(struct selection *v, int32_t *scratch, int32_t n) {
+void selection_prepare(struct selection *v, int32_t *scratch, const int32_t *d) {
+    int32_t n = d[N_ROW];
+    v->bitmap = d[SELECTION] == LARGEST ? NULL : (const uint8_t *)(v->select + d[N_OUT]);
+    v->tau = (uint32_t)d[TAU];
     v->list = scratch;
     v->places = (uint8_t **)(scratch + 2 * n + LIST_PADDING);
     v->gathered = (uint8_t *)(v->places + n);
 }
 
 // The first trained edge from `edge` on, or one not before `end`.
-static int32_t next_selected(const struct selection *v, int32_t edge, int32_t end,
-    const int32_t *d) {
-    if (d[SELECTION] == LARGEST) {
-        uint32_t tau = (uint32_t)d[TAU];
+static int32_t next_selected(const struct selection *v, int32_t edge, int32_t end) {
+    const uint8_t *bitmap = v->bitmap;
+    if (bitmap == NULL) {
+        uint32_t tau = v->tau;
         while (edge < end && v->w[edge] - 128u + tau - 1 < 2 * tau - 1) { // -tau < w < tau
             edge++;
         }
         return edge;
     }
-    const uint8_t *bitmap = (const uint8_t *)(v->select + d[N_OUT]);
     while (edge < end) {
         uint32_t bits = (uint32_t)bitmap[edge >> 3] >> (edge & 7);
         if (bits != 0) {
@@ -53,8 +51,8 @@ void update_selected(const struct selection *v, struct update_job *job, int32_t 
     if (has_scores) {
         score += scores_before(v->select, row, (uint32_t)v->n_scores);
     }
-    for (int32_t edge = next_selected(v, first, end, d); edge < end;
-        edge = next_selected(v, edge + 1, end, d)) {
+    for (int32_t edge = next_selected(v, first, end); edge < end;
+        edge = next_selected(v, edge + 1, end)) {
         int32_t i = edge - first, value = x != NULL ? x[i] : dw[2 * i + 1];
         if (has_scores && score == scores_end) {
             break;

@@ -6,7 +6,8 @@
 
 void count_bytes(int32_t histogram[256], const uint32_t *words, int32_t n); // count_bytes.S
 
-int32_t fast_kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, const int32_t *d) {
+int32_t kth_largest_by_words(const void *values, int32_t n, int32_t *scratch, int32_t k) {
+    const uint8_t *scores = values;
     clear_bytes((int8_t *)scratch, 4 * HISTOGRAM_WORDS);
     if (n >= 4 && ((uintptr_t)scores & 3) == 0) {
         count_bytes(scratch, (const uint32_t *)scores, n >> 2);
@@ -16,5 +17,5 @@ int32_t fast_kth_largest(const uint8_t *scores, int32_t n, int32_t *scratch, con
     for (; n != 0; n--) {
         scratch[*scores++]++;
     }
-    return kth_of(scratch, d[KEEP_COUNT]);
+    return kth_of(scratch, k);
 }

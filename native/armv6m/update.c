@@ -4,20 +4,8 @@
 
 #include "update.h"
 #include "fast.h"
-#include "layout.h"
 #include "rounding.h"
 #include "scratch.h"
-
-enum { CHUNK = 512 }; // columns that are listed at once
-
-// Gains and weights that round to nearest die, so nobody does that.
-int32_t update_is_supported(const int32_t *d) {
-    int32_t rule = d[RULE];
-    if (d[SELECTION] != ALL && d[N_ROW] > SELECTED) {
-        return 0;
-    }
-    return rule == PRUNE || ((rule == GAIN || rule == WEIGHTS) && d[ROUNDING] == PSR);
-}
 
 void update_prepare(struct update_job *job, const int32_t *d) {
     int32_t shift = d[UPDATE_SHIFT], threshold = d[THRESHOLD] | 256;
@@ -34,15 +22,15 @@ void update_prepare(struct update_job *job, const int32_t *d) {
     }
 }
 
-// Columns in chunks: their inputs are listed once for all rows.
+// COLUMNS at a time: their inputs are listed once for all rows.
 static void update_all(struct update_job *job, uint8_t *scores, uint8_t *weff, const int8_t *g,
     const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d) {
-    int32_t columns = smaller(CHUNK, d[N_IN]);
+    int32_t columns = smaller(COLUMNS, d[N_IN]);
     uint8_t *nobody = (uint8_t *)(scratch + 2 * columns + LIST_PADDING); // where weff is not kept
     job->list = scratch;
-    for (int32_t column = 0; column < d[N_IN]; column += CHUNK) {
+    for (int32_t column = 0; column < d[N_IN]; column += COLUMNS) {
         int32_t edge = column;
-        job->list_end = list_inputs(scratch, x + column, smaller(CHUNK, d[N_IN] - column));
+        job->list_end = list_inputs(scratch, x + column, smaller(COLUMNS, d[N_IN] - column));
         for (int32_t row = 0; row < d[N_OUT]; row++) {
             if (g[row] != 0 && job->list_end != job->list) {
                 job->error = g[row];
@@ -56,7 +44,7 @@ static void update_all(struct update_job *job, uint8_t *scores, uint8_t *weff, c
     }
 }
 
-int32_t fast_linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
+int32_t linear_listed_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const int8_t *x, const uint8_t *w, const uint32_t *select, int32_t *scratch,
     const int32_t *d) {
     struct update_job job;
@@ -65,8 +53,8 @@ int32_t fast_linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
         update_all(&job, scores, weff, g, x, w, scratch, d);
         return 0;
     }
-    struct selection selection = { w, select, scores, n_scores, NULL, NULL, NULL };
-    selection_divide(&selection, scratch, d[N_ROW]);
+    struct selection selection = { w, select, scores, n_scores, NULL, 0, NULL, NULL, NULL };
+    selection_prepare(&selection, scratch, d);
     uint8_t *nobody = (uint8_t *)(scratch + selection_words(d[N_ROW]));
     for (int32_t row = 0; row < d[N_OUT]; row++) {
         if (g[row] != 0) {
@@ -77,13 +65,4 @@ int32_t fast_linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, con
         }
     }
     return 0;
-}
-
-// Whatever edges will have a score.
-int32_t update_words(const int32_t *d) {
-    int32_t columns = smaller(CHUNK, d[N_IN]), words = 2 * columns + LIST_PADDING;
-    if (d[N_ROW] <= SELECTED) {
-        words = larger(words, selection_words(d[N_ROW]));
-    }
-    return words + words_of(d[N_ROW]);
 }

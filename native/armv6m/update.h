@@ -3,7 +3,8 @@
 #ifndef PRIOT_ARMV6M_UPDATE_H
 #define PRIOT_ARMV6M_UPDATE_H
 
-#include <stdint.h>
+#include "kernels.h"
+#include "scratch.h"
 
 enum { RULE_PRUNE_NEAREST, RULE_PRUNE, RULE_GAIN, RULE_WEIGHTS }; // but the first, PSR
 
@@ -23,6 +24,7 @@ struct update_job {
 enum {
     LIST_PADDING = 6, // words behind the end of a list
     SELECTED = 1024, // longest row where only some edges have a score
+    COLUMNS = 512, // that linear_listed_update lists at once
 };
 
 // Edges with a score of a layer where not all have one.
@@ -31,6 +33,8 @@ struct selection {
     const uint32_t *select;
     uint8_t *scores;
     int32_t n_scores;
+    const uint8_t *bitmap; // NULL: the largest weights
+    uint32_t tau;
     int32_t *list; // the row's edges with a score and a gradient
     uint8_t **places; // where their scores belong
     uint8_t *gathered; // their scores, at the place of the edge
@@ -39,13 +43,33 @@ struct selection {
 void update_row(const struct update_job *job);
 int32_t *list_inputs(int32_t *list, const int8_t *x, int32_t n);
 
+// Whether the rules of update_rows.S include that of d. Gains and weights that round to nearest
+// die, so nobody does that.
+static inline int32_t update_is_supported(const int32_t *d) {
+    return (d[SELECTION] == ALL || d[N_ROW] <= SELECTED)
+        && (d[RULE] == PRUNE || (d[RULE] != FROZEN && d[ROUNDING] == PSR));
+}
+
+// Scratch of select.c for a row of n edges.
+static inline int32_t selection_words(int32_t n) {
+    return 2 * n + LIST_PADDING + n + words_of(n);
+}
+
+// Of a linear layer, whatever edges will have a score: a list of columns or a selection, and a row
+// of weff where that is not kept.
+static inline int32_t linear_update_words(const int32_t *d) {
+    int32_t words = 2 * smaller(COLUMNS, d[N_IN]) + LIST_PADDING;
+    if (d[N_ROW] <= SELECTED) {
+        words = larger(words, selection_words(d[N_ROW]));
+    }
+    return words + words_of(d[N_ROW]);
+}
+
 // update.c
-int32_t update_is_supported(const int32_t *d);
 void update_prepare(struct update_job *job, const int32_t *d);
 
 // select.c
-int32_t selection_words(int32_t n_row);
-void selection_divide(struct selection *v, int32_t *scratch, int32_t n_row);
+void selection_prepare(struct selection *v, int32_t *scratch, const int32_t *d);
 void update_selected(const struct selection *v, struct update_job *job, int32_t row,
     const int8_t *x, const int32_t *d);
 

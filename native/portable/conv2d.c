@@ -29,7 +29,7 @@ typedef struct {
 } conv2d_t;
 
 static int32_t channels_per_patch(const int32_t *d) {
-    int32_t taps = d[KERNEL] * d[KERNEL];
+    int32_t taps = d[KERNEL_H] * d[KERNEL_H];
     int32_t channels = 1;
     int32_t n = 2 * taps;
     while (channels < d[N_IN] && n <= PATCH_LENGTH) {
@@ -39,39 +39,8 @@ static int32_t channels_per_patch(const int32_t *d) {
     return channels;
 }
 
-static int32_t patches_words(const int32_t *d) {
-    int32_t n = patch_elements(smaller(d[N_ROW], PATCH_LENGTH));
-    return words_of(4 * n * (int32_t)sizeof(patch_t));
-}
-
-// Rows at the end of w beyond which dot_rows would read out of w.
-static int32_t tail_rows(int32_t rows, const int32_t *d) {
-    int32_t n = 0;
-    for (int32_t bytes = PATCH_STEP - 1; bytes > 0 && n < rows; bytes -= d[N_ROW]) {
-        n++;
-    }
-    return n;
-}
-
-static int32_t tail_words(const int32_t *d) {
-    return words_of(tail_rows(d[N_OUT], d) * d[N_ROW] + PATCH_STEP - 1);
-}
-
-int32_t conv2d_scratch_words(int32_t training, const int32_t *d) {
-    int32_t padded = words_of(padded_bytes(d));
-    int32_t words = 6 * d[N_OUT] + patches_words(d) + tail_words(d) + padded; // forward
-    if (training != 0) {
-        int32_t outputs = d[H_OUT] * d[W_OUT] + 1;
-        words = larger(words, outputs + d[N_ROW] + padded); // update
-    }
-    if (training == 1) {
-        words = larger(words, d[H_OUT] * d[W_OUT] + 1 + sums_words(d)); // backward_input
-    }
-    return words;
-}
-
 const int8_t *padded_image(int8_t *copy, const int8_t *x, const int32_t *d) {
-    int32_t padding = d[PADDING], w_in = d[W_IN];
+    int32_t padding = d[PAD_TOP], w_in = d[W_IN];
     if (padding == 0) {
         return x;
     }
@@ -143,7 +112,7 @@ static void put_best(conv2d_t *v) {
         return;
     }
     put_outputs(v->y + output, d[H_OUT] * d[W_OUT], best, 2, v->rows, d);
-    if (d[POOL] > 1) {
+    if (d[POOL_H] > 1) {
         int32_t bit = output * d[ARGMAX_BITS];
         int32_t step = channel_argmax_bytes(d);
         uint8_t *argmax = v->argmax + (bit >> 3);
@@ -165,7 +134,7 @@ static void flush(conv2d_t *v) {
     accumulate(v);
     for (int32_t j = 0; j < v->n; j++) {
         take_largest(v->best, v->acc + j, v->places[j], v->rows);
-        if (v->places[j] + 1 == v->d[POOL] * v->d[POOL]) {
+        if (v->places[j] + 1 == v->d[POOL_H] * v->d[POOL_H]) {
             put_best(v);
         }
     }
@@ -174,7 +143,7 @@ static void flush(conv2d_t *v) {
 
 // All positions of the pooling window that begins at `first`.
 static void put_window(conv2d_t *v, int32_t first) {
-    int32_t pool = v->d[POOL], stride = v->d[STRIDE], place = 0;
+    int32_t pool = v->d[POOL_H], stride = v->d[STRIDE_H], place = 0;
     for (int32_t wy = pool; wy != 0; wy--) {
         int32_t at = first;
         for (int32_t wx = pool; wx != 0; wx--) {
@@ -201,7 +170,7 @@ int32_t conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_
     v.window.channels = channels_per_patch(d);
     v.window.plane = padded_plane(d);
     v.window.width = padded_width(d);
-    v.window.kernel = d[KERNEL];
+    v.window.kernel = d[KERNEL_H];
     v.output = v.largest = v.n = 0;
     v.acc = scratch;
     v.best = v.acc + 4 * v.rows;
@@ -210,7 +179,7 @@ int32_t conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_
     v.tail = (uint8_t *)tail;
     v.x = padded_image((int8_t *)(tail + tail_words(d)), x, d);
     copy_tail(&v);
-    int32_t step = d[POOL_STRIDE] * d[STRIDE];
+    int32_t step = d[POOL_STRIDE_H] * d[STRIDE_H];
     for (int32_t py = 0; py < d[H_OUT]; py++) {
         for (int32_t px = 0; px < d[W_OUT]; px++) {
             put_window(&v, (py * v.window.width + px) * step);

@@ -8,9 +8,9 @@
 #include "scratch.h"
 
 int32_t list_errors(int32_t *list, const int8_t *g, const uint8_t *argmax, const int32_t *d) {
-    int32_t pool = d[POOL], stride = d[STRIDE], bits = d[ARGMAX_BITS];
+    int32_t pool = d[POOL_H], stride = d[STRIDE_H], bits = d[ARGMAX_BITS];
     int32_t width = padded_width(d);
-    int32_t step = d[POOL_STRIDE] * stride;
+    int32_t step = d[POOL_STRIDE_H] * stride;
     int32_t *to = list;
     int32_t bit = 0, first = 0;
     for (int32_t py = d[H_OUT]; py != 0; py--) {
@@ -42,7 +42,7 @@ int32_t list_errors(int32_t *list, const int8_t *g, const uint8_t *argmax, const
 // dx of the channels at hand from their padded sums; returns the largest sum for MEASURE
 static int32_t put_channels(int8_t *dx, const int8_t *x, const int32_t *sums, int32_t channels,
     const int32_t *d) {
-    int32_t border = d[PADDING], width = padded_width(d), w_in = d[W_IN];
+    int32_t border = d[PAD_TOP], width = padded_width(d), w_in = d[W_IN];
     int32_t largest = 0;
     for (int32_t c = channels; c != 0; c--) {
         const int32_t *row = sums + border * width + border;
@@ -57,12 +57,12 @@ static int32_t put_channels(int8_t *dx, const int8_t *x, const int32_t *sums, in
     return largest;
 }
 
-int32_t conv2d_backward_input(int8_t *dx, const int8_t *g, const uint8_t *argmax,
+int32_t conv2d_backward(int8_t *dx, const int8_t *g, const uint8_t *argmax,
     const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d) {
     int32_t outputs = d[H_OUT] * d[W_OUT];
-    int32_t taps = d[KERNEL] * d[KERNEL];
+    int32_t taps = d[KERNEL_H] * d[KERNEL_H];
     int32_t *sums = scratch, largest = 0;
-    window_t window = { channels_at_once(d), padded_plane(d), padded_width(d), d[KERNEL] };
+    window_t window = { channels_at_once(d), padded_plane(d), padded_width(d), d[KERNEL_H] };
     int32_t *list = sums + window.channels * window.plane;
     for (int32_t c = 0; c < d[N_IN]; c += window.channels) {
         window.channels = smaller(window.channels, d[N_IN] - c);

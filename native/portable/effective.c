@@ -42,8 +42,8 @@ int32_t effective_weights(uint8_t *weff, const uint8_t *w, const uint8_t *scores
     return 0;
 }
 
-int32_t count_below(const uint8_t *scores, int32_t n, const int32_t *d) {
-    int32_t threshold = d[THRESHOLD];
+int32_t count_below(const void *values, int32_t n, int32_t threshold) {
+    const uint8_t *scores = values;
     int32_t count = 0;
     for (; n != 0; n--) {
         count += *scores++ < threshold;

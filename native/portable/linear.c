@@ -4,13 +4,6 @@
 #include "loops.h"
 #include "scratch.h"
 
-int32_t linear_scratch_words(int32_t training, const int32_t *d) {
-    if (training != 0) {
-        return d[N_IN]; // backward_input: sums; update: x as int32; forward: half of that
-    }
-    return PRIOT_VECTORS ? words_of(2 * d[N_IN]) : 0;
-}
-
 // x as dot_two_rows reads it, and in *bias what its sums leave out
 static const input_t *prepare(int32_t *bias, int32_t *scratch, const int8_t *x, int32_t n) {
     #if PRIOT_VECTORS

@@ -24,7 +24,7 @@ static void add_rows(int32_t *sums, const int8_t *g, const uint8_t *w, const int
     }
 }
 
-int32_t linear_backward_input(int8_t *dx, const int8_t *g, const int8_t *x, const uint8_t *w,
+int32_t linear_backward(int8_t *dx, const int8_t *g, const int8_t *x, const uint8_t *w,
     int32_t *scratch, const int32_t *d) {
     g += d[ROW];
     int32_t offset = 0; // what weights offset by 128 add too much

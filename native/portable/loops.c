@@ -129,7 +129,7 @@ void add_two_rows(int32_t *sums, const uint8_t *w0, int16_t g0, const uint8_t *w
 int32_t put_gradients(int8_t *dx, const int8_t *x, const int32_t *sums, int32_t n,
     const int32_t *d) {
     int32_t shift = d[BACKWARD_SHIFT], measure = d[MEASURE];
-    int32_t cut = d[X_RELU] != 0 ? 0 : -128;
+    int32_t cut = d[MASK_DX] != 0 ? 0 : -128;
     int32_t largest = 0;
     for (int32_t i = 0; i < n; i++) {
         int32_t v = x[i] <= cut ? 0 : sums[i];

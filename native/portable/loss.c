@@ -61,10 +61,12 @@ int32_t cross_entropy(int8_t *g, const int8_t *z, int32_t *scratch, const int32_
     return largest;
 }
 
-int32_t classify(const int8_t *z, size_t n) {
+// Of n <= 256 logits.
+int32_t classify(const void *values, int32_t n) {
+    const int8_t *z = values;
     int32_t top = -129, saturated = 0;
     int32_t winner = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++) {
         if (z[i] > top) {
             top = z[i];
             winner = i;

@@ -12,7 +12,7 @@ int32_t scratch_words(int32_t kind, int32_t training, const int32_t *d) {
 
 int32_t plan(int32_t kind, int32_t *d) {
     (void)kind;
-    for (int32_t i = PLAN; i < PLAN_END; i++) {
+    for (int32_t i = PLAN_FORWARD; i < PLAN_END; i++) {
         d[i] = 0;
     }
     return 0;

@@ -10,10 +10,10 @@ typedef struct {
     int32_t best;
     int32_t winner;
     int32_t sum;
-} window_t;
+} seen_t;
 
-static window_t look(const int8_t *x, int32_t pool, int32_t width) {
-    window_t window = { -129, 0, 0 };
+static seen_t look(const int8_t *x, int32_t pool, int32_t width) {
+    seen_t window = { -129, 0, 0 };
     int32_t at = 0;
     for (int32_t wy = pool; wy != 0; wy--) {
         for (int32_t wx = 0; wx < pool; wx++) {
@@ -36,14 +36,14 @@ static int32_t forward(int8_t *y, uint8_t *argmax, const int8_t *x, const int32_
     for (int32_t c = d[N_IN]; c != 0; c--) {
         int32_t bit = 0;
         for (int32_t py = 0; py < d[H_OUT]; py++) {
-            const int8_t *at = x + py * d[POOL_STRIDE] * d[W_IN];
+            const int8_t *at = x + py * d[POOL_STRIDE_H] * d[W_IN];
             for (int32_t px = d[W_OUT]; px != 0; px--) {
-                window_t window = look(at, d[POOL], d[W_IN]);
-                at += d[POOL_STRIDE];
+                seen_t window = look(at, d[POOL_H], d[W_IN]);
+                at += d[POOL_STRIDE_H];
                 if (argmax == NULL) {
                     // at most 225 * 128 * 291: fits
                     window.best = round_half_up(window.sum * d[MULTIPLIER], 16);
-                } else if (d[POOL] > 1) {
+                } else if (d[POOL_H] > 1) {
                     uint8_t *byte = argmax + (bit >> 3);
                     int32_t kept = (1 << (bit & 7)) - 1; // the first of a byte clears the rest
                     *byte = (*byte & kept) | window.winner << (bit & 7);
@@ -62,7 +62,7 @@ static int32_t forward(int8_t *y, uint8_t *argmax, const int8_t *x, const int32_
 
 // First window of those along one side, `stride` apart, that reaches `at` or beyond.
 static int32_t first_over(int32_t at, int32_t first, const int32_t *d) {
-    while (first * d[POOL_STRIDE] + d[POOL] <= at) {
+    while (first * d[POOL_STRIDE_H] + d[POOL_H] <= at) {
         first++;
     }
     return first;
@@ -71,11 +71,11 @@ static int32_t first_over(int32_t at, int32_t first, const int32_t *d) {
 // Sum of the gradients of all windows over (iy, ix), or of those that it won.
 static int32_t gather(const int8_t *g, const uint8_t *argmax, int32_t iy, int32_t ix,
     int32_t first_y, int32_t first_x, const int32_t *d) {
-    int32_t stride = d[POOL_STRIDE], bits = d[ARGMAX_BITS], sum = 0;
+    int32_t stride = d[POOL_STRIDE_H], bits = d[ARGMAX_BITS], sum = 0;
     for (int32_t py = first_y; py < d[H_OUT] && py * stride <= iy; py++) {
         for (int32_t px = first_x; px < d[W_OUT] && px * stride <= ix; px++) {
             int32_t output = py * d[W_OUT] + px;
-            int32_t place = (iy - py * stride) * d[POOL] + ix - px * stride;
+            int32_t place = (iy - py * stride) * d[POOL_H] + ix - px * stride;
             int32_t bit = output * bits;
             if (argmax == NULL
                 || (argmax[bit >> 3] >> (bit & 7) & ((1 << bits) - 1)) == place) {
@@ -88,7 +88,7 @@ static int32_t gather(const int8_t *g, const uint8_t *argmax, int32_t iy, int32_
 
 static int32_t backward(int8_t *dx, const int8_t *g, const uint8_t *argmax, const int8_t *x,
     const int32_t *d) {
-    int32_t cut = d[X_RELU] != 0 ? 0 : -129;
+    int32_t cut = d[MASK_DX] != 0 ? 0 : -129;
     for (int32_t c = d[N_IN]; c != 0; c--) {
         int32_t first_y = 0;
         for (int32_t iy = 0; iy < d[H_IN]; iy++) {

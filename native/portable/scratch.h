@@ -4,6 +4,7 @@
 #define PRIOT_SCRATCH_H
 
 #include "kernels.h"
+#include "loops.h"
 #include "rounding.h"
 
 enum {
@@ -11,7 +12,7 @@ enum {
     SUMS_WORDS = 4096,
 };
 
-// conv2d_backward_input adds up several channels at once up to this size.
+// conv2d_backward adds up several channels at once up to this size.
 static inline int32_t most_sums(const int32_t *d) {
     return d[LOW_MEMORY] != 0 ? 0 : SUMS_WORDS;
 }
@@ -21,24 +22,24 @@ static inline int32_t words_of(int32_t n_bytes) {
     return (n_bytes + 3) >> 2;
 }
 
-// An image with its zero border, PADDING wide.
+// An image with its zero border, as wide on all sides.
 static inline int32_t padded_width(const int32_t *d) {
-    return d[W_IN] + 2 * d[PADDING];
+    return d[W_IN] + 2 * d[PAD_TOP];
 }
 
 static inline int32_t padded_plane(const int32_t *d) {
-    return (d[H_IN] + 2 * d[PADDING]) * padded_width(d);
+    return (d[H_IN] + 2 * d[PAD_TOP]) * padded_width(d);
 }
 
 // bytes of the copy with borders; without padding the image itself is used
 static inline int32_t padded_bytes(const int32_t *d) {
-    return d[PADDING] == 0 ? 0 : d[N_IN] * padded_plane(d);
+    return d[PAD_TOP] == 0 ? 0 : d[N_IN] * padded_plane(d);
 }
 
 // x with zero borders: x itself or a copy in `copy`
 const int8_t *padded_image(int8_t *copy, const int8_t *x, const int32_t *d);
 
-// Channels of dx that conv2d_backward_input adds up at once, and the room that they take.
+// Channels of dx that conv2d_backward adds up at once, and the room that they take.
 static inline int32_t channels_at_once(const int32_t *d) {
     int32_t plane = padded_plane(d);
     int32_t channels = 1;
@@ -85,7 +86,44 @@ static inline int32_t measured(const int32_t *acc, int32_t step, int32_t n, cons
     return largest;
 }
 
-int32_t conv2d_scratch_words(int32_t training, const int32_t *d);
-int32_t linear_scratch_words(int32_t training, const int32_t *d);
+// ---- what the kernels of a layer need; training as in device/DESIGN.md ----------------------
+
+// conv2d_forward: patches
+static inline int32_t patches_words(const int32_t *d) {
+    int32_t n = patch_elements(smaller(d[N_ROW], PATCH_LENGTH));
+    return words_of(4 * n * (int32_t)sizeof(patch_t));
+}
+
+// Rows at the end of w beyond which dot_rows would read out of w.
+static inline int32_t tail_rows(int32_t rows, const int32_t *d) {
+    int32_t n = 0;
+    for (int32_t bytes = PATCH_STEP - 1; bytes > 0 && n < rows; bytes -= d[N_ROW]) {
+        n++;
+    }
+    return n;
+}
+
+static inline int32_t tail_words(const int32_t *d) {
+    return words_of(tail_rows(d[N_OUT], d) * d[N_ROW] + PATCH_STEP - 1);
+}
+
+static inline int32_t conv2d_scratch_words(int32_t training, const int32_t *d) {
+    int32_t padded = words_of(padded_bytes(d)), outputs = d[H_OUT] * d[W_OUT] + 1;
+    int32_t words = 6 * d[N_OUT] + patches_words(d) + tail_words(d) + padded; // forward
+    if (training != 0) {
+        words = larger(words, outputs + d[N_ROW] + padded); // update
+    }
+    if (training == 1) {
+        words = larger(words, outputs + sums_words(d)); // backward
+    }
+    return words;
+}
+
+static inline int32_t linear_scratch_words(int32_t training, const int32_t *d) {
+    if (training != 0) {
+        return d[N_IN]; // backward: sums; update: x as int32; forward: half of that
+    }
+    return PRIOT_VECTORS ? words_of(2 * d[N_IN]) : 0;
+}
 
 #endif

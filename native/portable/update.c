@@ -71,7 +71,7 @@ int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
 // dW of a filter from the list of its errors; x with zero borders
 static void filter_gradient(int32_t *dw, const int32_t *list, const int8_t *x,
     const int32_t *d) {
-    int32_t kernel = d[KERNEL], width = padded_width(d), plane = padded_plane(d);
+    int32_t kernel = d[KERNEL_H], width = padded_width(d), plane = padded_plane(d);
     for (int32_t c = d[N_IN]; c != 0; c--) {
         const int8_t *from = x;
         for (int32_t ky = kernel; ky != 0; ky--) {

@@ -1,6 +1,6 @@
 # build/native/armv6m: the native modules for the Pico.
 NEEDS="python sources mpy_cross"
-INPUTS="$(find native -type f | sort | xargs cat | sha256sum)"
+INPUTS="$(find native device/priot/{fields,kinds,methods}.py -type f | sort | xargs cat | sha256sum)"
 OUTPUTS="build/native/armv6m/priot_native.mpy build/native/armv6m/priot_portable.mpy"
 
 build() {

@@ -1,9 +1,12 @@
-# build/native/x64/priot_portable.mpy: the native module for the unix port.
+# build/native/x64: the native module for the unix port, and what plans for the Pico.
 NEEDS="python sources mpy_cross"
-INPUTS="$(find native -type f | sort | xargs cat | sha256sum)"
-OUTPUTS="build/native/x64/priot_portable.mpy"
+INPUTS="$(find native device/priot/{fields,kinds,methods}.py -type f | sort | xargs cat | sha256sum)"
+OUTPUTS="build/native/x64/priot_portable.mpy build/native/x64/priot_plan.mpy"
 
 build() {
     rm -rf build/native/x64 build/native/objects/x64-*
-    make -C native ARCH=x64 MPY_DIR="$BUILD/micropython" PYTHON="$ROOT/.venv/bin/python"
+    for module in priot_portable priot_plan; do
+        make -C native ARCH=x64 MOD=$module MPY_DIR="$BUILD/micropython" \
+            PYTHON="$ROOT/.venv/bin/python"
+    done
 }

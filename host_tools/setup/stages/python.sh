@@ -1,6 +1,6 @@
 # .venv with the project's dependencies and the command `priot`.
 # Of pyproject.toml only the part before the tools' settings matters here.
-INPUTS="$ROOT $PYTHON $(sed '/^\[tool\./,$d' pyproject.toml)"
+INPUTS="$ROOT $PYTHON $(sed '/^\[tool\./,$d' pyproject.toml) $(grep __version__ device/priot/__init__.py)"
 OUTPUTS=".venv/bin/priot"
 
 build() {

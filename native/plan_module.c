@@ -1,0 +1,24 @@
+// The module priot_plan: what another processor's modules say of a layer, for those who plan for
+// it. No kernels.
+//
+// plan, plan_name and scratch_words are those of priot_native of the processor whose folder it is
+// built with, portable_scratch_words is scratch_words of priot_portable as compiled for it.
+
+#include "planning.h"
+
+static mp_obj_t call_portable_scratch_words(mp_obj_t kind_in, mp_obj_t training, mp_obj_t d_in) {
+    int32_t kind = kind_of(kind_in);
+    const int32_t *d = descriptor(&d_in, 0, kind);
+    return mp_obj_new_int(scratch_words(kind, mp_obj_get_int(training), d));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(portable_scratch_words_obj, call_portable_scratch_words);
+
+mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+    MP_DYNRUNTIME_INIT_ENTRY
+    mp_store_global(MP_QSTR_contract, MP_OBJ_NEW_SMALL_INT(CONTRACT));
+    STORE(MP_QSTR_plan, plan);
+    STORE(MP_QSTR_plan_name, plan_name);
+    STORE(MP_QSTR_scratch_words, scratch_words);
+    STORE(MP_QSTR_portable_scratch_words, portable_scratch_words);
+    MP_DYNRUNTIME_INIT_EXIT
+}
