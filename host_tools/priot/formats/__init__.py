@@ -1,48 +1,93 @@
-"""Model, dataset and adapter files: the byte tables, and classes that read and write them.
+"""Files of models, datasets and adapters, to the byte; this package reads and writes them.
 
-All numbers are little-endian. Reserved bytes, and fields that a kind does not use, are zero.
-A file is refused unless every byte of it is accounted for.
+This is version 2. The host reads version 1 too (version1.py), `priot convert` makes 2 of it.
+All numbers are little-endian. Reserved bytes are zero. Readers refuse everything that is not
+written here, and device and host refuse the same: every byte of a file is accounted for.
 
 Prefix, common to all:
 
     offset  type  field
     0       4s    magic
-    4       u16   version, 1
-    6       u16   header size: where the payload starts (prefix and tables included)
+    4       u16   version, 2
+    6       u16   header size: where the payload starts (prefix, tables and names included)
     8       u32   file size in bytes
     12      u32   CRC32 (zlib's) of all bytes from 16 on
 
-Model, magic `PRIM`. The CRC32 is the identity of a backbone.
+Names of the classes follow the tables of every kind of file: UTF-8, each ended by a zero byte, the
+whole padded with zeros to a multiple of 4; either none at all or one for each class. A name has
+1..63 bytes and no control characters (below 32, 127..159).
 
-    16      16s   name, UTF-8, padded with zeros
-    32      u16   channels, height, width of the input; classes (2..256)
-    40      u16   number of layers, at most 256
-    42      u16   reserved
-    44      u32   bytes of weights (the payload)
-    48      16 bytes for each layer:
-            0     u8   kind: 1 conv2d, 2 linear, 3 relu, 4 max_pool2d, 5 avg_pool2d, 6 flatten
-            1     u8   kernel (conv2d 1..15) or window (pools 2..15)
-            2     u8   stride (conv2d and pools, 1..15)
-            3     u8   padding (conv2d, 0..kernel - 1)
-            4     u16  filters or outputs (conv2d, linear)
-            6     u16  reserved
-            8     i8   weight exponent we: a weight is w * 2^-we
-            9     i8   forward shift fs, 0..30
-            10    i8   backward shift bs, 0..30
-            11    i8   update bits of weights, 0..31: bit length of the largest dW
-            12    i8   update bits of scores, 0..31: bit length of the largest dW * w
-            13         3 reserved
-    then    the weights of each conv2d and linear layer: a byte w + 128 (never 0) per weight,
-            [n_out][n_in][ky][kx], each layer padded with bytes 128 to a multiple of 4
+Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
+
+    16      16s   name, text as a class's, padded with zeros
+    32      u16   channels, height, width of the input; outputs of the last stage
+    40      u8    loss: 0 cross entropy (outputs are classes, 2..256), 1 squared error
+    41      u8    flags: 1 the input is signed, -127..127; otherwise it is 0..127
+    42      i8    exponent of the input: a value v stands for v * 2^exponent
+    43      u8    reserved
+    44      u16   stages, 1..256
+    46      u16   bytes of the names, padding included
+    48      f32   scale of the input: v = round(x / scale) + zero of what a sensor gives; finite,
+                  0: not known
+    52      i32   zero
+    56      u32   bytes of the payload
+    60      u32   reserved
+    64      64 bytes for each stage:
+            0     u8   kind, a number of device/priot/kinds.py
+            1     u8   flags: 1 a ReLU ends the stage
+            2     u16  filters, outputs; channels of a pool
+            4     u8   kernel: height, width (1, 1 unless conv2d)
+            6     u8   stride of the kernel: down, across (1, 1 unless conv2d)
+            8     u8   zero padding: top, bottom, left, right (0 unless conv2d)
+            12    u8   pooling window: height, width (1, 1: none)
+            14    u8   stride of the window: down, across (1, 1 without one)
+            16    u16  groups (1)
+            18    i16  input: the number of an earlier stage, -1 the image
+            20    i16  second input, -2: none
+            22    u8   largest output, 127 or what an upper clamp says
+            23    i8   shift that brings the second input to the accumulator (0 without one)
+            24    i16  exponent of the output: that of the input + forward shift - weight exponent
+            26    i8   weight exponent we: a weight is w * 2^-we
+            27    u8   forward shift fs, 0..30
+            28    u8   backward shift bs, 0..30
+            29    u8   update bits of weights, 0..31: bit length of the largest dW
+            30    u8   update bits of scores, 0..31: bit length of the largest dW * w
+            31    u8   update bits of the bias, 0..31
+            32    u32  where the weights begin in the payload; 0xFFFFFFFF: there are none
+            36    u32  where the bias begins: int32 for each output; 0xFFFFFFFF: there is none
+            40    u32  where shifts by row begin; 0xFFFFFFFF: there are none
+            44         20 reserved
+    then    the payload, in the order of the stages: a byte w + 128 (never 0) per weight,
+            [n_out][n_in / groups][ky][kx], padded with bytes 128 to a multiple of 4
+
+A linear stage reads its input as one row, a pool has as many outputs as its input channels and no
+shifts or bits. At most 2^23 values in a tensor (padding included) and weights in a stage; 131072
+weights in a row, positions of a stage with weights, and n_out * kernel area (each side of the
+kernel times ceil(window / its stride)): so every sum fits int32. The last stage has no ReLU.
+
+What no kernel computes yet is refused: a second input, groups other than 1, bias, shifts by row,
+an upper clamp, a signed input, squared error, kernels, strides, paddings and windows that are not
+square, a stage whose output has several consumers or none (the last has none).
 
 Dataset, magic `PRID`.
 
     16      u32   samples n, at least 1
     20      u16   channels, height, width; classes (2..256)
-    28      u32   reserved
-    32      n samples: the image, a byte 0..127 per pixel [channel][y][x], and a byte, the label
+    28      u16   bytes of a target: 1, the label
+    30      u8    flags: 1 values are signed, -127..127; otherwise they are 0..127
+    31      u8    reserved
+    32      u16   bytes of the names, padding included
+    34      u16   reserved
+    36      f32   scale, as of a model
+    40      i32   zero
+    44      u32   reserved
+    48      the names
+    then    n samples: the values, a byte each, [channel][y][x], and the target: a byte, the label
 
-Adapter, magic `PRIA`: what a method learned, for one backbone.
+Targets of other sizes and signed values are refused as yet.
+
+Adapter, magic `PRIA`: what a method learned, for one backbone. Methods go with contents: those
+that prune with 1 and 2, gain with 3, those that train weights with 4.
 
     16      u32   CRC32 of the backbone
     20      u8    content: 1 scores, 2 mask, 3 gains, 4 weights
@@ -56,15 +101,17 @@ Adapter, magic `PRIA`: what a method learned, for one backbone.
     36      u8    start of the scores: 0 zeros, 1 normal
     37      u8    gmin
     38      u16   epochs after which the step is halved, 0: never
-    40            8 reserved
-    48      16 bytes for each trained layer:
+    40      u16   bytes of the names, padding included
+    42            6 reserved
+    48      16 bytes for each trained layer, then the names:
             0     u16  which, counting conv2d and linear layers from 0; ascending
-            2     u8   selection: 0 all edges, 1 those with abs(w) >= tau, 2 bitmap
+            2     u8   selection: 0 all edges, as of a mask; 1 those with abs(w) >= tau; 2 bitmap
             3     u8   tau: 1..127 for selection 1; for a bitmap 0, or what it was made with
             4     u8   threshold, an offset byte; means nothing in gains and weights
-            5     u8   keep: percent of the scored edges kept, 0 for a fixed threshold; at most 96
+            5     u8   keep: percent of the scored edges kept, 0 for a fixed threshold; at most 96,
+                       0 in gains and weights
             6     u16  reserved
-            8     u32  parameters
+            8     u32  parameters, at least 1
             12    u32  bytes in the payload
     then    per layer a bitmap (selection 2 only) and the values, each padded with zeros to a
             multiple of 4. Bitmap: a bit per edge of the layer, set where it has a parameter.
@@ -76,6 +123,6 @@ Adapter, magic `PRIA`: what a method learned, for one backbone.
 from priot.formats.adapter import Adapter, AdapterLayer
 from priot.formats.container import read_magic
 from priot.formats.dataset import Dataset
-from priot.formats.model import Layer, Model
+from priot.formats.model import Model
 
-__all__ = ["Adapter", "AdapterLayer", "Dataset", "Layer", "Model", "read_magic"]
+__all__ = ["Adapter", "AdapterLayer", "Dataset", "Model", "read_magic"]

@@ -8,25 +8,31 @@ import numpy as np
 
 from priot.errors import FileError, mismatch
 from priot.formats.container import (
-    PREFIX,
+    check_header,
     from_offset,
     pack_file,
+    pack_names,
     pad4,
     read_file,
     to_offset,
     unpack_file,
+    unpack_names,
+    unpack_table,
     write_file,
 )
 from priot.formats.model import Model
-from priot.network.fields import ALL, BITMAP, LARGEST
+from priot.network import fields as f
+from priot.network.fields import METHOD_COLUMNS, METHOD_ROWS
 
 MAGIC = b"PRIA"
-TABLE = struct.Struct("<IBBHIIHbBBBH8x")
+TABLE = struct.Struct("<IBBHIIHbBBBHH6s")
 RECORD = struct.Struct("<H4BHII")
 CONTENTS = {1: "scores", 2: "mask", 3: "gains", 4: "weights"}
-METHODS = {1: "priot", 2: "priot-s", 3: "gain", 4: "weights", 5: "niti", 6: "head"}
-_METHODS_OF = {"scores": ("priot", "priot-s"), "mask": ("priot", "priot-s"), "gains": ("gain",),
-               "weights": ("weights", "niti", "head")}
+_ROWS = [dict(zip(METHOD_COLUMNS, row, strict=True)) for row in METHOD_ROWS]
+METHODS: dict[int, str] = {row["number"]: row["name"] for row in _ROWS}
+_RULES = {"scores": f.PRUNE, "mask": f.PRUNE, "gains": f.GAIN, "weights": f.WEIGHTS}
+_METHODS_OF = {content: [row["name"] for row in _ROWS if row["rule"] == rule]
+               for content, rule in _RULES.items()}
 
 
 @dataclass
@@ -40,7 +46,7 @@ class AdapterLayer:
 
     index: int
     values: np.ndarray = field(repr=False)
-    selection: int = ALL
+    selection: int = f.ALL
     tau: int = 0
     threshold: int = 0
     keep_percent: int = 0
@@ -49,7 +55,10 @@ class AdapterLayer:
 
 @dataclass
 class Adapter:
-    """What `method` learned for the backbone whose CRC32 is `backbone_crc`."""
+    """What `method` learned for the backbone whose CRC32 is `backbone_crc`.
+
+    names: of the classes, or none.
+    """
 
     backbone_crc: int
     content: str
@@ -63,21 +72,23 @@ class Adapter:
     init: int = 0
     gmin: int = 0
     halve: int = 0
+    names: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The bytes of the file. Raises FileError."""
+        names = pack_names(self.names, "adapter")
         payloads = [self._layer_payload(layer) for layer in self.layers]
         codes = {name: code for code, name in CONTENTS.items()}
         methods = {name: code for code, name in METHODS.items()}
         table = TABLE.pack(
             self.backbone_crc, codes[self.content], methods[self.method], len(self.layers),
             self.seed, self.rng_state, self.epochs, self.step, self.rounding, self.init,
-            self.gmin, self.halve)
+            self.gmin, self.halve, len(names), b"")
         records = b"".join(
             RECORD.pack(a.index, a.selection, a.tau, a.threshold, a.keep_percent, 0,
                         len(a.values), len(payload))
             for a, payload in zip(self.layers, payloads, strict=True))
-        data = pack_file(MAGIC, table + records, b"".join(payloads))
+        data = pack_file(MAGIC, table + records + names, b"".join(payloads))
         Adapter.from_bytes(data)  # what cannot be read back is not written
         return data
 
@@ -94,26 +105,22 @@ class Adapter:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: object = "adapter") -> "Adapter":
-        """The adapter in the bytes of a file. Raises FileError."""
-        return cls._parse(*unpack_file(data, MAGIC, where)[:2], where)
+        """The adapter in the bytes of a file, of version 1 or 2. Raises FileError."""
+        contents = unpack_file(data, MAGIC, where)
+        return cls._parse(contents.tables, contents.payload, contents.version, where)
 
     @classmethod
     def read(cls, path: Path | str) -> "Adapter":
         """The adapter in a file. Raises FileError, OSError."""
-        return cls._parse(*read_file(path, MAGIC)[:2], path)
+        return cls.from_bytes(read_file(path, MAGIC), path)
 
     @classmethod
-    def _parse(cls, tables: bytes, payload: bytes, where: object) -> "Adapter":
-        if len(tables) < TABLE.size:
-            raise FileError(where, mismatch(
-                "header size", PREFIX.size + len(tables), f"at least {PREFIX.size + TABLE.size}"))
-        crc, content, method, n_layers, seed, state, epochs, step, rounding, init, gmin, halve = (
-            TABLE.unpack_from(tables))
-        expected = TABLE.size + n_layers * RECORD.size
-        if len(tables) != expected:
-            raise FileError(where, mismatch(
-                "header size", PREFIX.size + len(tables), PREFIX.size + expected))
-        if tables[TABLE.size - 8 : TABLE.size].strip(b"\0"):
+    def _parse(cls, tables: bytes, payload: bytes, version: int, where: object) -> "Adapter":
+        (crc, content, method, n_layers, seed, state, epochs, step, rounding, init, gmin, halve,
+         n_names, reserved) = unpack_table(TABLE, tables, where)
+        end = TABLE.size + n_layers * RECORD.size
+        check_header(tables, end + n_names, where)
+        if any(reserved) or (version == 1 and n_names):
             raise FileError(where, mismatch("reserved", "other bytes", "zeros"))
         for name, value, allowed in (("content", content, CONTENTS), ("method", method, METHODS),
                                      ("layers", n_layers, range(1, 0x10000)),
@@ -122,11 +129,11 @@ class Adapter:
             if value not in allowed:
                 raise FileError(where, mismatch(name, value, f"{min(allowed)}..{max(allowed)}"))
         adapter = cls(crc, CONTENTS[content], METHODS[method], [], seed, state, epochs, step,
-                      rounding, init, gmin, halve)
+                      rounding, init, gmin, halve, unpack_names(tables[end:], None, where))
         if adapter.method not in _METHODS_OF[adapter.content]:
             raise FileError(where, mismatch(
                 "method", adapter.method, " or ".join(_METHODS_OF[adapter.content])))
-        adapter._unpack_layers(tables[TABLE.size :], payload, where)
+        adapter._unpack_layers(tables[TABLE.size : end], payload, where)
         return adapter
 
     def _unpack_layers(self, records: bytes, payload: bytes, where: object) -> None:
@@ -151,14 +158,16 @@ class Adapter:
         if self.backbone_crc != model.crc:
             raise FileError(where, mismatch(
                 "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's"))
-        backbone = model.weight_layers
+        if len(self.names) not in (0, model.classes):
+            raise FileError(where, mismatch("names", len(self.names), f"0 or {model.classes}"))
+        backbone = model.weight_stages
         for layer in self.layers:
             here = f"{where}: layer {layer.index}"
             if layer.index >= len(backbone):
                 raise FileError(where, mismatch("layer", layer.index, f"below {len(backbone)}"))
-            weights = backbone[layer.index].weights
+            weights = backbone[layer.index].rows
             expected = weights.size
-            if layer.selection == LARGEST:
+            if layer.selection == f.LARGEST:
                 expected = int((np.abs(weights.astype(np.int16)) >= layer.tau).sum())
             if layer.bitmap is not None:
                 expected = int(layer.bitmap.sum())
@@ -183,19 +192,20 @@ def _unpack_layer(record: tuple[int, ...], payload: bytes, content: str,
                   where: str) -> AdapterLayer:
     """One layer from its record and payload. Raises FileError."""
     index, selection, tau, threshold, keep_percent, reserved, n_params, n_bytes = record
-    low_tau, high_tau = {ALL: (0, 0), LARGEST: (1, 127)}.get(selection, (0, 127))
+    last_selection = f.ALL if content == "mask" else f.BITMAP
+    low_tau, high_tau = {f.ALL: (0, 0), f.LARGEST: (1, 127)}.get(selection, (0, 127))
     for name, value, low, high in (
-            ("selection", selection, ALL, BITMAP), ("tau", tau, low_tau, high_tau),
+            ("selection", selection, f.ALL, last_selection), ("tau", tau, low_tau, high_tau),
             ("keep", keep_percent, 0, 96 if content in ("scores", "mask") else 0),
-            ("reserved", reserved, 0, 0)):
+            ("parameters", n_params, 1, 0xFFFFFFFF), ("reserved", reserved, 0, 0)):
         if not low <= value <= high:
             raise FileError(where, mismatch(name, value, f"{low}..{high}"))
     data_bytes = pad4((n_params + 7) // 8 if content == "mask" else n_params)
     bitmap_bytes = n_bytes - data_bytes
-    if bitmap_bytes < 0 or bitmap_bytes % 4 or (bitmap_bytes and selection != BITMAP):
+    if bitmap_bytes < 0 or bitmap_bytes % 4 or (bitmap_bytes and selection != f.BITMAP):
         raise FileError(where, mismatch("bytes", n_bytes, f"{data_bytes} for {n_params} values"))
     layer = AdapterLayer(index, np.zeros(0, np.int8), selection, tau, threshold, keep_percent)
-    if selection == BITMAP:
+    if selection == f.BITMAP:
         layer.bitmap = _unpack_bits(payload[:bitmap_bytes])
         if int(layer.bitmap.sum()) != n_params:
             raise FileError(where, mismatch("bits of bitmap", int(layer.bitmap.sum()), n_params))

@@ -1,17 +1,29 @@
-"""The prefix that all files share: magic, version, sizes, CRC32; reading it, atomic writing."""
+"""What all files share: the prefix, names of classes; atomic writing."""
 
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from priot.errors import FileError, mismatch
 
 PREFIX = struct.Struct("<4sHHII")
-VERSION = 1
+VERSION = 2
 KINDS = {b"PRIM": "model", b"PRID": "dataset", b"PRIA": "adapter"}
+NAME_BYTES = 63  # of the name of a class
+
+
+class Contents(NamedTuple):
+    """A file whose prefix is right: what lies between it and the payload, and the payload."""
+
+    version: int
+    tables: bytes
+    payload: bytes
+    crc: int
 
 
 def pad4(n: int) -> int:
@@ -41,15 +53,15 @@ def pack_file(magic: bytes, tables: bytes, payload: bytes) -> bytes:
     return PREFIX.pack(magic, VERSION, header_size, size, crc) + tables + payload
 
 
-def unpack_file(data: bytes, magic: bytes, where: object) -> tuple[bytes, bytes, int]:
-    """Tables, payload and CRC32 of a file's bytes, or a FileError that names the bad field."""
+def unpack_file(data: bytes, magic: bytes, where: object) -> Contents:
+    """The parts of a file's bytes, of version 1 or 2. Raises FileError that names a bad field."""
     if len(data) < PREFIX.size:
         raise FileError(where, mismatch("file size", len(data), f"at least {PREFIX.size}"))
     found, version, header_size, size, crc = PREFIX.unpack_from(data)
     if found != magic:
         raise FileError(where, mismatch("kind", KINDS.get(found, "another file"), KINDS[magic]))
-    if version != VERSION:
-        raise FileError(where, mismatch("version", version, VERSION))
+    if not 1 <= version <= VERSION:
+        raise FileError(where, mismatch("version", version, f"1..{VERSION}"))
     if size != len(data):
         raise FileError(where, mismatch("file size", len(data), f"{size} as its header says"))
     if not PREFIX.size <= header_size <= size:
@@ -57,16 +69,75 @@ def unpack_file(data: bytes, magic: bytes, where: object) -> tuple[bytes, bytes,
     computed = zlib.crc32(memoryview(data)[PREFIX.size :])
     if computed != crc:
         raise FileError(where, mismatch("crc32", f"{computed:08x}", f"{crc:08x}; damaged"))
-    return data[PREFIX.size : header_size], data[header_size:], crc
+    return Contents(version, data[PREFIX.size : header_size], data[header_size:], crc)
 
 
-def read_file(path: Path | str, magic: bytes) -> tuple[bytes, bytes, int]:
-    """Tables, payload and CRC32 of a file. Raises FileError, OSError."""
+def read_file(path: Path | str, magic: bytes) -> bytes:
+    """The bytes of a file; of one that is something else only the first. Raises OSError."""
     with open(path, "rb") as file:
         data = file.read(PREFIX.size)
-        if data[:4] == magic:  # read no more of a file that is something else
-            data += file.read()
-    return unpack_file(data, magic, path)
+        return data + file.read() if data[:4] == magic else data
+
+
+def unpack_table(table: struct.Struct, tables: bytes, where: object) -> tuple:
+    """The fields of a fixed table at the start of a file's tables. Raises FileError."""
+    if len(tables) < table.size:
+        raise FileError(where, mismatch("header size", PREFIX.size + len(tables),
+                                        f"at least {PREFIX.size + table.size}"))
+    return table.unpack_from(tables)
+
+
+def check_header(tables: bytes, n: int, where: object) -> None:
+    """Raise FileError unless the tables are of n bytes."""
+    if len(tables) != n:
+        raise FileError(where, mismatch("header size", PREFIX.size + len(tables),
+                                        PREFIX.size + n))
+
+
+def check_scale(bits: int, where: object) -> None:
+    """Raise FileError unless the bits of a float32 are those of a finite one, not negative."""
+    if bits > 0x7F7FFFFF:
+        raise FileError(where, mismatch("scale", f"{bits:08x}", "a finite number, 0 or above"))
+
+
+def unpack_text(raw: bytes, field: str, most: int, where: object) -> str:
+    """Text of 1..`most` bytes of UTF-8 without control characters. Raises FileError."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not 1 <= len(raw) <= most or not is_text(text):
+        raise FileError(where, mismatch(field, repr(raw), f"1..{most} bytes of text"))
+    return text
+
+
+def is_text(text: str) -> bool:
+    """Whether there is something, and no control character in it."""
+    return text != "" and not any(c < " " or "\x7f" <= c < "\xa0" for c in text)
+
+
+def pack_names(names: Sequence[str], where: object) -> bytes:
+    """Names of classes as they stand in a file. Raises FileError."""
+    raw = b"".join(name.encode() + b"\0" for name in names)
+    raw += bytes(pad4(len(raw)) - len(raw))
+    unpack_names(raw, len(names), where)
+    return raw
+
+
+def unpack_names(raw: bytes, classes: int | None, where: object) -> tuple[str, ...]:
+    """Names from a file: none, or one for each of the classes (where their number is known)."""
+    if not raw:
+        return ()
+    text = raw.rstrip(b"\0")
+    padding = len(raw) - len(text)
+    if len(raw) % 4 or not 1 <= padding <= 4:
+        raise FileError(where, mismatch("padding of names", f"{padding} of {len(raw)} bytes",
+                                        "1..4 zeros, to a multiple of 4"))
+    names = tuple(unpack_text(name, "name of a class", NAME_BYTES, where)
+                  for name in text.split(b"\0"))
+    if classes is not None and len(names) != classes:
+        raise FileError(where, mismatch("names", len(names), f"0 or {classes}"))
+    return names
 
 
 def read_magic(path: Path | str) -> bytes:

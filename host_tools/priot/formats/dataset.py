@@ -7,23 +7,42 @@ from pathlib import Path
 import numpy as np
 
 from priot.errors import FileError, mismatch
-from priot.formats.container import PREFIX, pack_file, read_file, unpack_file, write_file
+from priot.formats import version1
+from priot.formats.container import (
+    check_header,
+    check_scale,
+    pack_file,
+    pack_names,
+    read_file,
+    unpack_file,
+    unpack_names,
+    unpack_table,
+    write_file,
+)
 from priot.formats.model import Model
+from priot.network.stage import Shape
 
 MAGIC = b"PRID"
-TABLE = struct.Struct("<IHHHHI")
+TABLE = struct.Struct("<I4HHBBHHfiI")
+_LABEL_BYTES = 1  # of a target
 
 
 @dataclass
 class Dataset:
-    """`images` uint8 [n][channels][height][width], 0..127; `labels` uint8 [n], < classes."""
+    """`images` uint8 [n][channels][height][width], 0..127; `labels` uint8 [n], < classes.
+
+    names: of the classes, or none. scale, zero: what a value of an image means, as of a Model.
+    """
 
     images: np.ndarray
     labels: np.ndarray
     classes: int
+    names: tuple[str, ...] = ()
+    scale: float = 0.0
+    zero: int = 0
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> Shape:
         """Channels, height, width."""
         _, channels, height, width = self.images.shape
         return channels, height, width
@@ -60,13 +79,20 @@ class Dataset:
             raise FileError(where, mismatch("classes", self.classes,
                                             f"at most {model.classes}, the model's"))
 
+    def head(self) -> bytes:
+        """What follows the prefix and precedes the samples. Raises FileError."""
+        names = pack_names(self.names, "dataset")
+        return TABLE.pack(len(self), *self.shape, self.classes, _LABEL_BYTES, 0, 0, len(names), 0,
+                          self.scale, self.zero, 0) + names
+
     def to_bytes(self) -> bytes:
         """The bytes of the file. Raises FileError."""
         self.check()
         n = len(self)
-        table = TABLE.pack(n, *self.shape, self.classes, 0)
         records = np.concatenate([self.images.reshape(n, -1), self.labels[:, None]], axis=1)
-        return pack_file(MAGIC, table, records.tobytes())
+        data = pack_file(MAGIC, self.head(), records.tobytes())
+        _check_table(self.head(), "dataset")
+        return data
 
     def write(self, path: Path | str) -> None:
         """Write the file, atomically. Raises FileError, OSError."""
@@ -74,28 +100,50 @@ class Dataset:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: object = "dataset") -> "Dataset":
-        """The dataset in the bytes of a file. Raises FileError."""
-        return cls._parse(*unpack_file(data, MAGIC, where)[:2], where)
+        """The dataset in the bytes of a file, of version 1 or 2. Raises FileError."""
+        contents = unpack_file(data, MAGIC, where)
+        if contents.version == 1:
+            n, shape, classes = version1.read_dataset_table(contents, where)
+            dataset = cls(*_unpack_samples(n, shape, contents.payload, where), classes)
+        else:
+            n, shape, classes, names, scale, zero = _check_table(contents.tables, where)
+            dataset = cls(*_unpack_samples(n, shape, contents.payload, where), classes, names,
+                          scale, zero)
+        dataset.check(where)
+        return dataset
 
     @classmethod
     def read(cls, path: Path | str) -> "Dataset":
         """The dataset in a file. Raises FileError, OSError."""
-        return cls._parse(*read_file(path, MAGIC)[:2], path)
+        return cls.from_bytes(read_file(path, MAGIC), path)
 
-    @classmethod
-    def _parse(cls, table: bytes, payload: bytes, where: object) -> "Dataset":
-        if len(table) != TABLE.size:
-            raise FileError(where, mismatch(
-                "header size", PREFIX.size + len(table), PREFIX.size + TABLE.size))
-        n, channels, height, width, classes, reserved = TABLE.unpack(table)
-        if reserved:
-            raise FileError(where, mismatch("reserved", reserved, 0))
-        pixels = channels * height * width
-        if len(payload) != n * (pixels + 1):
-            raise FileError(where, mismatch(
-                "bytes of samples", len(payload), f"{n} * ({pixels} + 1)"))
-        records = np.frombuffer(payload, np.uint8).reshape(n, pixels + 1)
-        images = records[:, :pixels].reshape(n, channels, height, width)
-        dataset = cls(np.ascontiguousarray(images), records[:, pixels].copy(), classes)
-        dataset.check(where)
-        return dataset
+
+def _check_table(tables: bytes, where: object,
+                 ) -> tuple[int, Shape, int, tuple[str, ...], float, int]:
+    """Samples, shape, classes, names, scale and zero. Raises FileError."""
+    (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, more, scale,
+     zero, most) = unpack_table(TABLE, tables, where)
+    check_header(tables, TABLE.size + n_names, where)
+    if reserved | more | most:
+        raise FileError(where, mismatch("reserved", reserved | more | most, 0))
+    if flags > 1:
+        raise FileError(where, mismatch("flags", flags, "0..1"))
+    for name, lacking in (("signed values", flags), ("targets that are not labels",
+                                                     target_bytes != _LABEL_BYTES)):
+        if lacking:
+            raise FileError(where, f"has {name}, which this version cannot compute")
+    check_scale(struct.unpack_from("<I", tables, 20)[0], where)
+    names = unpack_names(tables[TABLE.size :], classes, where)
+    return n, (channels, height, width), classes, names, scale, zero
+
+
+def _unpack_samples(n: int, shape: Shape, payload: bytes, where: object,
+                    ) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels. Raises FileError where there are more or fewer than n."""
+    pixels = int(np.prod(shape, dtype=object))
+    if len(payload) != n * (pixels + _LABEL_BYTES):
+        raise FileError(where, mismatch(
+            "bytes of samples", len(payload), f"{n} * ({pixels} + {_LABEL_BYTES})"))
+    records = np.frombuffer(payload, np.uint8).reshape(n, pixels + _LABEL_BYTES)
+    images = records[:, :pixels].reshape(n, *shape)
+    return np.ascontiguousarray(images), records[:, pixels].copy()

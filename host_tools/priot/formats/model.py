@@ -1,64 +1,62 @@
-"""Model files: layers, shapes, shifts, weights. Byte table: priot/formats."""
+"""Model files: compiled stages and their weights. Byte table: priot/formats."""
 
-import math
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from priot.errors import FileError, mismatch
+from priot.formats import version1
 from priot.formats.container import (
     PREFIX,
+    check_header,
+    check_scale,
     from_offset,
+    is_text,
     pack_file,
+    pack_names,
     pad4,
     read_file,
     to_offset,
     unpack_file,
+    unpack_names,
+    unpack_table,
+    unpack_text,
     write_file,
 )
-from priot.network.fields import CONV2D, LINEAR
-from priot.network.stages import Stage, compile_stages
+from priot.network.layer import Layer
+from priot.network.link import exponents, link
+from priot.network.stage import Shape, Stage
+from priot.network.stages import layers_of
 
 MAGIC = b"PRIM"
-TABLE = struct.Struct("<16s4HHHI")
-RECORD = struct.Struct("<4BHH5b3x")
+TABLE = struct.Struct("<16s4HBBbBHHfiII")
+RECORD = struct.Struct("<BBH12BHhhBbhb5B3I20s")
 NAME_BYTES = 16
-MAX_LAYERS = 256
-
-
-@dataclass
-class Layer:
-    """One layer of a model file.
-
-    `weights` int8 -127..127: [n_out][n_in][ky][kx] of a conv2d, [n_out][n_in] of a linear layer,
-    empty elsewhere. The shifts and bits are those of the byte table.
-    """
-
-    kind: int
-    kernel: int = 0
-    stride: int = 0
-    padding: int = 0
-    n_out: int = 0
-    weight_exponent: int = 0
-    forward_shift: int = 0
-    backward_shift: int = 0
-    update_bits_weights: int = 0
-    update_bits_scores: int = 0
-    weights: np.ndarray = field(
-        default_factory=lambda: np.zeros(0, np.int8), repr=False, compare=False)
+MAX_STAGES = 256
+INPUT_EXPONENT = -7  # a pixel v of 0..127 stands for v * 2^-7
+_NOWHERE = 0xFFFFFFFF
+_RELU = 1
 
 
 @dataclass
 class Model:
-    """A backbone: `layers` on an input of `shape` = (channels, height, width)."""
+    """A backbone: `stages` on an input of `shape` = (channels, height, width).
+
+    classes: its outputs. names: of the classes, or none. A value v of the input stands for
+    v * 2^input_exponent; v = round(x / scale) + zero of what a sensor gives, scale 0: not known.
+    """
 
     name: str
-    shape: tuple[int, int, int]
+    shape: Shape
     classes: int
-    layers: list[Layer]
+    stages: list[Stage]
+    names: tuple[str, ...] = ()
+    input_exponent: int = INPUT_EXPONENT
+    scale: float = 0.0
+    zero: int = 0
 
     @property
     def crc(self) -> int:
@@ -66,48 +64,54 @@ class Model:
         return zlib.crc32(self.to_bytes()[PREFIX.size :])
 
     @property
-    def weight_layers(self) -> list[Layer]:
-        """The conv2d and linear layers in order."""
-        return [layer for layer in self.layers if layer.kind in (CONV2D, LINEAR)]
+    def weight_stages(self) -> list[Stage]:
+        """The conv2d and linear stages in order."""
+        return [stage for stage in self.stages if stage.has_weights]
 
-    def stages(self) -> list[Stage]:
-        """The layers grouped into stages with their descriptors, freshly made."""
-        return compile_stages(self.layers, self.shape, self.classes)
+    @property
+    def layers(self) -> list[Layer]:
+        """The network as layers, for people to read."""
+        return layers_of(self.stages, self.shape)
+
+    @property
+    def exponents(self) -> list[int]:
+        """The exponent of every stage's output: a value v stands for v * 2^exponent."""
+        return exponents(self.stages, self.input_exponent)
 
     def check(self, where: object = "model") -> None:
-        """Raise FileError unless names, shapes and every value are inside the format's limits."""
-        raw = self.name.encode()
-        if not 1 <= len(raw) <= NAME_BYTES or not self.name.isprintable():
-            raise FileError(where, mismatch("name", repr(self.name), "1..16 bytes of text"))
-        for text, value in zip(("channels", "height", "width"), self.shape, strict=True):
-            if not 1 <= value <= 0xFFFF:
-                raise FileError(where, mismatch(text, value, "1..65535"))
-        if len(self.layers) > MAX_LAYERS:
-            raise FileError(where, mismatch("layers", len(self.layers), f"at most {MAX_LAYERS}"))
+        """Link the stages; raise FileError unless all is inside the format's limits."""
+        if not is_text(self.name) or len(self.name.encode()) > NAME_BYTES:
+            raise FileError(where, mismatch("name", repr(self.name),
+                                            f"1..{NAME_BYTES} bytes of text"))
+        if not 1 <= len(self.stages) <= MAX_STAGES:
+            raise FileError(where, mismatch("stages", len(self.stages), f"1..{MAX_STAGES}"))
         try:
-            stages = self.stages()
+            link(self.stages, self.shape, self.classes)
         except ValueError as error:
             raise FileError(where, str(error)) from None
-        for stage in stages:
-            if stage.weight_index >= 0:
-                _check_weights(self.layers[stage.layer].weights, stage, where)
+        for i, (stage, exponent) in enumerate(zip(self.stages, self.exponents, strict=True)):
+            if not -0x8000 <= exponent <= 0x7FFF:
+                raise FileError(f"{where}: stage {i}", mismatch("exponent", exponent,
+                                                                "-32768..32767"))
+            if stage.has_weights:
+                _check_weights(stage, f"{where}: stage {i}")
 
     def to_bytes(self) -> bytes:
         """The bytes of the file. Raises FileError."""
         self.check()
-        blocks = []
-        for layer in self.weight_layers:
-            offset = to_offset(layer.weights).tobytes()
-            blocks.append(offset + b"\x80" * (pad4(len(offset)) - len(offset)))
-        payload = b"".join(blocks)
-        table = TABLE.pack(self.name.encode(), *self.shape, self.classes, len(self.layers), 0,
-                           len(payload))
-        records = b"".join(
-            RECORD.pack(a.kind, a.kernel, a.stride, a.padding, a.n_out, 0, a.weight_exponent,
-                        a.forward_shift, a.backward_shift, a.update_bits_weights,
-                        a.update_bits_scores)
-            for a in self.layers)
-        return pack_file(MAGIC, table + records, payload)
+        names = pack_names(self.names, "model")
+        blocks = [to_offset(stage.rows).tobytes() for stage in self.weight_stages]
+        payload = b"".join(block + b"\x80" * (pad4(len(block)) - len(block)) for block in blocks)
+        table = TABLE.pack(self.name.encode(), *self.shape, self.classes, 0, 0,
+                           self.input_exponent, 0, len(self.stages), len(names), self.scale,
+                           self.zero, len(payload), 0)
+        records, at = [], 0
+        for stage, exponent in zip(self.stages, self.exponents, strict=True):
+            records.append(_pack_record(stage, exponent, at))
+            at += pad4(stage.rows.size) if stage.has_weights else 0
+        data = pack_file(MAGIC, b"".join([table, *records, names]), payload)
+        Model.from_bytes(data)  # what cannot be read back is not written
+        return data
 
     def write(self, path: Path | str) -> None:
         """Write the file, atomically. Raises FileError, OSError."""
@@ -115,78 +119,115 @@ class Model:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: object = "model") -> "Model":
-        """The model in the bytes of a file. Raises FileError."""
-        return cls._parse(*unpack_file(data, MAGIC, where)[:2], where)
+        """The model in the bytes of a file, of version 1 or 2. Raises FileError."""
+        contents = unpack_file(data, MAGIC, where)
+        if contents.version == 1:
+            model = cls(*version1.read_model(contents, where))
+        else:
+            model = _parse(contents.tables, contents.payload, where)
+        model.check(where)
+        return model
 
     @classmethod
     def read(cls, path: Path | str) -> "Model":
         """The model in a file. Raises FileError, OSError."""
-        return cls._parse(*read_file(path, MAGIC)[:2], path)
-
-    @classmethod
-    def _parse(cls, tables: bytes, payload: bytes, where: object) -> "Model":
-        if len(tables) < TABLE.size:
-            raise FileError(where, mismatch(
-                "header size", PREFIX.size + len(tables), f"at least {PREFIX.size + TABLE.size}"))
-        raw, *shape, classes, n_layers, reserved, n_weight_bytes = TABLE.unpack_from(tables)
-        expected = TABLE.size + n_layers * RECORD.size
-        if len(tables) != expected:
-            raise FileError(where, mismatch(
-                "header size", PREFIX.size + len(tables), PREFIX.size + expected))
-        if reserved:
-            raise FileError(where, mismatch("reserved", reserved, 0))
-        if n_weight_bytes != len(payload):
-            raise FileError(where, mismatch("bytes of weights", len(payload), n_weight_bytes))
-        layers = [_unpack_layer(tables[at : at + RECORD.size], where)
-                  for at in range(TABLE.size, expected, RECORD.size)]
-        model = cls(_unpack_name(raw, where), (shape[0], shape[1], shape[2]), classes, layers)
-        _unpack_weights(model, payload, where)
-        model.check(where)
-        return model
+        return cls.from_bytes(read_file(path, MAGIC), path)
 
 
-def _unpack_name(raw: bytes, where: object) -> str:
-    text = raw.rstrip(b"\0")
+def _parse(tables: bytes, payload: bytes, where: object) -> Model:
+    (raw, channels, height, width, classes, loss, flags, input_exponent, reserved, n_stages,
+     n_names, scale, zero, n_bytes, more_reserved) = unpack_table(TABLE, tables, where)
+    if not 1 <= n_stages <= MAX_STAGES:
+        raise FileError(where, mismatch("stages", n_stages, f"1..{MAX_STAGES}"))
+    end = TABLE.size + n_stages * RECORD.size
+    check_header(tables, end + n_names, where)
+    for name, value, most in (("loss", loss, 1), ("flags", flags, 1),
+                              ("reserved", reserved | more_reserved, 0)):
+        if value > most:
+            raise FileError(where, mismatch(name, value, f"0..{most}"))
+    for name, value in (("squared error", loss), ("a signed input", flags)):
+        if value:
+            raise FileError(where, f"has {name}, which this version cannot compute")
+    check_scale(struct.unpack_from("<I", tables, 32)[0], where)
+    if n_bytes != len(payload):
+        raise FileError(where, mismatch("bytes of the payload", len(payload), n_bytes))
+    name = unpack_text(raw.rstrip(b"\0"), "name", NAME_BYTES, where)
+    found = [_unpack_record(tables[at : at + RECORD.size], f"{where}: stage {i}")
+             for i, at in enumerate(range(TABLE.size, end, RECORD.size))]
+    stages = [stage for stage, _, _ in found]
+    model = Model(name, (channels, height, width), classes, stages,
+                  unpack_names(tables[end:], classes, where), input_exponent, scale, zero)
     try:
-        return text.decode()
-    except UnicodeDecodeError:
-        raise FileError(where, mismatch("name", repr(text), "utf-8")) from None
-
-
-def _unpack_layer(record: bytes, where: object) -> Layer:
-    kind, kernel, stride, padding, n_out, reserved, *shifts = RECORD.unpack(record)
-    if reserved or record[13:] != b"\0\0\0":
-        raise FileError(where, mismatch("reserved of a layer", record.hex(), "zeros"))
-    return Layer(kind, kernel, stride, padding, n_out, *shifts)
-
-
-def _unpack_weights(model: Model, payload: bytes, where: object) -> None:
-    """Give every conv2d and linear layer its weights from the payload."""
-    try:
-        stages = [stage for stage in model.stages() if stage.weight_index >= 0]
+        link(stages, model.shape, classes)
     except ValueError as error:
         raise FileError(where, str(error)) from None
-    sizes = [math.prod(stage.weight_shape) for stage in stages]
-    if len(payload) != sum(map(pad4, sizes)):
-        raise FileError(where, mismatch("bytes of weights", len(payload), sum(map(pad4, sizes))))
+    for i, ((_, exponent, _), computed) in enumerate(zip(found, model.exponents, strict=True)):
+        if exponent != computed:
+            raise FileError(f"{where}: stage {i}", mismatch("exponent", exponent, computed))
+    _unpack_weights(stages, [at for _, _, at in found], payload, where)
+    return model
+
+
+def _pack_record(stage: Stage, exponent: int, at: int) -> bytes:
+    """The record of a stage whose weights, if it has any, begin at `at` in the payload."""
+    return RECORD.pack(
+        stage.kind, _RELU * stage.relu, stage.n_out, *stage.kernel, *stage.stride,
+        *stage.padding, *stage.window, *stage.window_stride, stage.groups, stage.a, stage.b,
+        stage.largest, stage.b_shift, exponent, stage.weight_exponent, stage.forward_shift,
+        stage.backward_shift, stage.update_bits_weights, stage.update_bits_scores,
+        stage.update_bits_bias, at if stage.has_weights else _NOWHERE, _NOWHERE, _NOWHERE, b"")
+
+
+def _unpack_record(record: bytes, where: str) -> tuple[Stage, int, int]:
+    """A stage without weights, the exponent of its output, and where its weights begin."""
+    (kind, flags, n_out, *sizes, groups, a, b, largest, b_shift, exponent, weight_exponent,
+     fs, bs, bits_weights, bits_scores, bits_bias, weights, bias, by_row,
+     reserved) = RECORD.unpack(record)
+    if flags > _RELU:
+        raise FileError(where, mismatch("flags", flags, "0..1"))
+    if any(reserved):
+        raise FileError(where, mismatch("reserved", reserved.hex(), "zeros"))
+    for name, at in (("a bias", bias), ("shifts by row", by_row)):
+        if at != _NOWHERE:
+            raise FileError(where, f"has {name}, which this version cannot compute")
+    ky, kx, down, across, top, bottom, left, right, wy, wx, w_down, w_across = sizes
+    stage = Stage(kind, n_out, flags == _RELU, (ky, kx), (down, across),
+                  (top, bottom, left, right), (wy, wx), (w_down, w_across), groups, a, b,
+                  largest, b_shift, weight_exponent, fs, bs, bits_weights, bits_scores,
+                  bits_bias)
+    return stage, exponent, weights
+
+
+def _unpack_weights(stages: list[Stage], offsets: list[int], payload: bytes,
+                    where: object) -> None:
+    """Give every stage its weights from the payload, in order and without gaps."""
     data = np.frombuffer(payload, np.uint8)
     at = 0
-    for stage, n in zip(stages, sizes, strict=True):
+    for i, (stage, offset) in enumerate(zip(stages, offsets, strict=True)):
+        here = f"{where}: stage {i}"
+        expected = at if stage.has_weights else _NOWHERE
+        if offset != expected:
+            raise FileError(here, mismatch("place of the weights", offset, expected))
+        if not stage.has_weights:
+            continue
+        n = stage.n_out * stage.n_row
+        if at + pad4(n) > len(data):
+            raise FileError(where, mismatch("bytes of the payload", len(data), at + pad4(n)))
         block = data[at : at + n]
         if not block.all():
-            raise FileError(where, f"layer {stage.layer}: "
-                            + mismatch("weight byte", 0, "1..255"))
+            raise FileError(here, mismatch("weight byte", 0, "1..255"))
         if (data[at + n : at + pad4(n)] != 128).any():
-            raise FileError(where, mismatch("padding of weights", "other bytes", 128))
-        weights = from_offset(block)
-        model.layers[stage.layer].weights = weights.reshape(stage.weight_shape)
+            raise FileError(here, mismatch("padding of weights", "other bytes", 128))
+        stage.weights = from_offset(block).reshape(stage.weight_shape)
         at += pad4(n)
+    if at != len(data):
+        raise FileError(where, mismatch("bytes of the payload", len(data), at))
 
 
-def _check_weights(weights: np.ndarray, stage: Stage, where: object) -> None:
-    field_name = f"layer {stage.layer}: weights"
+def _check_weights(stage: Stage, where: str) -> None:
+    weights = stage.weights
     if weights.dtype != np.int8 or weights.shape != stage.weight_shape:
-        raise FileError(where, mismatch(
-            field_name, f"{weights.dtype} {weights.shape}", f"int8 {stage.weight_shape}"))
+        raise FileError(where, mismatch("weights", f"{weights.dtype} {weights.shape}",
+                                        f"int8 {stage.weight_shape}"))
     if int(weights.min()) < -127:
-        raise FileError(where, mismatch(field_name, int(weights.min()), "-127..127"))
+        raise FileError(where, mismatch("weights", int(weights.min()), "-127..127"))

@@ -1,78 +1,35 @@
-"""Indices of a layer descriptor and the ids used in files: the host's copy of the device's table.
+"""The tables of the device package as the host reads them: fields, kinds, rules, by name.
 
-Host code never imports device code; a test compares this table with device/priot/fields.py.
-The meaning of each field stands in device/DESIGN.md.
+`fields.N_IN`, `fields.CONV2D`, `fields.PRUNE`: the numbers of device/priot/fields.py, kinds.py and
+methods.py, which are read as data. The meaning of a field stands in device/DESIGN.md.
 """
 
-N_IN = 0
-H_IN = 1
-W_IN = 2
-N_OUT = 3
-KERNEL = 4
-STRIDE = 5
-PADDING = 6
-H_CONV = 7
-W_CONV = 8
-POOL = 9
-POOL_STRIDE = 10
-H_OUT = 11
-W_OUT = 12
-RELU = 13
-X_RELU = 14
-FORWARD_SHIFT = 15
-BACKWARD_SHIFT = 16
-UPDATE_SHIFT = 17
-ROW = 18
-ROWS = 19
-RULE = 20
-ROUNDING = 21
-THRESHOLD = 22
-SELECTION = 23
-TAU = 24
-N_ROW = 25
-MULTIPLIER = 26
-MEASURE = 27
-ARGMAX_BITS = 28
-N_CLASSES = 29
-LOSS_SHIFT = 30
-KEEP_COUNT = 31
-PLAN_FORWARD = 32
-PLAN_BACKWARD = 33
-PLAN_UPDATE = 34
-LOW_MEMORY = 39
-N_FIELDS = 40
+import runpy
+from typing import Any
 
-# layers in a model file
-CONV2D = 1
-LINEAR = 2
-RELU_LAYER = 3
-MAX_POOL2D = 4
-AVG_POOL2D = 5
-FLATTEN = 6
+from priot.paths import DEVICE
 
-# RULE
-FROZEN = 0
-PRUNE = 1
-GAIN = 2
-WEIGHTS = 3
 
-# ROUNDING
-RHU = 0
-PSR = 1
+def read_table(name: str) -> dict[str, Any]:
+    """The public names of a module of pure data of the device package."""
+    table = runpy.run_path(str(DEVICE / "priot" / f"{name}.py"))
+    return {key: value for key, value in table.items() if key.isupper()}
 
-# SELECTION
-ALL = 0
-LARGEST = 1
-BITMAP = 2
 
-KIND_NAMES = {
-    CONV2D: "conv2d",
-    LINEAR: "linear",
-    RELU_LAYER: "relu",
-    MAX_POOL2D: "max_pool2d",
-    AVG_POOL2D: "avg_pool2d",
-    FLATTEN: "flatten",
-}
+FIELDS = read_table("fields")
+_KINDS = read_table("kinds")
+_METHODS = read_table("methods")
+KINDS: dict[int, tuple[str, str, str, str]] = _KINDS["KINDS"]
+SHARED: dict[str, str] = _KINDS["SHARED"]
+METHOD_COLUMNS: tuple[str, ...] = _METHODS["COLUMNS"]
+METHOD_ROWS: tuple[tuple, ...] = _METHODS["METHODS"]
+OPTION_ROWS: tuple[tuple, ...] = _METHODS["OPTIONS"]
+KIND_NAMES = {kind: name for kind, (name, *_) in KINDS.items()}
 
-# raised where package and native modules of different versions do not go together
-CONTRACT = 2
+globals().update({name: value for table in (FIELDS, _KINDS, _METHODS)
+                  for name, value in table.items() if isinstance(value, int)})
+
+
+def __getattr__(name: str) -> int:
+    """For type checkers: every other name here is a number of a table."""
+    raise AttributeError(f"fields: no {name} in the device's tables")

@@ -7,22 +7,23 @@ Layers are separated by commas:
     relu
     maxpool WINDOW [stride S]                   stride WINDOW
     avgpool WINDOW [stride S]
+    globalpool                                  the mean of each channel
     flatten
 """
 
 from collections.abc import Sequence
 
 from priot.errors import PriotError
-from priot.formats import Layer
-from priot.network import fields as f
+from priot.network.layer import Layer
 
 _ARGUMENTS = {
-    "conv": (f.CONV2D, ("n_out", "kernel"), ("stride", "pad")),
-    "linear": (f.LINEAR, ("n_out",), ()),
-    "relu": (f.RELU_LAYER, (), ()),
-    "maxpool": (f.MAX_POOL2D, ("kernel",), ("stride",)),
-    "avgpool": (f.AVG_POOL2D, ("kernel",), ("stride",)),
-    "flatten": (f.FLATTEN, (), ()),
+    "conv": ("conv2d", ("n_out", "kernel"), ("stride", "pad")),
+    "linear": ("linear", ("n_out",), ()),
+    "relu": ("relu", (), ()),
+    "maxpool": ("max_pool", ("kernel",), ("stride",)),
+    "avgpool": ("avg_pool", ("kernel",), ("stride",)),
+    "globalpool": ("global_pool", (), ()),
+    "flatten": ("flatten", (), ()),
 }
 _NAMES = {kind: name for name, (kind, _, _) in _ARGUMENTS.items()}
 
@@ -50,7 +51,7 @@ def _parse_layer(index: int, words: list[str]) -> Layer:
         if name not in optional or rest[::2].count(name) > 1:
             raise PriotError(where, f"option {name} is unknown or given twice")
     if "stride" in optional:
-        default = "1" if kind == f.CONV2D else str(layer.kernel)
+        default = "1" if kind == "conv2d" else str(layer.kernel)
         layer.stride = _number(where, "stride", options.get("stride", default))
     if "pad" in optional:
         layer.padding = _number(where, "pad", options.get("pad", "0"))
@@ -71,7 +72,7 @@ def format_network(layers: Sequence[Layer]) -> str:
 def _format_layer(layer: Layer) -> str:
     words = [_NAMES[layer.kind]]
     words += [str(getattr(layer, name)) for name in _ARGUMENTS[words[0]][1]]
-    if layer.stride and layer.stride != (1 if layer.kind == f.CONV2D else layer.kernel):
+    if layer.stride and layer.stride != (1 if layer.kind == "conv2d" else layer.kernel):
         words += ["stride", str(layer.stride)]
     if layer.padding:
         words += ["pad", str(layer.padding)]
