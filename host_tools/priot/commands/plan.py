@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from priot.commands.train import add_training_options, options_from
+from priot.commands.options import add_json_option, add_training_options, options_from
 from priot.errors import PriotError
 from priot.formats import Adapter, Model
-from priot.jobs.options import check_options
+from priot.jobs.protocol import BACKENDS
 from priot.paths import native_module
 from priot.planning.advice import (
     Choice,
@@ -17,67 +17,15 @@ from priot.planning.advice import (
     on_portable_kernels,
     recommend,
 )
-from priot.planning.board import (
-    Limits,
-    Plan,
-    file_sizes,
-    most_samples,
-    other_bytes,
-    plan_adapter,
-    plan_training,
-)
-from priot.planning.flash import BLOCK_BYTES, PICO_BLOCKS
-from priot.planning.heap import BOOT_BYTES, HEAP_BYTES
-from priot.planning.memory import Training
-from priot.planning.text import (
-    describe_stage,
-    print_advice,
-    print_flash,
-    print_layers,
-    print_ram,
-)
-from priot.reports.json_file import add_json_option, write_json
-from priot.targets import BACKENDS
-
-
-def describe(plan: Plan) -> dict[str, Any]:
-    """What `priot plan --json` writes of a plan, without the advice; all sizes in bytes."""
-    trained = plan.trained
-    report: dict[str, Any] = {
-        "fits": not plan.refusals, "refusals": plan.refusals, "backend": plan.board.backend,
-        "layers": [describe_stage(s, plan) for s in plan.stages],
-        "ram": {
-            "heap_bytes": plan.heap.size, "boot_bytes": BOOT_BYTES,
-            "package_bytes": plan.code.package,
-            "kernels_bytes": plan.code.kernels + plan.code.late,
-            "network_arena_bytes": plan.network.arena,
-            "training_arena_bytes": trained.arena if trained else 0,
-            "adapter_arena_bytes": plan.adapter,
-            "scratch_bytes": plan.scratch,
-            "other_bytes": other_bytes(plan), "free_when_loaded_bytes": plan.loaded.free,
-            "free_heap_bytes": plan.heap.free, "largest_block_bytes": plan.heap.largest,
-            "missing_bytes": plan.missing,
-        },
-        "flash": {"used_bytes": BLOCK_BYTES * plan.flash.blocks,
-                  "flash_bytes": BLOCK_BYTES * plan.board.flash_blocks},
-    }
-    if trained:
-        report |= {
-            "method": trained.training.method, "layout": trained.layout,
-            "layout_reason": plan.layout_reason, "training_bytes": trained.ram_bytes,
-            "gradient_bytes": sum(trained.gradients), "row_buffer_bytes": trained.row_buffer,
-            "saved_bytes": plan.saved,
-        }
-    return report
-
-
-def describe_choice(choice: Choice) -> dict[str, Any]:
-    """What it writes of a way to train."""
-    trained = choice.plan.trained
-    assert trained is not None
-    return {"command": choice.training.command(), "fits": choice.fits, "layout": trained.layout,
-            "training_bytes": trained.ram_bytes, "free_heap_bytes": choice.plan.heap.free,
-            "result_bytes": choice.result_bytes, "refusals": choice.plan.refusals}
+from priot.planning.board import Limits, Plan, file_sizes, most_samples, plan_adapter
+from priot.planning.flash import PICO_BLOCKS
+from priot.planning.heap import HEAP_BYTES
+from priot.planning.report import describe, describe_choice
+from priot.planning.sizes import HEAP_BYTES as PLANNING_HEAP
+from priot.planning.sizes import Planner, Training
+from priot.planning.text import advice_table, flash_table, layers_table, ram_table
+from priot.reports.json_file import write_json
+from priot.targets.unix import UnixTarget
 
 
 def add_parser(subparsers: Any) -> None:
@@ -110,18 +58,18 @@ def main(args: argparse.Namespace) -> int:
     found: list[Choice] = []
     least: Choice | None = None
     notes = [note] if note else []
+    planner = Planner(UnixTarget(PLANNING_HEAP), args.model, board.backend)
     if args.adapter:
-        title, plan = _adapter_plan(args, model, board, options)
+        title, plan = _adapter_plan(args, model, planner, board, options)
     else:
-        training = Training.from_options(args.method or "priot", options)
-        notes += [f"warning: {text}" for text in check_options(
-            training.method, len(model.weight_layers), options)]
+        training = Training.of(args.method or "priot", **options)
         files = file_sizes(args.model, args.dataset)
-        plan = plan_training(model, training, board, files, samples)
+        found = choices(planner, training, len(model.weight_stages), board, files, samples)
+        plan = found[0].plan
+        notes += [f"warning: {text}" for text in plan.learned.warnings]
         title = f"{model.name} trained by {training.method}"
-        found = choices(model, training, board, files, samples)
         if plan.refusals:
-            least = on_portable_kernels(model, training, board, files, samples)
+            least = on_portable_kernels(planner, training, board, files, samples)
     chosen = recommend(found)
     write_json(args.json, {
         "model": str(args.model), **describe(plan),
@@ -131,9 +79,8 @@ def main(args: argparse.Namespace) -> int:
     for text in notes:
         print(text)
     print(f"{title}, {board.backend} kernels\n")
-    for table in (print_layers, print_ram, print_flash):
-        table(plan)
-        print()
+    for table in (layers_table, ram_table, flash_table):
+        print(*table(plan), "", sep="\n")
     status = _finish(plan, found, chosen, args.model)
     if least and least.fits:
         print(f"  {least.training.command()} --backend portable fits, "
@@ -144,8 +91,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _finish(plan: Plan, found: list[Choice], chosen: Recommendation | None, path: Path) -> int:
     """Print verdict and advice; returns the exit status."""
-    if plan.trained:
-        print(f"layout {plan.trained.layout}: {plan.layout_reason}")
+    if plan.training:
+        print(f"layout {plan.learned.layout}: {plan.layout_reason}")
     if plan.refusals:
         sys.stdout.flush()
         print(f"priot: {path}: does not fit: {'; '.join(plan.refusals)}", file=sys.stderr)
@@ -153,11 +100,11 @@ def _finish(plan: Plan, found: list[Choice], chosen: Recommendation | None, path
         print(f"fits: {plan.heap.free:,} bytes of heap stay free")
     if found:
         print()
-        print_advice(plan, found, chosen)
+        print(*advice_table(plan, found, chosen), sep="\n")
     return 1 if plan.refusals else 0
 
 
-def _adapter_plan(args: argparse.Namespace, model: Model, board: Limits,
+def _adapter_plan(args: argparse.Namespace, model: Model, planner: Planner, board: Limits,
                   options: dict[str, Any]) -> tuple[str, Plan]:
     unused = [name for name in ("method", *options) if name != "layout"
               and getattr(args, name) is not None]
@@ -168,7 +115,7 @@ def _adapter_plan(args: argparse.Namespace, model: Model, board: Limits,
     adapter = Adapter.read(args.adapter)
     adapter.check_backbone(model, args.adapter)
     files = file_sizes(args.model, [*args.dataset, args.adapter])
-    plan = plan_adapter(model, adapter, options.get("layout", "kept"), board, files)
+    plan = plan_adapter(planner, args.adapter, options.get("layout", "kept"), board, files)
     return (f"{model.name} with {args.adapter.name} applied, {adapter.content} of "
             f"{adapter.method}", plan)
 

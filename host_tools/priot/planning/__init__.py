@@ -1,1 +1,1 @@
-"""What a model and a method need of a board's flash and heap: exact arenas, measured rules."""
+"""What a model and a method need of a board's flash and heap: exact blocks, measured rules."""

@@ -1,13 +1,11 @@
 """Which method suits the RAM at hand, and what would make a plan fit that does not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from priot.errors import PriotError
-from priot.formats import Model
 from priot.network import fields as f
-from priot.planning.board import Limits, Plan, plan_training
-from priot.planning.memory import Training
+from priot.planning.board import Limits, Plan, plan_trainings
+from priot.planning.sizes import Planner, Training
 
 # Pruning chooses among edges: with fewer weights than this it reached less than gain.
 SMALL_NETWORK = 10_000
@@ -28,12 +26,12 @@ class Choice:
     @property
     def result_bytes(self) -> int:
         """The smallest file that later puts the result in force: a mask where there is one."""
-        return min(self.plan.saved.values())
+        return self.plan.learned.mask or self.plan.learned.saved
 
     @property
     def is_whole(self) -> bool:
         """Whether every layer is trained."""
-        return self.training.last is None and not self.training.rule.last
+        return not self.training.get("last") and not self.training.rule.last
 
 
 @dataclass
@@ -45,51 +43,51 @@ class Recommendation:
     also: list[str] = field(default_factory=list)
 
 
-def choices(model: Model, asked: Training, board: Limits, files: Mapping[str, int],
-            samples: int = 0) -> list[Choice]:
-    """What was asked for, its levers, then the other methods; each once."""
+def choices(planner: Planner, asked: Training, n_layers: int, board: Limits,
+            files: Mapping[str, int], samples: int = 0) -> list[Choice]:
+    """What was asked for, its levers, then the other methods; each once.
+
+    n_layers: layers with weights. Raises PriotError where the device refuses what was asked for.
+    """
+    candidates = _candidates(asked, n_layers)
+    plans = plan_trainings(planner, candidates, board, files, samples)
+    if not isinstance(plans[0], Plan):
+        raise plans[0]
     found: list[Choice] = []
     seen = set()
-    for training in _candidates(asked, len(model.weight_layers)):
-        try:
-            choice = Choice(training, plan_training(model, training, board, files, samples))
-        except PriotError:
+    for training, plan in zip(candidates, plans, strict=True):
+        if not isinstance(plan, Plan):
             continue  # this network cannot be trained so
-        trained = choice.plan.trained
-        assert trained is not None
-        effect = (training.method, training.keep, trained.ram_bytes,
-                  tuple((s.scored, s.select) for s in trained.stages))
+        learned = plan.learned
+        effect = (training.method, training.get("keep"), learned.ram_bytes,
+                  tuple((a.scored, a.select) for a in learned.layers))
         if effect not in seen:
             seen.add(effect)
-            found.append(choice)
+            found.append(Choice(training, plan))
     return found
 
 
-def _candidates(asked: Training, n_layers: int) -> Iterator[Training]:
-    yield asked
-    yield replace(asked, layout="small")
+def _candidates(asked: Training, n_layers: int) -> list[Training]:
+    levers = [asked, asked.but(layout="small")]
     if not asked.rule.last:
-        for last in sorted({max(1, n_layers // 2), 1}, reverse=True):
-            yield replace(asked, last=last)
-    yield Training("priot")
-    yield Training("priot", layout="small")
-    yield Training("priot-s", fraction=10, select="layers")
-    yield Training("gain")
-    for layout in ("auto", "small"):
-        yield Training("gain", fraction=10, select="layers", layout=layout)
-    yield Training("weights")
-    yield Training("weights", layout="small")
-    yield Training("head")
+        levers += [asked.but(last=last) for last in sorted({max(1, n_layers // 2), 1},
+                                                           reverse=True)]
+    sparse = {"fraction": 10, "select": "layers"}
+    return [*levers, Training.of("priot"), Training.of("priot", layout="small"),
+            Training.of("priot-s", **sparse), Training.of("gain"),
+            Training.of("gain", **sparse), Training.of("gain", **sparse, layout="small"),
+            Training.of("weights"), Training.of("weights", layout="small"), Training.of("head")]
 
 
-def on_portable_kernels(model: Model, asked: Training, board: Limits, files: Mapping[str, int],
-                        samples: int = 0) -> Choice | None:
+def on_portable_kernels(planner: Planner, asked: Training, board: Limits,
+                        files: Mapping[str, int], samples: int = 0) -> Choice | None:
     """What was asked for where it takes the least RAM; None unless that is less than planned."""
     if board.backend != "native":
         return None
-    training = replace(asked, layout="small")
-    return Choice(training, plan_training(model, training, replace(board, backend="portable"),
-                                          files, samples))
+    training = asked.but(layout="small")
+    plan = plan_trainings(replace(planner, backend="portable"), [training],
+                          replace(board, backend="portable"), files, samples)[0]
+    return Choice(training, plan) if isinstance(plan, Plan) else None
 
 
 def recommend(found: list[Choice]) -> Recommendation | None:
@@ -100,7 +98,7 @@ def recommend(found: list[Choice]) -> Recommendation | None:
     """
     if not found:
         return None
-    n_weights = sum(s.weights for s in found[0].plan.stages)
+    n_weights = found[0].plan.network.n_weights
     rows = [  # method, whether only some edges are trained, reason
         ("priot", False, "the backbone stays as it is and the result is a bit an edge: many "
                          "adaptations fit on a board"),
@@ -114,8 +112,8 @@ def recommend(found: list[Choice]) -> Recommendation | None:
     for method, is_sparse, reason in rows:
         for choice in found:
             training = choice.training
-            if (choice.fits and training.method == method and training.last is None
-                    and (training.fraction is not None) == is_sparse):
+            if (choice.fits and training.method == method and not training.get("last")
+                    and bool(training.get("fraction")) == is_sparse):
                 return Recommendation(choice, reason, _also(found, choice))
     return None
 
@@ -138,8 +136,8 @@ def _also(found: list[Choice], chosen: Choice) -> list[str]:
 def weights_that_fit(plan: Plan) -> int:
     """About how many weights a network like the planned one may have, 0 for none.
 
-    A weight takes a byte of the network's arena, and what its edge takes of the trainer's.
+    A weight takes a byte of the network's block, and what its edge takes of the trainer's.
     """
-    weights = sum(s.weights for s in plan.stages)
-    arenas = plan.network.arena + (plan.trained.arena if plan.trained else plan.adapter)
-    return max(0, weights - weights * plan.missing // arenas)
+    weights = plan.network.n_weights
+    blocks = plan.network.weight_bytes + plan.learned.learned_bytes + plan.learned.work_bytes
+    return max(0, weights - weights * plan.missing // blocks)

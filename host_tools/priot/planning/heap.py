@@ -1,6 +1,6 @@
-"""What else lies in a board's heap: loaded code, and the objects around the arenas.
+"""What else lies in a board's heap: loaded code, and the objects around the large blocks.
 
-The arenas are known to the byte (memory.py). The rules here were measured on the emulated Pico
+The blocks are known to the byte (sizes.py). The rules here were measured on the emulated Pico
 with MicroPython 1.25, by gc.mem_alloc() and micropython.mem_info(); a test measures again and
 allows 5 %.
 """
@@ -9,21 +9,27 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-from priot.network import fields as f
-from priot.package import compile_package
-from priot.paths import DEVICE, native_module
-from priot.planning.memory import Network, StageBytes, Trained
-from priot.targets import NATIVE_BACKENDS, PICO_HEAP_BYTES
+from priot.jobs.protocol import NATIVE_BACKENDS, PICO_HEAP_BYTES
+from priot.package import compile_package, package_source
+from priot.paths import native_module
+from priot.planning.sizes import Learned, Network, Training
 
 HEAP_BYTES = PICO_HEAP_BYTES
 BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system included
-WORKING_BYTES = 6_144  # of what is left: open files, printing, the garbage of an epoch
-HOLES_BYTES = 5_120  # free, but in pieces too small for an arena: 1.8 to 4.3 kB were seen
+# of what is left: the code that prepares training, then open files, printing, an epoch's garbage
+WORKING_BYTES = 12_288
+# free, but in pieces too small for a block: when loaded (6.1 to 6.9 kB were seen), where what was
+# learned has taken the place of the working block (9.2 to 12.4 kB), and behind the code that reads
+# adapters (22.8 to 23 kB)
+HOLES_BYTES = 7_168
+_HOLES_LEARNED_BYTES = 13_312
+_HOLES_ADAPTER_BYTES = 23_552
 
 _BLOCK = 16  # the heap is given out in pieces of 16 bytes
 _BLOCK_HEADER = 16  # of a bytearray, beside its bytes
-_BYTES_PER_NAME = 9  # that a module uses: an entry of a dictionary, a function object, its text
+_BYTES_PER_NAME = 10  # that a module uses: an entry of a dictionary, a function object, its text
 _BYTES_PER_NETWORK = 576
+_BYTES_LEFT_BEHIND = 5_400  # names and remains of the modules that are imported for one use
 _BYTES_PER_WEIGHT_STAGE = 448
 _BYTES_PER_POOL_STAGE = 432
 _BYTES_PER_TRAINER = 416
@@ -79,12 +85,12 @@ def block_bytes(n: int) -> int:
 def modules(entries: tuple[str, ...]) -> list[str]:
     """Names of the package's modules that importing `entries` loads, themselves included."""
     found: list[str] = []
-    waiting = list(entries)
+    waiting, folder = list(entries), package_source() / "priot"
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.append(name)
-            waiting += _imports(DEVICE / "priot" / f"{name}.py")
+            waiting += _imports(folder / f"{name}.py")
     return sorted(found)
 
 
@@ -97,35 +103,33 @@ def _imports(path: Path) -> list[str]:
     return names
 
 
-def code_bytes(backend: str, network: Network, portable: bool = False,
-               dynamic: bool = False) -> Code:
+def code_bytes(backend: str, network: Network, portable: bool = False) -> Code:
     """What the package takes of a Pico when it runs a host's jobs (`priot.remote`).
 
-    `portable`: training, or an adapter, wants portable kernels; `dynamic`: scales are dynamic.
-    Raises PriotError where something is not built.
+    `portable`: training, or an adapter, wants portable kernels. Raises PriotError where something
+    is not built.
     """
     folder = compile_package("armv6m") / "priot"
 
     def package_bytes(names: list[str]) -> int:
-        return sum(loaded_bytes((folder / f"{name}.mpy").read_bytes()) for name in names)
+        # a table whose numbers were folded into the others is no module any more
+        paths = (folder / f"{name}.mpy" for name in names)
+        return sum(loaded_bytes(path.read_bytes()) for path in paths if path.exists())
 
     def native_bytes(name: str) -> int:
         return loaded_bytes(native_module("armv6m", name).read_bytes())
 
     imported = modules(("__init__", "remote"))
     package = package_bytes(imported)
-    late = package_bytes(["dynamic"]) if dynamic else 0
     if backend not in NATIVE_BACKENDS:
         kernels = [name for name in modules((f"kernels_{backend}",)) if name not in imported]
-        return Code(package, package_bytes(kernels), late)
-    portable_bytes = native_bytes("priot_portable")
+        return Code(package, package_bytes(kernels))
     if backend == "portable":
-        return Code(package, portable_bytes, late)
+        return Code(package, native_bytes("priot_portable"))
     kernels_bytes = native_bytes("priot_native")
+    late = native_bytes("priot_portable") if network.portable or portable else 0
     if network.portable:
-        kernels_bytes += portable_bytes
-    elif portable:
-        late += portable_bytes
+        return Code(package, kernels_bytes + late)
     return Code(package, kernels_bytes, late)
 
 
@@ -149,40 +153,33 @@ def after_import(code: Code, size: int = HEAP_BYTES) -> Heap:
 
 def after_load(heap: Heap, code: Code, network: Network) -> Heap:
     """After `priot.load`, which brings the kernels."""
-    objects = _BYTES_PER_NETWORK + sum(
-        _BYTES_PER_WEIGHT_STAGE if s.weights else _BYTES_PER_POOL_STAGE for s in network.stages)
-    return heap.with_blocks(objects + code.kernels, network.arena, network.scratch)
+    objects = _BYTES_PER_NETWORK + _BYTES_LEFT_BEHIND + sum(
+        _BYTES_PER_WEIGHT_STAGE if s["weights"] else _BYTES_PER_POOL_STAGE
+        for s in network.stages)
+    return heap.with_blocks(objects + code.kernels, network.weight_bytes, network.work_bytes)
 
 
-def trainer_objects(trained: Trained) -> int:
-    """Bytes of the objects of a Trainer, its arena left out."""
-    layers = [s for s in trained.stages if s.trained]
-    first = trained.stages.index(layers[0])
-    per_layer = (BYTES_PER_TRAINED_LAYER + _BYTES_PER_TOP_K * bool(trained.training.keep)
-                 + _BYTES_PER_DYNAMIC * trained.training.rule.dynamic)
-    pools = sum(1 for s in trained.stages[first:] if _is_pool(s))
-    return _BYTES_PER_TRAINER + per_layer * len(layers) + _BYTES_PER_TRAINED_POOL * pools
+def learned_objects(network: Network, learned: Learned, training: Training | None) -> int:
+    """Bytes of the objects of a Trainer, or of an adapter in force, its blocks left out."""
+    per_layer = BYTES_PER_TRAINED_LAYER + _BYTES_PER_DYNAMIC * learned.dynamic
+    if training is None:
+        return per_layer * len(learned.layers)
+    per_layer += _BYTES_PER_TOP_K * bool(training.get("keep"))
+    first = learned.layers[0].stage
+    pools = sum(1 for s in network.stages[first:] if not s["weights"])
+    return (_BYTES_PER_TRAINER + per_layer * len(learned.layers)
+            + _BYTES_PER_TRAINED_POOL * pools)
 
 
-def _is_pool(s: StageBytes) -> bool:
-    return s.stage.kind in (f.MAX_POOL2D, f.AVG_POOL2D)
+def with_learned(loaded: Heap, code: Code, network: Network, learned: Learned,
+                 training: Training | None = None, samples: int = 0) -> Heap:
+    """With an adapter in force, or while `fit` runs by `training` on so many samples.
 
-
-def while_training(loaded: Heap, code: Code, network: Network, trained: Trained,
-                   samples: int = 0) -> Heap:
-    """While `fit` runs on a dataset of so many samples, whose order takes two bytes each."""
-    heap = loaded.with_blocks(trainer_objects(trained) + code.late, trained.arena)
-    heap = with_scratch(heap, network.scratch, trained.scratch, code.late > network.scratch)
-    return heap.with_blocks(_BYTES_PER_FIT, 2 * samples)
-
-
-def with_scratch(heap: Heap, before: int, now: int, is_filled: bool = False) -> Heap:
-    """After a scratch of another size has taken the place of the first, which leaves a hole.
-
-    `is_filled`: code came into its place meanwhile.
+    The network's working block has made room for another, and the order of samples takes two
+    bytes each.
     """
-    if before == now:
-        return heap
-    unused = block_bytes(before)
-    heap = heap.with_blocks(0, now)
-    return Heap(heap.size, heap.used - unused, heap.holes + unused * (not is_filled))
+    heap = loaded.with_blocks(learned_objects(network, learned, training) + code.late,
+                              learned.learned_bytes, learned.work_bytes)
+    heap = Heap(heap.size, heap.used - block_bytes(network.work_bytes),
+                _HOLES_LEARNED_BYTES if training else _HOLES_ADAPTER_BYTES)
+    return heap.with_blocks(_BYTES_PER_FIT, 2 * samples) if training else heap

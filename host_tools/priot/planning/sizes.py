@@ -1,0 +1,162 @@
+"""What a model and ways to train it take of memory: the device package's own answers.
+
+It runs under MicroPython on this machine and plans for the board's processor, with the same code
+that takes memory on a board (device/priot/plan.py, layout.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from priot.errors import PriotError
+from priot.jobs.protocol import Event, Target
+from priot.methods import METHODS, OPTIONS, Method
+
+HEAP_BYTES = 256 << 20  # of the MicroPython that is asked: any model fits
+
+
+@dataclass(frozen=True)
+class Training:
+    """A method and keywords of the device's Trainer."""
+
+    method: str = "priot"
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, method: str = "priot", **options: Any) -> "Training":
+        """From keywords of the Trainer."""
+        return cls(method, tuple((name, options[name]) for name in OPTIONS if name in options))
+
+    @property
+    def rule(self) -> Method:
+        """What the method trains, and how."""
+        return METHODS[self.method]
+
+    def get(self, name: str) -> Any:
+        """An option, or its default."""
+        return dict(self.options).get(name, OPTIONS[name])
+
+    def but(self, **options: Any) -> "Training":
+        """The same with other options."""
+        return Training.of(self.method, **{**dict(self.options), **options})
+
+    def command(self) -> str:
+        """The options of `priot train` that say the same."""
+        return " ".join([f"--method {self.method}", *(
+            f"--{name} {value}" for name, value in self.options if value != OPTIONS[name])])
+
+
+@dataclass
+class Layer:
+    """What training or an adapter takes of one stage, in bytes.
+
+    scored: edges that have a score, gain or trained weight. by_rows: the effective weights are
+    not kept.
+    """
+
+    stage: int
+    scored: int
+    selection: int
+    scores: int
+    select: int
+    by_rows: bool
+    rows: int
+
+
+@dataclass
+class Network:
+    """A loaded model: two blocks, and its stages as device/priot/plan.py describes them.
+
+    portable: whether a Pico loads priot_portable beside priot_native.
+    """
+
+    stages: list[dict[str, Any]]
+    n_classes: int
+    weight_bytes: int
+    work_bytes: int
+    portable: bool
+    reserve_bytes: int
+
+    @property
+    def n_weights(self) -> int:
+        """Weights of all layers."""
+        return sum(stage["weights"] for stage in self.stages)
+
+
+@dataclass
+class Learned:
+    """A Trainer on a network, or an adapter put in force: two blocks beside its weights.
+
+    ram_bytes: what that is more than the loaded network takes, as `Trainer.ram_bytes`. saved,
+    mask: bytes of the files that it writes (0: none). left_bytes: of what was said to be free
+    beside the weights.
+    """
+
+    layout: str
+    layers: list[Layer]
+    learned_bytes: int
+    work_bytes: int
+    ram_bytes: int
+    portable: bool
+    dynamic: bool
+    left_bytes: int = 0
+    saved: int = 0
+    mask: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Planner:
+    """Asks the device package on `target` about a model on a board.
+
+    backend: the kernels there; arch: its processor, "" for that of the target, where None stands
+    for the fastest kernels.
+    """
+
+    target: Target
+    model: Path
+    backend: str | None
+    arch: str = "armv6m"
+
+    def network(self) -> Network:
+        """The model alone. Raises PriotError where it is refused."""
+        return _network(self._ask()[0])
+
+    def trainings(self, trainings: Sequence[Training], free: int) -> list[Learned | PriotError]:
+        """Ways to train, where `free` bytes of heap are left beside the weights.
+
+        A PriotError instead of what the device's Trainer refuses.
+        """
+        asked = [[training.method, dict(training.options)] for training in trainings]
+        return [_learned(event) for event in self._ask(trainings=asked, free=free)[1:]]
+
+    def training(self, training: Training, free: int = 1 << 30) -> Learned:
+        """One way to train. Raises PriotError where it is refused."""
+        learned = self.trainings([training], free)[0]
+        if isinstance(learned, PriotError):
+            raise learned
+        return learned
+
+    def adapter(self, path: Path, layout: str) -> Learned:
+        """An adapter of the model, put in force. Raises PriotError."""
+        learned = _learned(self._ask(adapters=[[str(path.absolute()), layout]])[1])
+        assert isinstance(learned, Learned)
+        return learned
+
+    def _ask(self, **wanted: Any) -> list[Event]:
+        job = {"action": "plan", "model": str(self.model.absolute()), "backend": self.backend,
+               "arch": self.arch, **wanted}
+        return [event for event in self.target.run(job) if event["event"] != "done"]
+
+
+def _network(event: Event) -> Network:
+    return Network(**{name: event[name] for name in Network.__dataclass_fields__})
+
+
+def _learned(event: Event) -> Learned | PriotError:
+    if "refused" in event:
+        where, _, text = event["refused"].partition(": ")
+        return PriotError(where, text)
+    values = {name: event[name] for name in Learned.__dataclass_fields__ if name in event}
+    return Learned(**{**values, "layers": [Layer(**layer) for layer in event["layers"]]})
