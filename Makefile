@@ -56,6 +56,10 @@ bench: setup-pico  ## Time training and inference on the emulated Pico.
 digits-table: setup  ## Every method on turned digits: table and plots in build/experiments.
 	@$(VENV)/priot experiment host_tools/experiments/digits.toml
 
+release:  ## Write wheel, files for boards and checksums to dist.
+	@$(SETUP) python native_x64 native_armv6m
+	@$(VENV)/python -m priot.package.release
+
 lint:  ## Check style and types.
 	@$(SETUP) python typings
 	@$(VENV)/ruff check
@@ -63,6 +67,7 @@ lint:  ## Check style and types.
 	@$(VENV)/mypy --config-file device/mypy.ini
 
 clean:  ## Remove what was built, but not the downloads nor .venv.
+	@rm -rf dist
 	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
 
-.PHONY: help setup demo test setup-all native firmware qemu pico bench digits-table setup-pico lint clean
+.PHONY: help setup demo test setup-all native firmware qemu pico bench digits-table setup-pico release lint clean

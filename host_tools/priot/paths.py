@@ -1,4 +1,7 @@
-"""Where the things that set-up builds lie."""
+"""Where things lie: in a checkout, with what set-up built, or inside an installed wheel.
+
+A wheel brings a folder `bundle` that is laid out as a checkout is; nothing is ever written there.
+"""
 
 import os
 import shutil
@@ -6,10 +9,30 @@ from pathlib import Path
 
 from priot.errors import PriotError
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-BUILD = ROOT / "build"
+_BUNDLE = Path(__file__).resolve().parent / "bundle"
+INSTALLED = _BUNDLE.is_dir()  # from a wheel: no set-up, no compiler
+ROOT = _BUNDLE if INSTALLED else Path(__file__).resolve().parents[2]
 DEVICE = ROOT / "device"
 BACKBONES = ROOT / "host_tools" / "backbones"
+
+
+def _build_folder() -> Path:
+    if not INSTALLED:
+        return ROOT / "build"
+    if "PRIOT_BUILD" in os.environ:
+        return Path(os.environ["PRIOT_BUILD"]).absolute()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "priot"
+
+
+# What set-up builds, and the files of programs that run: of a checkout; beside a wheel, that of
+# the checkout that PRIOT_BUILD names, or the user's cache.
+BUILD = _build_folder()
+
+# Modules of native code by architecture: portable C, and kernels made for the processor.
+NATIVE_MODULES = {"x64": ("priot_portable",), "armv6m": ("priot_native", "priot_portable")}
+# For x64 alone: what the modules for the Pico would choose and take.
+PLANNING_MODULE = "priot_plan"
 
 
 def tool(name: str, target: str = "setup") -> Path:
@@ -24,16 +47,19 @@ def tool(name: str, target: str = "setup") -> Path:
     on_path = shutil.which(name)
     if on_path and not override:
         return Path(on_path)
-    raise PriotError(name, f"not found at {found}; run 'make {target}'")
+    raise PriotError(name, f"not found at {found}; {how_to_get(target)}")
 
 
-# Modules of native code by architecture: portable C, and kernels made for the processor.
-NATIVE_MODULES = {"x64": ("priot_portable",), "armv6m": ("priot_native", "priot_portable")}
+def how_to_get(target: str) -> str:
+    """What to do where something is missing that a make target builds."""
+    if INSTALLED:
+        return f"run 'make {target}' in a checkout and give PRIOT_BUILD=its build folder"
+    return f"run 'make {target}'"
 
 
 def native_module(arch: str, name: str = "priot_portable") -> Path:
     """A module of native code for "x64" or "armv6m". Raises PriotError."""
-    path = BUILD / "native" / arch / f"{name}.mpy"
+    path = ROOT / "build" / "native" / arch / f"{name}.mpy"
     if not path.exists():
         raise PriotError(str(path), "not built; run 'make native'")
     return path
