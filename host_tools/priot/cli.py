@@ -20,6 +20,7 @@ COMMANDS = {
     "pretrain": ("pretrain", "train a float network"),
     "quantize": ("quantize", "turn a float network into an int8 model file"),
     "inspect": ("inspect", "show what is in a model, dataset or adapter file"),
+    "convert": ("convert", "make a file of today of one of an older version"),
     "train": ("train", "adapt a model by running the device package"),
     "evaluate": ("evaluate", "measure a model's accuracy by running the device package"),
     "demo": ("demo", "run the main job with no board"),

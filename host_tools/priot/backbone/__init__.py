@@ -1,0 +1,1 @@
+"""Float networks, their pretraining, and the int8 models made of them."""

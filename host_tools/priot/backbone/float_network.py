@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from priot.errors import FileError, mismatch
-from priot.formats import Layer
 from priot.formats.container import write_file
-from priot.network.fields import CONV2D, LINEAR
+from priot.network.layer import Layer
 from priot.network.spec import format_network, parse_network
 
 
@@ -48,7 +47,7 @@ class FloatNetwork:
         if "network" not in arrays:
             raise FileError(path, mismatch("arrays", ", ".join(arrays), "one named network"))
         layers = parse_network(str(arrays.pop("network")))
-        n_weighted = sum(layer.kind in (CONV2D, LINEAR) for layer in layers)
+        n_weighted = sum(layer.has_weights for layer in layers)
         names = [f"layer{i}.weight" for i in range(n_weighted)]
         if sorted(arrays) != sorted(names):
             raise FileError(path, mismatch(

@@ -1,7 +1,4 @@
-"""A board at a serial port: files, jobs and results, over mpremote's transport.
-
-    from priot.board import Board
-"""
+"""A board at a serial port: files, jobs and results, over mpremote's transport."""
 
 from priot.board.board import Board
 from priot.board.errors import BoardError, BoardGone, BoardRefused

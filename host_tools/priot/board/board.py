@@ -16,11 +16,13 @@ from priot.board.info import BoardInfo, ask
 from priot.board.install import Copied, copy_all, install
 from priot.board.memory import Memory, measure
 from priot.board.session import run_job
-from priot.board.sources import Source, as_dataset
+from priot.data.as_dataset import Source, as_dataset
 from priot.formats import Adapter, Dataset, Model
-from priot.formats.container import PREFIX, write_file
-from priot.formats.dataset import TABLE
-from priot.targets import Event
+from priot.formats.container import PREFIX, VERSION, write_file
+from priot.jobs.evaluate import evaluate as run_evaluation
+from priot.jobs.protocol import Event
+from priot.jobs.train import TrainJob
+from priot.jobs.train import train as run_training
 
 
 class Board:
@@ -103,22 +105,28 @@ class Board:
         path = board_path(name)
         added = as_dataset(source, labels, classes)
         data = added.to_bytes()
-        head, records = data[: PREFIX.size + TABLE.size], data[PREFIX.size + TABLE.size :]
+        n_head = PREFIX.unpack_from(data)[2]
+        head, records = data[:n_head], data[n_head:]
         n = self._samples_of(path, added)
         return n + len(added) if self._files.append(records, path, head) else n
 
     def _samples_of(self, path: str, added: Dataset) -> int:
         """Samples in a dataset file on the board, 0 without one. BoardError if they differ."""
-        table = self._files.dataset_table(path)
-        if table is None:
+        head = self._files.dataset_head(path)
+        if head is None:
             if self._files.size(path) >= 0:
                 raise BoardError(path, "on the board is no dataset file; choose another name")
             return 0
-        n, *shape, n_classes = table
-        if tuple(shape) != added.shape or int(added.labels.max()) >= n_classes:
+        if head.version != VERSION:
+            raise BoardError(path, f"on the board is of version {head.version}: bring it with "
+                             "'priot pull', convert it, and replace it with 'priot push'")
+        if head.shape != added.shape or int(added.labels.max()) >= head.classes:
             raise BoardError(path, f"images of {added.shape} with labels to {added.labels.max()}, "
-                             f"the file holds {tuple(shape)} of {n_classes} classes")
-        return n
+                             f"the file holds {head.shape} of {head.classes} classes")
+        if added.names and added.names != head.names:
+            raise BoardError(path, f"classes {', '.join(added.names)}, the file's are "
+                             f"{', '.join(head.names) or 'without names'}")
+        return head.samples
 
     def listing(self) -> list[Entry]:
         """The files in the board's root folder."""
@@ -161,9 +169,6 @@ class Board:
         options: those of TrainJob (test, method, epochs, save, mask, resume, validate, backend)
         and those of the device's Trainer (seed, step, keep, fraction, layout, ...).
         """
-        from priot.commands.train import TrainJob
-        from priot.commands.train import train as run_training
-
         names = {field.name for field in fields(TrainJob)}
         job = {name: options.pop(name) for name in names & set(options)}
         for name in ("test", "save", "mask", "resume"):
@@ -175,9 +180,7 @@ class Board:
     def evaluate(self, model: Path | str, test: Path | str, adapter: Path | str | None = None,
                  backend: str | None = None) -> dict[str, Any]:
         """Measure a model on the board, adapted or not; returns the report."""
-        from priot.commands.evaluate import evaluate
-
-        return evaluate(Path(model), Path(test), self,
+        return run_evaluation(Path(model), Path(test), self,
                         Path(adapter) if adapter else None, backend)
 
     def execute(self, code: str) -> str:

@@ -14,7 +14,7 @@ from priot.board.errors import BoardError, BoardGone, BoardRefused
 from priot.board.lock import PortLock
 from priot.board.ports import explain_refusal
 
-_WAKE_S = 12.0  # a kernel in C cannot be interrupted; the slowest in plain Python takes seconds
+_WAKE_S = 12.0  # a kernel in C cannot be interrupted; the slowest takes seconds
 _ANSWER_S = 60.0  # erasing one sector of flash takes up to 0.4 s, littlefs may move many
 _POLL_S = 0.2  # how soon Ctrl-C on the host is noticed
 _END = b"\x04"  # after what the code printed, and after its traceback

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from priot.board.connection import Connection
 from priot.board.errors import BoardError, BoardGone, BoardRefused
-from priot.formats.container import PREFIX
+from priot.formats.container import PREFIX, VERSION, unpack_names
 from priot.formats.dataset import MAGIC, TABLE
 
 PIECE = 3072  # bytes in a line of base64, as in on_board.py
@@ -30,6 +30,17 @@ class Entry:
     name: str
     is_folder: bool
     size: int
+
+
+@dataclass
+class DatasetHead:
+    """What a dataset file says before its samples."""
+
+    version: int
+    samples: int
+    shape: tuple[int, int, int]
+    classes: int
+    names: tuple[str, ...]
 
 
 class Files:
@@ -155,16 +166,26 @@ class Files:
             self.remove(waiting)
         return is_new
 
-    def dataset_table(self, path: str) -> tuple[int, ...] | None:
-        """Samples, channels, height, width and classes of a dataset; None unless there is one."""
+    def dataset_head(self, path: str) -> DatasetHead | None:
+        """What a dataset file on the board says before its samples; None unless there is one."""
         if self.size(path) < 0:
             return None
         n = PREFIX.size + TABLE.size
-        code = f"with open({path!r}, 'rb') as f: print(str(hexlify(f.read({n})), 'ascii'))"
-        start = bytes.fromhex(self._connection.execute(code))
+        start = self._bytes(path, 0, n)
         if start[:4] != MAGIC or len(start) < n:
             return None
-        return tuple(TABLE.unpack_from(start, PREFIX.size)[:5])
+        _, version, header_size, *_ = PREFIX.unpack_from(start)
+        n_samples, channels, height, width, classes, *_ = TABLE.unpack_from(start, PREFIX.size)
+        names: tuple[str, ...] = ()
+        if version == VERSION and header_size > n:
+            names = unpack_names(self._bytes(path, n, header_size - n), classes, path)
+        return DatasetHead(version, n_samples, (channels, height, width), classes, names)
+
+    def _bytes(self, path: str, start: int, n: int) -> bytes:
+        """Some bytes of a file."""
+        code = (f"with open({path!r}, 'rb') as f: f.seek({start}); "
+                f"print(str(hexlify(f.read({n})), 'ascii'))")
+        return bytes.fromhex(self._connection.execute(code))
 
     def size(self, path: str) -> int:
         """Bytes of a file, -1 if it is not there."""

@@ -108,25 +108,30 @@ def pieces(path, start):
             n = f.readinto(buf)
 
 
+def _head_bytes(head):
+    return struct.unpack_from("<H", head, 6)[0]
+
+
 def append(path, records, head):
     """Add a file of samples to a dataset file: in a new file, which then takes its place.
 
-    `head`, 32 bytes, begins the dataset where its file is not there. The samples' file stays:
-    whoever adds them again can see that, and asks `ends_with`.
+    `head`, what precedes the samples, begins the dataset where its file is not there. The samples'
+    file stays: whoever adds them again can see that, and asks `ends_with`.
     """
     old = size(path)
     sources = [(records, 0)]
     if old >= 0:
-        sources.insert(0, (path, 32))
         with open(path, "rb") as f:
-            head = f.read(32)  # byte table: priot/formats
+            head = f.read(8)  # byte table: priot/formats
+            head += f.read(_head_bytes(head) - 8)
+        sources.insert(0, (path, len(head)))
     head = bytearray(head)
-    n, channels, height, width = struct.unpack_from("<IHHH", head, 16)
+    n, channels, height, width, _, target_bytes = struct.unpack_from("<IHHHHH", head, 16)
     if old < 0:
         n = 0
     added = size(records)
-    struct.pack_into("<I", head, 8, max(old, 32) + added)
-    struct.pack_into("<I", head, 16, n + added // (channels * height * width + 1))
+    struct.pack_into("<I", head, 8, max(old, len(head)) + added)
+    struct.pack_into("<I", head, 16, n + added // (channels * height * width + target_bytes))
     crc = crc32(memoryview(head)[16:])
     for source, start in sources:
         for piece in pieces(source, start):
@@ -144,7 +149,7 @@ def append(path, records, head):
 def ends_with(path, records):
     """Whether the last samples of a dataset file are those of another file."""
     start = size(path) - size(records)
-    if start < 32:
+    if start < 0:
         return False
     for a, b in zip(pieces(path, start), pieces(records, 0)):  # noqa: B905, not in MicroPython
         if a != b:

@@ -16,11 +16,10 @@ from priot.board.files import Files, board_path
 from priot.board.install import copy_all, install
 from priot.errors import PriotError
 from priot.formats import Dataset, Model
-from priot.formats.container import write_file
-from priot.planning.board import saved_bytes
+from priot.formats.container import pad4, write_file
+from priot.jobs.protocol import Event, checked, parse_line
+from priot.methods import METHODS
 from priot.planning.flash import BLOCK_BYTES, file_blocks
-from priot.planning.memory import Training, network_bytes, training_bytes
-from priot.targets import Event, checked, parse_line
 
 _DATASETS = ("train", "test")
 _INPUTS = ("model", "scores", *_DATASETS)
@@ -96,29 +95,28 @@ def _place_dataset(plan: _Plan, key: str, source: Path, files: Files, stream: bo
         return
     plan.streamed[path] = dataset
     plan.job[key] = {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
-                     "classes": dataset.classes}
+                     "classes": dataset.classes, "names": list(dataset.names)}
 
 
 def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
-    """Flash that the job's files of results take, beside those that they replace."""
+    """Flash that the job's files of results take at most, beside those that they replace."""
     if job["action"] != "train" or not (job.get("save") or job.get("mask")):
         return 0
     model = Model.from_bytes(contents[job["model"]], job["model"])
-    try:
-        trained = training_bytes(network_bytes(model, "portable"), Training.from_options(
-            job["method"], job["options"]), "small")
-    except PriotError:
-        return 0  # options that the board will refuse, with its reason
-    sizes = {"save": saved_bytes(trained)["scores"], "mask": saved_bytes(trained).get("mask", 0)}
+    last = job["options"].get("last") or METHODS[job["method"]].last or 0
+    edges = [stage.rows.size for stage in model.weight_stages[-last:]]
+    bits = sum(pad4(-(-n // 8)) for n in edges)
+    # every edge has a score, and a bit that says so: sparse methods write less
+    sizes = {"save": sum(map(pad4, edges)) + bits, "mask": bits}
     return BLOCK_BYTES * sum(file_blocks(n) + 1 for name, n in sizes.items() if job.get(name))
 
 
 def _check_no_loss(files: Files, path: str, source: Path, samples: int) -> None:
     """Refuse to replace a dataset on the board, unasked, that has grown there by `append`."""
-    table = files.dataset_table(path)
-    if table is not None and table[0] > samples:
-        raise BoardError(source, f"holds {samples} samples, {path} on the board {table[0]}: bring "
-                         "it with 'priot pull', or replace it with 'priot push'")
+    head = files.dataset_head(path)
+    if head is not None and head.samples > samples:
+        raise BoardError(source, f"holds {samples} samples, {path} on the board {head.samples}: "
+                         "bring it with 'priot pull', or replace it with 'priot push'")
 
 
 def _events(connection: Connection, plan: _Plan) -> Iterator[Event]:

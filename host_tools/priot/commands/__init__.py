@@ -1,0 +1,1 @@
+"""The subcommands of `priot`, one a file: options, and what is printed."""

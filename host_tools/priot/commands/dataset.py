@@ -1,91 +1,15 @@
-"""`priot dataset`: a dataset file of upright or rotated images from one of several sources.
-
-Images keep their place: a source is split into the parts pretrain, train and test once and for
-all, so that no image is in two of them whatever the other options are; `--subset N --seed S`
-then draws N images of a part. The same options give the same bytes.
-"""
+"""`priot dataset`: a dataset file of upright or rotated images from one of several sources."""
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from scipy import ndimage
 
-from priot.data.sources import SOURCES, Images, Size, load
+from priot.commands.options import add_json_option
+from priot.data.prepare import PARTS, prepare, summary
+from priot.data.sources import SOURCES, Size
 from priot.errors import PriotError
-from priot.formats import Dataset
-from priot.reports.json_file import add_json_option, write_json
-
-PARTS = ("pretrain", "train", "test")
-
-
-def permutation(n: int, seed: int) -> np.ndarray:
-    """A seeded order of 0 .. n - 1; numpy froze this generator, so it is the same everywhere."""
-    return np.random.RandomState(seed).permutation(n)
-
-
-def read_part(name: str, path: Path | None, part: str | None,
-              split: tuple[int, ...] | None = None, size: Size | None = None) -> Images:
-    """All images of a part of a source; part None: of a source that is not split.
-
-    split: sizes of the parts, pretrain first, instead of the source's usual ones; in a source
-    with a test part of its own they divide its other images. size: as `Source.read` takes it.
-    Raises PriotError, OSError.
-    """
-    source = SOURCES[name]
-    sizes = split or source.split
-    names = PARTS[: len(sizes)]
-    known = names + PARTS[2:] if source.own_test else names
-    if part is None and not sizes:
-        return load(name, path, size=size)
-    if part not in known:
-        raise PriotError(f"{name}: --part", f"found {part or 'none'}, expected " + (
-            f"one of {', '.join(known)}" if known else "none, or --split with sizes of parts"))
-    if part not in names:
-        return load(name, path, test=True, size=size)
-    images = load(name, path, size=size)
-    if sum(sizes) > len(images):
-        raise PriotError(f"{name}: --split", f"found {'+'.join(map(str, sizes))}, "
-                         f"expected at most {len(images)} images")
-    start = sum(sizes[: names.index(part)])
-    order = permutation(len(images), 0) if source.shuffled else np.arange(len(images))
-    return images.take(order[start : start + sizes[names.index(part)]])
-
-
-def subset(images: Images, n: int, seed: int) -> Images:
-    """n images drawn by a seed. Raises PriotError where there are fewer."""
-    if not 1 <= n <= len(images):
-        raise PriotError("--subset", f"found {n}, expected 1..{len(images)}")
-    return images.take(permutation(len(images), seed)[:n])
-
-
-def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Images uint8 [n][c][h][w] of another size, by Pillow's bilinear filter."""
-    n, channels = pixels.shape[:2]
-    if pixels.shape[2:] == (height, width):
-        return pixels
-    planes = [Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
-              for plane in pixels.reshape(-1, *pixels.shape[2:])]
-    return np.array([np.asarray(plane) for plane in planes], np.uint8).reshape(
-        n, channels, height, width)
-
-
-def rotate(pixels: np.ndarray, degrees: float) -> np.ndarray:
-    """Images uint8 [n][c][h][w] turned counterclockwise about their centre.
-
-    Bilinear; what comes from outside the image is black; rounded to the nearest of 0..255.
-    """
-    if degrees % 360 == 0:
-        return pixels
-    turned = ndimage.rotate(pixels.astype(np.float32), degrees, axes=(3, 2), reshape=False,
-                            order=1, mode="constant", cval=0)
-    return np.clip(np.rint(turned), 0, 255).astype(np.uint8)
-
-
-def to_dataset(images: Images) -> Dataset:
-    """What a board reads: pixels 0..255 halved to 0..127."""
-    return Dataset(images.pixels >> 1, images.labels, images.classes)
+from priot.reports.json_file import write_json
 
 
 def _size(text: str) -> Size:
@@ -138,18 +62,13 @@ def main(args: argparse.Namespace) -> int:
     if args.split and len(args.split) > 2 and own_test:
         raise PriotError("--split", f"{args.source} has test images of its own: "
                          "expected sizes of pretrain and train")
-    images = read_part(args.source, args.path, args.part, args.split, args.resize)
-    if args.subset is not None:
-        images = subset(images, args.subset, args.seed)
-    pixels = resize(images.pixels, *args.resize) if args.resize else images.pixels
-    dataset = to_dataset(Images(rotate(pixels, args.rotate), images.labels, images.classes))
+    dataset = prepare(args.source, args.path, args.part, args.split, args.resize, args.rotate,
+                      args.subset, args.seed)
     dataset.write(args.output)
     report = {"dataset": str(args.output), "source": args.source, "part": args.part,
               "images": len(dataset), "shape": list(dataset.shape), "classes": dataset.classes,
               "rotate": args.rotate, "seed": args.seed,
               "images_per_class": np.bincount(dataset.labels, minlength=dataset.classes).tolist()}
-    print(f"{args.output}: {len(dataset)} images of {'x'.join(map(str, dataset.shape))}, "
-          f"{dataset.classes} classes" + (f", rotated by {args.rotate:g} degrees"
-                                          if args.rotate else ""))
+    print(summary(args.output, dataset, args.rotate))
     write_json(args.json, report)
     return 0

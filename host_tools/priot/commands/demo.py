@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from priot import cli
-from priot.commands.train import TrainJob, summary, train
+from priot.commands.options import add_json_option
+from priot.data import prepare
+from priot.jobs.train import TrainJob, summary, train
 from priot.paths import BACKBONES, BUILD, ROOT
-from priot.reports.json_file import add_json_option, write_json
+from priot.reports.json_file import write_json
 from priot.reports.plot import plot_training
 from priot.targets.unix import UnixTarget
 
@@ -29,10 +30,9 @@ def main(args: argparse.Namespace) -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     files = {part: FOLDER / f"{part}.prd" for part in ("train", "test")}
     for part, path in files.items():
-        status = cli.main(["dataset", "digits", "--part", part, "--rotate", str(DEGREES),
-                           "-o", str(path)])
-        if status:
-            return status
+        dataset = prepare.prepare("digits", part=part, degrees=DEGREES)
+        dataset.write(path)
+        print(prepare.summary(path, dataset, DEGREES))
     print(f"training {_shown(BACKBONE)} on digits rotated by {DEGREES} degrees, under MicroPython "
           "with the heap of a Pico")
     job = TrainJob(BACKBONE, files["train"], files["test"], epochs=EPOCHS, options={"seed": 1},
@@ -49,4 +49,4 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _shown(path: Path) -> Path:
-    return path.relative_to(ROOT)
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path

@@ -4,24 +4,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from priot.board import Board
+from priot.board.deploy import deploy
 from priot.board.files import board_path
 from priot.board.install import NATIVE, PACKAGE, Copied
 from priot.board.memory import Memory
+from priot.commands.options import add_board_options, add_json_option, choose_board
 from priot.planning.flash import BLOCK_BYTES, file_blocks
-from priot.reports.json_file import add_json_option, write_json
-from priot.targets.choose import add_board_options, choose_board
-
-
-def deploy(board: Board, model: Path | None, datasets: list[Path]) -> dict[str, Any]:
-    """Copy what is missing; returns the report: bytes of flash and heap by what takes them."""
-    copied = board.deploy(model, datasets)
-    memory = board.memory(str(model) if model else None)
-    return {
-        "board": board.info.machine, "firmware": ".".join(map(str, board.info.firmware)),
-        "files": [vars(file) for file in copied],
-        "flash_free_bytes": board.free_flash(), "heap": vars(memory),
-    }
+from priot.reports.json_file import write_json
 
 
 def _table(copied: list[Copied], memory: Memory, model: Path | None) -> list[str]:

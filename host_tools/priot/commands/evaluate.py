@@ -4,37 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from priot.commands.train import accuracy
-from priot.errors import PriotError
-from priot.formats import Adapter, Dataset, Model
-from priot.reports.json_file import add_json_option, write_json
-from priot.targets import Target
-from priot.targets.choose import add_target_options, choose_target
-from priot.targets.unix import absolute
-
-
-def evaluate(model: Path, test: Path, target: Target, adapter: Path | None = None,
-             backend: str | None = None) -> dict[str, Any]:
-    """Accuracy (percent), counts per class and confusion matrix. Raises PriotError."""
-    loaded = Model.read(model)
-    Dataset.read(test).check_fits(loaded, test)
-    if adapter is not None:
-        Adapter.read(adapter).check_backbone(loaded, adapter)
-    job = {"action": "evaluate", "model": absolute(model), "test": absolute(test),
-           "scores": absolute(adapter), "backend": backend}
-    events = {event["event"]: event for event in target.run(job)}
-    if "done" not in events:
-        raise PriotError(target.name, "the run ended before it was finished")
-    after = events["after"]
-    confusion = after["confusion"]
-    return {
-        "target": target.name, "backend": events["start"]["backend"], "model": str(model),
-        "adapter": str(adapter) if adapter else None, "accuracy": accuracy(after),
-        "test_images": after["total"],
-        "per_class": [[row[i], sum(row)] for i, row in enumerate(confusion)],
-        "confusion": confusion, "heap_bytes": events["done"]["heap_bytes"],
-        "peak_heap_bytes": events["done"]["peak_heap_bytes"],
-    }
+from priot.commands.options import add_json_option, add_target_options, choose_target
+from priot.jobs.evaluate import evaluate
+from priot.reports.json_file import write_json
 
 
 def add_parser(subparsers: Any) -> None:

@@ -4,112 +4,22 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from priot.errors import FileError
+from priot.commands.options import add_json_option
+from priot.errors import FileError, PriotError
 from priot.formats import Adapter, Dataset, Model, read_magic
-from priot.formats.adapter import AdapterLayer
 from priot.formats.container import KINDS
-from priot.network import fields as f
-from priot.network.spec import format_network
-from priot.network.stages import Stage
-from priot.planning.scratch import kernel_name
-from priot.reports.json_file import add_json_option, write_json
+from priot.planning.sizes import HEAP_BYTES, Planner
+from priot.reports.describe import (
+    describe_adapter,
+    describe_dataset,
+    describe_model,
+    histogram_text,
+    shape_text,
+)
+from priot.reports.json_file import write_json
+from priot.targets.unix import UnixTarget
 
-_SELECTIONS = {f.ALL: "all edges", f.LARGEST: "abs(w) >= {}", f.BITMAP: "bitmap"}
-_BARS = " .:-=+*#%@"
 _WIDTH = 91  # of the table of stages, in front of the kernels
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """ "8x13x13" of (8, 13, 13)."""
-    return "x".join(map(str, shape))
-
-
-def histogram_text(values: np.ndarray) -> str:
-    """16 characters, one per range of 16 values from -128 on: the darker, the more."""
-    counts = np.histogram(values, bins=16, range=(-128, 128))[0]
-    most = max(1, int(counts.max()))
-    return "".join(_BARS[-(-int(n) * (len(_BARS) - 1) // most)] for n in counts)
-
-
-def describe_model(model: Model) -> dict[str, Any]:
-    """What `priot inspect --json` writes of a model."""
-    stages = model.stages()
-    return {
-        "kind": "model", "name": model.name, "crc32": f"{model.crc:08x}",
-        "input": list(model.shape), "classes": model.classes,
-        "network": format_network(model.layers),
-        "weights": sum(layer.weights.size for layer in model.layers),
-        "activation_bytes": sum(int(np.prod(stage.shape_out)) for stage in stages),
-        "argmax_bytes": sum(stage.argmax_bytes for stage in stages),
-        "stages": [_describe_stage(model, stage) for stage in stages],
-    }
-
-
-def _describe_stage(model: Model, stage: Stage) -> dict[str, Any]:
-    layer = model.layers[stage.layer]
-    values = {
-        "kind": f.KIND_NAMES[stage.kind], "input": list(stage.shape_in),
-        "output": list(stage.shape_out), "relu": bool(stage.d[f.RELU]),
-        "pool": int(stage.d[f.POOL]), "weights": layer.weights.size,
-        "pico_kernel": kernel_name(stage, "native"),
-    }
-    if stage.weight_index >= 0:
-        values |= {
-            "largest_weight": int(np.abs(layer.weights.astype(np.int16)).max()),
-            "zero_weights": int((layer.weights == 0).sum()),
-            "weight_exponent": layer.weight_exponent,
-            "forward_shift": layer.forward_shift, "backward_shift": layer.backward_shift,
-            "update_bits_weights": layer.update_bits_weights,
-            "update_bits_scores": layer.update_bits_scores,
-        }
-    return values
-
-
-def describe_dataset(dataset: Dataset) -> dict[str, Any]:
-    """What `priot inspect --json` writes of a dataset."""
-    return {
-        "kind": "dataset", "samples": len(dataset), "image": list(dataset.shape),
-        "classes": dataset.classes,
-        "per_class": np.bincount(dataset.labels, minlength=dataset.classes).tolist(),
-        "largest_pixel": int(dataset.images.max()),
-        "mean_pixel": round(float(dataset.images.mean()), 2),
-    }
-
-
-def describe_adapter(adapter: Adapter) -> dict[str, Any]:
-    """What `priot inspect --json` writes of an adapter."""
-    return {
-        "kind": "adapter", "backbone": f"{adapter.backbone_crc:08x}",
-        "content": adapter.content, "method": adapter.method, "seed": adapter.seed,
-        "rng_state": adapter.rng_state, "epochs": adapter.epochs, "step": adapter.step,
-        "rounding": "psr" if adapter.rounding else "rhu",
-        "init": "normal" if adapter.init else "zeros",
-        "gmin": adapter.gmin, "halve": adapter.halve,
-        "parameters": sum(len(layer.values) for layer in adapter.layers),
-        "layers": [_describe_adapter_layer(adapter, layer) for layer in adapter.layers],
-    }
-
-
-def _describe_adapter_layer(adapter: Adapter, layer: AdapterLayer) -> dict[str, Any]:
-    values = {"layer": layer.index, "parameters": len(layer.values),
-              "selection": _SELECTIONS[layer.selection].format(layer.tau)}
-    if adapter.content in ("scores", "mask"):
-        values["keep_percent"] = layer.keep_percent
-        values["threshold"] = layer.threshold - 128
-    if adapter.content == "mask":
-        values["kept"] = int(layer.values.sum())
-    elif len(layer.values):
-        numbers = layer.values.astype(np.int64)
-        if adapter.content == "scores":
-            values["kept"] = int((numbers + 128 >= layer.threshold).sum())
-        values |= {
-            "least": int(numbers.min()), "greatest": int(numbers.max()),
-            "mean": round(float(numbers.mean()), 2), "zero": int((numbers == 0).sum()),
-            "histogram": np.histogram(numbers, bins=16, range=(-128, 128))[0].tolist(),
-        }
-    return values
 
 
 def _print_model(report: dict[str, Any]) -> None:
@@ -127,7 +37,7 @@ def _print_model(report: dict[str, Any]) -> None:
                      f"{stage['weight_exponent']:5}{stage['forward_shift']:9}"
                      f"{stage['backward_shift']:10}{stage['update_bits_weights']:10}"
                      f"{stage['update_bits_scores']:7}")
-        print(f"{line:{_WIDTH}}{stage['pico_kernel']}")
+        print(f"{line:{_WIDTH}}{stage['pico_kernel'] or ''}".rstrip())
 
 
 def _print_dataset(report: dict[str, Any]) -> None:
@@ -168,6 +78,15 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     return parser
 
 
+def _pico_kernels(path: Path) -> list[str]:
+    """What a Pico runs each stage by; nothing where there is no MicroPython to ask."""
+    try:
+        network = Planner(UnixTarget(HEAP_BYTES), path, "native").network()
+    except PriotError:
+        return []
+    return [stage["kernels"] for stage in network.stages]
+
+
 def main(args: argparse.Namespace) -> int:
     """Run `priot inspect`."""
     magic = read_magic(args.file)
@@ -176,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
     report: dict[str, Any] = {"file": str(args.file), "bytes": args.file.stat().st_size}
     title = f"{args.file}: {KINDS[magic]}, {report['bytes']} bytes"
     if KINDS[magic] == "model":
-        report |= describe_model(Model.read(args.file))
+        report |= describe_model(Model.read(args.file), _pico_kernels(args.file))
         print(f"{title}, named {report['name']}, crc32 {report['crc32']}")
         _print_model(report)
     elif KINDS[magic] == "dataset":

@@ -5,9 +5,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from priot.commands.options import add_board_options, add_json_option, choose_board
 from priot.errors import PriotError
-from priot.reports.json_file import add_json_option, write_json
-from priot.targets.choose import add_board_options, choose_board
+from priot.reports.json_file import write_json
 
 RESULTS = ("*.scores", "*.adapter", "*.json")
 

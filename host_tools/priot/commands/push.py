@@ -7,9 +7,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from priot.commands.options import add_board_options, add_json_option, choose_board
 from priot.errors import PriotError
-from priot.reports.json_file import add_json_option, write_json
-from priot.targets.choose import add_board_options, choose_board
+from priot.reports.json_file import write_json
 
 
 def add_parser(subparsers: Any) -> None:

@@ -1,0 +1,1 @@
+"""Images from where a user has them, and datasets made of them."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from priot.errors import PriotError
+from priot.paths import how_to_get
 
 _READ_BYTES = 65536
 _POLL_MS = 20  # how soon a client that opened the port is noticed
@@ -21,7 +22,7 @@ _POLL_MS = 20  # how soon a client that opened the port is noticed
 def require(path: Path, target: str) -> Path:
     """`path`, or a PriotError that names the make target which builds it."""
     if not path.exists():
-        raise PriotError(path, f"missing: run make {target}")
+        raise PriotError(path, f"missing: {how_to_get(target)}")
     return path
 
 

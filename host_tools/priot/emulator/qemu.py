@@ -12,7 +12,7 @@ from mpremote.transport_serial import SerialTransport
 
 from priot.emulator.process import SerialProcess, require
 from priot.errors import PriotError
-from priot.paths import BUILD
+from priot.paths import BUILD, how_to_get
 
 _FILES_ADDRESS = 0x21000000  # as in boards/MPS2_M0PLUS/modules/memory_disk.py
 _FILES_BYTES = 8 << 20
@@ -57,7 +57,7 @@ class Qemu:
         """Start it and make its file system with `files`. Raises PriotError."""
         qemu = shutil.which("qemu-system-arm")
         if qemu is None:
-            raise PriotError("emulator", "no qemu-system-arm: run make qemu")
+            raise PriotError("emulator", f"no qemu-system-arm: {how_to_get('qemu')}")
         self.folder.mkdir(parents=True, exist_ok=True)
         blob = b"".join(self.files.values())
         if len(blob) > _FILES_BYTES:

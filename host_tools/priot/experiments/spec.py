@@ -31,16 +31,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from priot.commands.train import METHODS, OPTIONS
 from priot.data.sources import SOURCES
 from priot.errors import PriotError, mismatch
+from priot.jobs.protocol import PICO_HEAP_BYTES
+from priot.methods import METHODS, OPTIONS, WORDS
 from priot.paths import BACKBONES
-from priot.targets import PICO_HEAP_BYTES
 
 CALIBRATIONS = ("usual", "naive")
 METHOD_OPTIONS = tuple(name for name in OPTIONS if name != "seed")
 _FILES = ("train_file", "test_file", "pretrain_file")
-_TEXT_OPTIONS = ("select", "rounding", "layout")
+_TEXT_OPTIONS = tuple(name for name in OPTIONS if WORDS[name])
 
 
 @dataclass(frozen=True)

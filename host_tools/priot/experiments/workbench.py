@@ -9,15 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from priot.commands.dataset import read_part, rotate, subset, to_dataset
-from priot.commands.quantize import calibrate
-from priot.commands.train import TrainJob, train
+from priot.backbone.quantize import calibrate
+from priot.data.prepare import read_part, rotate, subset, to_dataset
 from priot.data.sources import Images
 from priot.errors import PriotError
 from priot.experiments.spec import Run, backbone_path
 from priot.formats import Dataset, Model
-from priot.planning.memory import Training, network_bytes, training_bytes
-from priot.targets import Event
+from priot.jobs.protocol import Event
+from priot.jobs.train import TrainJob, train
+from priot.planning.sizes import HEAP_BYTES, Planner, Training
 from priot.targets.unix import UnixTarget
 
 CALIBRATION_IMAGES = 512  # as `priot quantize --images`
@@ -55,13 +55,14 @@ def collapsed(before: float, after: float, classes: int) -> bool:
     return after < before or after < 200 / classes
 
 
-def pico_ram_bytes(model: Model, run: Run) -> dict[str, int]:
+def pico_ram_bytes(model: Path, run: Run) -> dict[str, int]:
     """What training takes on a Pico beside the loaded network, in both layouts.
 
     The small one is that of the backend `portable`, which takes the least.
     """
-    training = Training.from_options(run.method, run.options)
-    return {layout: training_bytes(network_bytes(model, backend), training, layout).ram_bytes
+    training = Training.of(run.method, **run.options)
+    return {layout: Planner(UnixTarget(HEAP_BYTES), model, backend).training(
+                training.but(layout=layout)).ram_bytes
             for layout, backend in (("small", "portable"), ("kept", "native"))}
 
 
@@ -90,7 +91,7 @@ class Workbench:
                        target)
         loaded = Model.read(model)
         return {**asdict(run), **dict(zip(FILES, map(_crc, files), strict=True)),
-                **_results(report, loaded.classes), "pico_ram_bytes": pico_ram_bytes(loaded, run),
+                **_results(report, loaded.classes), "pico_ram_bytes": pico_ram_bytes(model, run),
                 "seconds": round(time.monotonic() - start, 1)}
 
     def check(self, run: Run, result: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Every kernel, the training step and the choice of edges in numpy: the truth."""

@@ -45,13 +45,13 @@ def windows(x: np.ndarray, size: int, stride: int) -> np.ndarray:
 def patches(x, d) -> np.ndarray:
     """What the kernel sees: [n_in][h_conv][w_conv][kernel][kernel], zeros outside the image."""
     image = int8_values(x).reshape(d[f.N_IN], d[f.H_IN], d[f.W_IN])
-    p = d[f.PADDING]
-    return windows(np.pad(image, ((0, 0), (p, p), (p, p))), d[f.KERNEL], d[f.STRIDE])
+    p = d[f.PAD_TOP]
+    return windows(np.pad(image, ((0, 0), (p, p), (p, p))), d[f.KERNEL_H], d[f.STRIDE_H])
 
 
 def kernels(w, d) -> np.ndarray:
     """Weights [rows][n_in][kernel][kernel] from offset bytes."""
-    return offset_values(w).reshape(-1, d[f.N_IN], d[f.KERNEL], d[f.KERNEL])
+    return offset_values(w).reshape(-1, d[f.N_IN], d[f.KERNEL_H], d[f.KERNEL_H])
 
 
 def channel_bytes(d) -> int:
@@ -84,6 +84,6 @@ def scatter(g, argmax, d) -> np.ndarray:
     winner = unpack_argmax(argmax, d)
     channel, y, x = np.indices(error.shape)
     placed = np.zeros((d[f.N_OUT], d[f.H_CONV], d[f.W_CONV]), np.int64)
-    np.add.at(placed, (channel, y * d[f.POOL_STRIDE] + winner // d[f.POOL],
-                       x * d[f.POOL_STRIDE] + winner % d[f.POOL]), error)
+    np.add.at(placed, (channel, y * d[f.POOL_STRIDE_H] + winner // d[f.POOL_H],
+                       x * d[f.POOL_STRIDE_H] + winner % d[f.POOL_H]), error)
     return placed

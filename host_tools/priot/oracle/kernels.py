@@ -1,7 +1,7 @@
 """Every kernel of device/DESIGN.md in numpy with wide integers: short, slow, the truth.
 
 Each function has the name, the tuple of buffers (outputs first, written in place) and the result
-of its twins in device/priot/kernels_plain.py. Buffers are anything with the buffer protocol; `d`
+of its twins in device/priot/kernels_viper.py. Buffers are anything with the buffer protocol; `d`
 is a descriptor of int32 (priot/network/fields.py). Sums are int64 and asserted to fit int32.
 The arithmetic is PRIOT's (arXiv 2503.16860) and NITI's (arXiv 2009.13108) as DESIGN.md fixes it.
 """
@@ -58,7 +58,7 @@ def xorshift32(state: int) -> int:
 
 def _cut(dx: np.ndarray, x, d) -> np.ndarray:
     """dx, zero where the input comes from a ReLU that cut."""
-    return np.where(int8_values(x).reshape(dx.shape) <= 0, 0, dx) if d[f.X_RELU] else dx
+    return np.where(int8_values(x).reshape(dx.shape) <= 0, 0, dx) if d[f.MASK_DX] else dx
 
 
 def _low(d) -> int:
@@ -85,7 +85,7 @@ def conv2d_forward(operands) -> int:
     """y int8, argmax of filters ROW .. ROW + ROWS - 1 from x int8 and their weights w."""
     y, argmax, x, w, _scratch, d = operands
     acc = np.einsum("oikl,ihwkl->ohw", kernels(w, d), patches(x, d))
-    pools = windows(acc, d[f.POOL], d[f.POOL_STRIDE])
+    pools = windows(acc, d[f.POOL_H], d[f.POOL_STRIDE_H])
     pools = pools.reshape(*pools.shape[:3], -1)
     if d[f.ARGMAX_BITS] and not d[f.MEASURE]:
         pack_argmax(argmax, pools.argmax(axis=3), int(d[f.ROW]), d)
@@ -103,7 +103,7 @@ def max_pool_forward(operands) -> int:
     """y int8, argmax: the largest of each window, the first of equals."""
     y, argmax, x, d = operands
     image = int8_values(x).reshape(d[f.N_IN], d[f.H_IN], d[f.W_IN])
-    pools = windows(image, d[f.POOL], d[f.POOL_STRIDE])
+    pools = windows(image, d[f.POOL_H], d[f.POOL_STRIDE_H])
     pools = pools.reshape(*pools.shape[:3], -1)
     pack_argmax(argmax, pools.argmax(axis=3), 0, d)
     store(y, pools.max(axis=3), _low(d))
@@ -121,7 +121,7 @@ def avg_pool_forward(operands) -> int:
     """y int8 = RHU(sum * MULTIPLIER, 16)."""
     y, x, d = operands
     image = int8_values(x).reshape(d[f.N_IN], d[f.H_IN], d[f.W_IN])
-    total = windows(image, d[f.POOL], d[f.POOL_STRIDE]).sum(axis=(3, 4))
+    total = windows(image, d[f.POOL_H], d[f.POOL_STRIDE_H]).sum(axis=(3, 4))
     store(y, rhu(int32(total * d[f.MULTIPLIER]), 16), _low(d))
     return 0
 
@@ -132,9 +132,25 @@ def avg_pool_backward(operands) -> int:
     error = int8_values(g).reshape(d[f.N_OUT], d[f.H_OUT], d[f.W_OUT])
     total = np.zeros((d[f.N_IN], d[f.H_IN], d[f.W_IN]), np.int64)
     for y0, x0 in np.ndindex(*error.shape[1:]):
-        top, left, size = y0 * d[f.POOL_STRIDE], x0 * d[f.POOL_STRIDE], d[f.POOL]
+        top, left, size = y0 * d[f.POOL_STRIDE_H], x0 * d[f.POOL_STRIDE_H], d[f.POOL_H]
         total[:, top : top + size, left : left + size] += error[:, y0, x0, None, None]
     store(dx, _cut(total, x, d))
+    return 0
+
+
+def global_pool_forward(operands) -> int:
+    """y int8 = RHU(sum of a channel, fs)."""
+    y, x, d = operands
+    total = int8_values(x).reshape(d[f.N_IN], -1).sum(axis=1)
+    store(y, rhu(int32(total), int(d[f.FORWARD_SHIFT])), _low(d))
+    return 0
+
+
+def global_pool_backward(operands) -> int:
+    """dx int8: every position of a channel gets its gradient."""
+    dx, g, x, d = operands
+    area = int(d[f.H_IN] * d[f.W_IN])
+    store(dx, _cut(int8_values(g).repeat(area), x, d))
     return 0
 
 
@@ -151,11 +167,11 @@ def cross_entropy(operands, label: int) -> int:
     return largest(gradient)
 
 
-def conv2d_backward_input(operands) -> int:
+def conv2d_backward(operands) -> int:
     """dx int8 = RHU(w^T g, bs), through the argmax."""
     dx, g, argmax, x, w, _scratch, d = operands
     error, taps = scatter(g, argmax, d), kernels(w, d)
-    stride, p = int(d[f.STRIDE]), int(d[f.PADDING])
+    stride, p = int(d[f.STRIDE_H]), int(d[f.PAD_TOP])
     h, w_conv = error.shape[1:]
     padded = np.zeros((d[f.N_IN], d[f.H_IN] + 2 * p, d[f.W_IN] + 2 * p), np.int64)
     for ky, kx in np.ndindex(*taps.shape[2:]):
@@ -165,7 +181,7 @@ def conv2d_backward_input(operands) -> int:
     return _finish_backward(dx, acc, x, d)
 
 
-def linear_backward_input(operands) -> int:
+def linear_backward(operands) -> int:
     """Sums of w^T g in scratch over the rows of this call; dx int8 with the last row."""
     dx, g, x, w, scratch, d = operands
     first, last = int(d[f.ROW]), int(d[f.ROW] + d[f.ROWS])
@@ -240,16 +256,15 @@ def effective_weights(operands) -> int:
     return 0
 
 
-def kth_largest(operands) -> int:
-    """The KEEP_COUNT-th largest score byte."""
-    scores, _scratch, d = operands
-    return int(np.sort(view(scores, np.uint8))[-int(d[f.KEEP_COUNT])])
+def kth_largest(operands, k: int) -> int:
+    """The k-th largest score byte."""
+    scores, _scratch = operands
+    return int(np.sort(view(scores, np.uint8))[-k])
 
 
-def count_below(operands) -> int:
-    """How many score bytes are below THRESHOLD."""
-    scores, d = operands
-    return int((view(scores, np.uint8) < d[f.THRESHOLD]).sum())
+def count_below(operands, threshold: int) -> int:
+    """How many score bytes are below a threshold."""
+    return int((view(operands[0], np.uint8) < threshold).sum())
 
 
 def classify(operands) -> int:
@@ -279,7 +294,7 @@ def shuffle(operands) -> int:
 
 
 def scratch_words(kind: int, training: int, d) -> int:
-    """int32 words of scratch: only linear_backward_input keeps anything there."""
+    """int32 words of scratch: only linear_backward keeps anything there."""
     return int(d[f.N_IN]) if training and kind == f.LINEAR else 0
 
 

@@ -2,47 +2,26 @@
 
 Scores follow the straight-through rule of PRIOT (arXiv 2503.16860) and edge-popup (Ramanujan et
 al. 2020), integer weights follow NITI (arXiv 2009.13108); static shifts come from calibration
-(priot/commands/quantize.py).
+(priot/backbone/quantize.py).
 """
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from priot.formats import Model
 from priot.formats.container import to_offset
+from priot.methods import METHODS
 from priot.network import fields as f
-from priot.network.stages import Stage, loss_shift
+from priot.network.link import loss_shift
+from priot.network.stage import Stage, trainable_by_scores
 from priot.oracle import kernels as oracle
 from priot.oracle.selection import select_edges
 
 GMIN = 2  # a sample whose loss gradient is smaller has no backward pass
 HALVING_EPOCHS = 8  # the step halves after so many epochs
-THRESHOLD = {"priot": 64, "priot-s": 128}  # offset bytes of the scores -64 and 0
-
-
-@dataclass(frozen=True)
-class Method:
-    """What a method trains: rule, rounding of the update, step u, how its scores start."""
-
-    rule: int
-    rounding: int
-    step: int
-    init: str = "zeros"
-    dynamic: bool = False
-    last: int = 0
-    fraction: int | None = None
-
-
-METHODS = {
-    "priot": Method(f.PRUNE, f.RHU, 9, "normal"),
-    "priot-s": Method(f.PRUNE, f.RHU, 8, "normal", fraction=10),
-    "gain": Method(f.GAIN, f.PSR, 7),
-    "weights": Method(f.WEIGHTS, f.PSR, 4),
-    "niti": Method(f.WEIGHTS, f.PSR, 2, dynamic=True),
-    "head": Method(f.WEIGHTS, f.PSR, 3, last=1),
-}
 
 
 @dataclass
@@ -50,10 +29,12 @@ class StageState:
     """Buffers of one stage, as a device would hold them.
 
     x, y, g (gradient of y), dx: int8 bytes. w, weff, scores: offset bytes; `weff` is `w` itself
-    where the layer's weights are trained or nothing is. `trained` is False for frozen stages.
+    where the layer's weights are trained or nothing is. `trained` is False for frozen stages. `d`:
+    the stage's descriptor.
     """
 
     stage: Stage
+    d: np.ndarray = field(repr=False)
     y: bytearray
     argmax: bytearray
     g: bytearray
@@ -65,16 +46,11 @@ class StageState:
     update_bits: int = 0
     trained: bool = False
 
-    @property
-    def d(self) -> np.ndarray:
-        """The stage's descriptor."""
-        return self.stage.d
-
 
 class Oracle:
     """A model in training. `step` trains on one sample; the buffers of `states` show the trace.
 
-    method: a key of METHODS. threshold: an offset byte, 0..255. keep: percent of a layer's scored
+    method: its name. threshold: an offset byte, 0..255. keep: percent of a layer's scored
     edges that edge-popup's top-k rule keeps, k = max(1, n * keep // 100), or 0 for the threshold.
     step: u of gs = gb - u in linear layers (`priot` takes one less in conv2d layers). fraction,
     select: as in priot/oracle/selection.py. last: train only so many conv2d and linear layers.
@@ -91,11 +67,14 @@ class Oracle:
             raise ValueError(f"keep: {method} prunes nothing")
         self.keep = keep
         self.u = chosen.step if step is None else step
-        self.conv_u = self.u - (method == "priot")
+        self.conv_u = self.u + chosen.conv_step - chosen.step
         self.state = array("I", [seed])
         self.epoch = self.steps = self.skipped = 0
         self.scratch = array("i", [0] * 131072)
-        self.states = [self._new_state(stage) for stage in model.stages()]
+        self.states = [self._new_state(stage) for stage in model.stages]
+        self.loss = np.zeros(f.N_FIELDS, np.int32)  # the descriptor of cross_entropy
+        self.loss[f.N_CLASSES] = model.classes
+        self.loss[f.LOSS_SHIFT] = loss_shift(model.exponents[-1])
         below = bytearray(int(np.prod(model.shape)))
         for s in self.states:
             s.x, below = below, s.y
@@ -103,20 +82,20 @@ class Oracle:
         for s in trained:
             s.d[f.RULE] = chosen.rule
             s.d[f.ROUNDING] = chosen.rounding if rounding is None else rounding
-            s.d[f.THRESHOLD] = THRESHOLD.get(method, 64) if threshold is None else threshold
+            s.d[f.THRESHOLD] = chosen.threshold if threshold is None else threshold
         self._select(trained, fraction or chosen.fraction, select)
         self.first = next(i for i, s in enumerate(self.states) if s.trained)
         self._refresh()
 
     def _new_state(self, stage: Stage) -> StageState:
         size = int(np.prod(stage.shape_out))
-        state = StageState(stage, bytearray(size), bytearray(stage.argmax_bytes), bytearray(size))
-        if stage.weight_index >= 0:
-            layer = self.model.layers[stage.layer]
-            state.w = state.weff = bytearray(to_offset(layer.weights).tobytes())
+        state = StageState(stage, stage.descriptor(), bytearray(size),
+                           bytearray(stage.argmax_bytes), bytearray(size))
+        if stage.has_weights:
+            state.w = state.weff = bytearray(to_offset(stage.rows).tobytes())
             weights_rule = self.method.rule == f.WEIGHTS
-            state.update_bits = (layer.update_bits_weights if weights_rule
-                                 else layer.update_bits_scores)
+            state.update_bits = (stage.update_bits_weights if weights_rule
+                                 else stage.update_bits_scores)
         return state
 
     def _last_layers(self, count: int) -> list[StageState]:
@@ -131,14 +110,18 @@ class Oracle:
     def _select(self, trained: list[StageState], fraction: int | None, select: str) -> None:
         """Give the trained stages their selection, and then their scores."""
         rule = self.method.rule
-        weights = [self.model.layers[s.stage.layer].weights for s in trained]
+        for s in trained:
+            if rule != f.WEIGHTS and not trainable_by_scores(s.stage):
+                raise ValueError(f"layer {s.stage.index}: has {s.stage.positions} positions, at "
+                                 f"most {f.MAX_POSITIONS} can be trained by scores")
+        weights = [s.stage.rows for s in trained]
         selections = select_edges(weights, fraction, select, rule == f.WEIGHTS, self.state)
         for s, w, selection in zip(trained, weights, selections, strict=True):
             s.select = selection.pack(w, s.d)
             if rule != f.WEIGHTS:
                 s.scores = bytearray(b"\x80" * int(selection.edges(w).sum()))
                 s.weff = bytearray(len(s.w))
-        if self.method.init == "normal":
+        if self.method.normal:
             for s in trained:
                 oracle.init_scores((s.scores, self.state))
 
@@ -148,32 +131,32 @@ class Oracle:
             if not s.scores:
                 continue
             if self.keep:
-                s.d[f.KEEP_COUNT] = max(1, len(s.scores) * self.keep // 100)
-                s.d[f.THRESHOLD] = oracle.kth_largest((s.scores, self.scratch, s.d))
+                k = max(1, len(s.scores) * self.keep // 100)
+                s.d[f.THRESHOLD] = oracle.kth_largest((s.scores, self.scratch), k)
             oracle.effective_weights((s.weff, s.w, s.scores, s.select, s.d))
 
     def forward(self, image: np.ndarray) -> bytearray:
         """Logits int8 of an image uint8 0..127 of the model's shape."""
         self.states[0].x[:] = np.ascontiguousarray(image).tobytes()
         for s in self.states:
-            d = s.d
-            if s.stage.kind == f.CONV2D:
-                self._run(oracle.conv2d_forward, f.FORWARD_SHIFT,
-                          (s.y, s.argmax, s.x, s.weff, self.scratch, d))
-            elif s.stage.kind == f.LINEAR:
-                self._run(oracle.linear_forward, f.FORWARD_SHIFT,
-                          (s.y, s.x, s.weff, self.scratch, d))
-            elif s.stage.kind == f.MAX_POOL2D:
-                oracle.max_pool_forward((s.y, s.argmax, s.x, d))
-            else:
-                oracle.avg_pool_forward((s.y, s.x, d))
+            self._run(s, *self._call(s, "forward"), f.FORWARD_SHIFT)
         return self.states[-1].y
 
-    def _run(self, kernel, shift_field: int, operands: tuple) -> None:
+    def _call(self, s: StageState, verb: str, dx: bytearray | None = None,
+              ) -> tuple[Callable, tuple]:
+        """A kernel and its operands, by the form that device/priot/kinds.py gives it."""
+        name, *forms = f.KINDS[s.stage.kind]
+        form = forms[("forward", "backward", "update").index(verb)]
+        places = {"Y": s.y, "X": dx, "y": s.g, "x": s.x, "A": s.argmax, "a": s.argmax,
+                  "r": s.weff, "w": s.weff, "W": s.w, "S": s.scores, "E": s.weff,
+                  "b": s.select, "d": s.d}
+        operands = tuple(self.scratch if c.isdigit() else places[c] for c in form)
+        return getattr(oracle, f"{name}_{verb}"), operands
+
+    def _run(self, s: StageState, kernel, operands: tuple, shift_field: int) -> None:
         """Run a kernel; a dynamic method first sets its shift from the largest accumulator."""
-        if self.method.dynamic:
-            d = operands[-1]
-            d[shift_field] = max(0, self._measure(kernel, operands).bit_length() - 7)
+        if self.method.dynamic and s.stage.has_weights:
+            s.d[shift_field] = max(0, self._measure(kernel, operands).bit_length() - 7)
         kernel(operands)
 
     @staticmethod
@@ -192,45 +175,26 @@ class Oracle:
         """Train on one sample; returns max abs of the loss gradient (below GMIN: skipped)."""
         self.forward(image)
         last = self.states[-1]
-        d = last.d.copy()
         if self.method.dynamic:
-            d[f.LOSS_SHIFT] = loss_shift(
-                int(s.d[f.FORWARD_SHIFT]) - self.model.layers[s.stage.layer].weight_exponent
-                for s in self.states)
-        largest = oracle.cross_entropy((last.g, last.y, self.scratch, d), label)
+            self.loss[f.LOSS_SHIFT] = loss_shift(self.model.input_exponent + sum(
+                int(s.d[f.FORWARD_SHIFT]) - s.stage.weight_exponent for s in self.states))
+        largest = oracle.cross_entropy((last.g, last.y, self.scratch, self.loss), label)
         self.steps += 1
         if largest < GMIN:
             self.skipped += 1
             return largest
         for i in range(len(self.states) - 1, self.first - 1, -1):
             if i > self.first:
-                self._backward_input(self.states[i], self.states[i - 1].g)
+                call = self._call(self.states[i], "backward", self.states[i - 1].g)
+                self._run(self.states[i], *call, f.BACKWARD_SHIFT)
             if self.states[i].trained:
                 self._update(self.states[i])
         if self.keep:
             self._refresh()
         return largest
 
-    def _backward_input(self, s: StageState, dx: bytearray) -> None:
-        if s.stage.kind == f.CONV2D:
-            self._run(oracle.conv2d_backward_input, f.BACKWARD_SHIFT,
-                      (dx, s.g, s.argmax, s.x, s.weff, self.scratch, s.d))
-        elif s.stage.kind == f.LINEAR:
-            self._run(oracle.linear_backward_input, f.BACKWARD_SHIFT,
-                      (dx, s.g, s.x, s.weff, self.scratch, s.d))
-        elif s.stage.kind == f.MAX_POOL2D:
-            oracle.max_pool_backward((dx, s.g, s.argmax, s.x, s.d))
-        else:
-            oracle.avg_pool_backward((dx, s.g, s.x, s.d))
-
     def _update(self, s: StageState) -> None:
-        if s.stage.kind == f.CONV2D:
-            kernel = oracle.conv2d_update
-            operands: tuple = (
-                s.scores, s.weff, s.g, s.argmax, s.x, s.w, s.select, self.scratch, s.d)
-        else:
-            kernel = oracle.linear_update
-            operands = (s.scores, s.weff, s.g, s.x, s.w, s.select, self.scratch, s.d)
+        kernel, operands = self._call(s, "update")
         bits = s.update_bits
         if self.method.dynamic:
             bits = self._measure(kernel, operands).bit_length()

@@ -1,18 +1,11 @@
-"""What every subcommand shares: the option `--json FILE` and writing the report it names."""
+"""Writes reports as JSON, and says beforehand where a file could not be written."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 from priot.errors import PriotError
 from priot.formats.container import KINDS, read_magic, write_file
-
-
-def add_json_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--json FILE`; read it as `args.json` (None where it is not given)."""
-    parser.add_argument("--json", type=Path, metavar="FILE",
-                        help="also write what is reported as JSON")
 
 
 def check_folder(path: Path) -> None:

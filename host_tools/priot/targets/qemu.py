@@ -9,7 +9,7 @@ from priot.board import Board
 from priot.board.files import board_path
 from priot.board.install import package_files
 from priot.emulator import Qemu
-from priot.targets import Event
+from priot.jobs.protocol import Event
 
 # QEMU's board forgets its mounted file system at every soft reset.
 _PRELUDE = """

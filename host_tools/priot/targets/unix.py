@@ -11,15 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from priot.errors import PriotError
+from priot.jobs.protocol import NATIVE_BACKENDS, PICO_HEAP_BYTES, Event, checked, parse_line
 from priot.package import compile_package
-from priot.paths import native_module, tool
-from priot.targets import (
-    NATIVE_BACKENDS,
-    PICO_HEAP_BYTES,
-    Event,
-    checked,
-    parse_line,
-)
+from priot.paths import BUILD, native_module, tool
+
+_WANTED = "1.23 or later for x64, with .mpy files 6.3, is needed"
+_WHERE = ("install Debian's package micropython, give PRIOT_MICROPYTHON=PATH, or run 'make setup' "
+          "in a checkout")
+_ASK = "import sys; print(sys.implementation.version >= (1, 23) and sys.implementation._mpy)"
+_MPY = "2822"  # x64 and .mpy 6.3 in one number
+
+
+def unix_port() -> Path:
+    """MicroPython here: of set-up, of PRIOT_MICROPYTHON, or on PATH. Raises PriotError."""
+    try:
+        path = tool("micropython")
+    except PriotError as error:
+        name = os.environ.get("PRIOT_MICROPYTHON", "micropython")
+        raise PriotError(name, f"not found; {_WANTED}: {_WHERE}") from error
+    if path == BUILD / "bin" / "micropython":
+        return path  # set-up has looked at it
+    try:
+        said = subprocess.run([path, "-c", _ASK], capture_output=True, text=True).stdout
+    except OSError as error:
+        raise PriotError(path, f"does not start: {error.strerror}; {_WHERE}") from error
+    if said.strip() != _MPY:
+        raise PriotError(path, f"{_WANTED}: {_WHERE}")
+    return path
 
 
 class UnixTarget:
@@ -33,10 +51,10 @@ class UnixTarget:
     def run(self, job: dict[str, Any]) -> Iterator[Event]:
         """Run a job of device/priot/remote.py; yields its events. Raises PriotError."""
         paths = [compile_package("x64")]
-        if job.get("backend") in (None, *NATIVE_BACKENDS):
+        if job.get("backend") in (None, *NATIVE_BACKENDS) or job["action"] == "plan":
             paths.append(native_module("x64").parent)
         code = f"import priot.remote as r\nr.run({dict(job, stop_on_stdin=True)!r})"
-        command = [str(tool("micropython")), "-X", f"heapsize={self.heap_bytes}", "-c", code]
+        command = [str(unix_port()), "-X", f"heapsize={self.heap_bytes}", "-c", code]
         environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, paths)))
         with tempfile.TemporaryFile("w+") as errors:
             with _child(command, environment, errors, job["action"] == "train") as child:
@@ -95,8 +113,3 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
                 child.wait()
             child.stdin.close()
             child.stdout.close()
-
-
-def absolute(path: Path | str | None) -> str | None:
-    """A path as the device package is given it."""
-    return None if path is None else str(Path(path).absolute())

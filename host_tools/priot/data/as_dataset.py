@@ -1,5 +1,6 @@
 """Turns what a user has (a dataset file, arrays, images in folders) into a Dataset."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def as_dataset(source: Source, labels: np.ndarray | None = None,
     Raises PriotError, OSError.
     """
     # Imported here: most commands need no images, and these bring scipy and Pillow.
-    from priot.commands.dataset import to_dataset
+    from priot.data.prepare import to_dataset
     from priot.data.sources import from_arrays, load
 
     if isinstance(source, np.ndarray):
@@ -35,6 +36,7 @@ def as_dataset(source: Source, labels: np.ndarray | None = None,
     else:
         dataset = Dataset.read(source)
     if classes is not None:
-        dataset = Dataset(dataset.images, dataset.labels, classes)
+        names = dataset.names if classes == dataset.classes else ()
+        dataset = replace(dataset, classes=classes, names=names)
     dataset.check()
     return dataset

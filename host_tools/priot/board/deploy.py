@@ -1,0 +1,17 @@
+"""Brings a board what it needs, and reports what that takes of its flash and heap."""
+
+from pathlib import Path
+from typing import Any
+
+from priot.board.board import Board
+
+
+def deploy(board: Board, model: Path | None, datasets: list[Path]) -> dict[str, Any]:
+    """Copy what is missing; returns the report: bytes of flash and heap by what takes them."""
+    copied = board.deploy(model, datasets)
+    memory = board.memory(str(model) if model else None)
+    return {
+        "board": board.info.machine, "firmware": ".".join(map(str, board.info.firmware)),
+        "files": [vars(file) for file in copied],
+        "flash_free_bytes": board.free_flash(), "heap": vars(memory),
+    }

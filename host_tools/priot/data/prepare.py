@@ -1,0 +1,107 @@
+"""Parts of a source's images, resized, turned and halved to what a board reads.
+
+Images keep their place: a source is split into the parts pretrain, train and test once and for
+all, so that no image is in two of them whatever the other options are; a seed then draws some of
+a part. The same arguments give the same dataset.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from priot.data.sources import SOURCES, Images, Size, load
+from priot.errors import PriotError
+from priot.formats import Dataset
+
+PARTS = ("pretrain", "train", "test")
+
+
+def permutation(n: int, seed: int) -> np.ndarray:
+    """A seeded order of 0 .. n - 1; numpy froze this generator, so it is the same everywhere."""
+    return np.random.RandomState(seed).permutation(n)
+
+
+def read_part(name: str, path: Path | None, part: str | None,
+              split: tuple[int, ...] | None = None, size: Size | None = None) -> Images:
+    """All images of a part of a source; part None: of a source that is not split.
+
+    split: sizes of the parts, pretrain first, instead of the source's usual ones; in a source
+    with a test part of its own they divide its other images. size: as `Source.read` takes it.
+    Raises PriotError, OSError.
+    """
+    source = SOURCES[name]
+    sizes = split or source.split
+    names = PARTS[: len(sizes)]
+    known = names + PARTS[2:] if source.own_test else names
+    if part is None and not sizes:
+        return load(name, path, size=size)
+    if part not in known:
+        raise PriotError(f"{name}: --part", f"found {part or 'none'}, expected " + (
+            f"one of {', '.join(known)}" if known else "none, or --split with sizes of parts"))
+    if part not in names:
+        return load(name, path, test=True, size=size)
+    images = load(name, path, size=size)
+    if sum(sizes) > len(images):
+        raise PriotError(f"{name}: --split", f"found {'+'.join(map(str, sizes))}, "
+                         f"expected at most {len(images)} images")
+    start = sum(sizes[: names.index(part)])
+    order = permutation(len(images), 0) if source.shuffled else np.arange(len(images))
+    return images.take(order[start : start + sizes[names.index(part)]])
+
+
+def subset(images: Images, n: int, seed: int) -> Images:
+    """n images drawn by a seed. Raises PriotError where there are fewer."""
+    if not 1 <= n <= len(images):
+        raise PriotError("--subset", f"found {n}, expected 1..{len(images)}")
+    return images.take(permutation(len(images), seed)[:n])
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Images uint8 [n][c][h][w] of another size, by Pillow's bilinear filter."""
+    n, channels = pixels.shape[:2]
+    if pixels.shape[2:] == (height, width):
+        return pixels
+    planes = [Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
+              for plane in pixels.reshape(-1, *pixels.shape[2:])]
+    return np.array([np.asarray(plane) for plane in planes], np.uint8).reshape(
+        n, channels, height, width)
+
+
+def rotate(pixels: np.ndarray, degrees: float) -> np.ndarray:
+    """Images uint8 [n][c][h][w] turned counterclockwise about their centre.
+
+    Bilinear; what comes from outside the image is black; rounded to the nearest of 0..255.
+    """
+    if degrees % 360 == 0:
+        return pixels
+    turned = ndimage.rotate(pixels.astype(np.float32), degrees, axes=(3, 2), reshape=False,
+                            order=1, mode="constant", cval=0)
+    return np.clip(np.rint(turned), 0, 255).astype(np.uint8)
+
+
+def to_dataset(images: Images) -> Dataset:
+    """What a board reads: pixels 0..255 halved to 0..127."""
+    return Dataset(images.pixels >> 1, images.labels, images.classes)
+
+
+def prepare(source: str, path: Path | None = None, part: str | None = None,
+            split: tuple[int, ...] | None = None, size: Size | None = None,
+            degrees: float = 0, n: int | None = None, seed: int = 0) -> Dataset:
+    """A dataset of a part of a source, or of n images of it drawn by a seed; resized, then turned.
+
+    source, path, part, split: see read_part. size: height, width. Raises PriotError, OSError.
+    """
+    images = read_part(source, path, part, split, size)
+    if n is not None:
+        images = subset(images, n, seed)
+    pixels = resize(images.pixels, *size) if size else images.pixels
+    return to_dataset(Images(rotate(pixels, degrees), images.labels, images.classes))
+
+
+def summary(path: Path, dataset: Dataset, degrees: float) -> str:
+    """One line on a dataset file whose images were turned."""
+    shape = "x".join(map(str, dataset.shape))
+    turned = f", rotated by {degrees:g} degrees" if degrees else ""
+    return f"{path}: {len(dataset)} images of {shape}, {dataset.classes} classes{turned}"

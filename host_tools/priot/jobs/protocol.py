@@ -1,0 +1,54 @@
+"""What host and device package say to each other: jobs go there, events come back.
+
+A job is what device/priot/remote.py takes; its events are dictionaries. A Target is whatever
+runs jobs; the rooms `targets` and `board` hold them.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from priot.errors import PriotError
+
+MARK = "@priot "
+PICO_HEAP_BYTES = 246_144  # GC heap of MicroPython on a Raspberry Pi Pico
+BACKENDS = ("native", "portable", "viper")  # of device/priot/backend.py, fastest first
+NATIVE_BACKENDS = BACKENDS[:2]  # those of native code
+Event = dict[str, Any]
+
+
+class Target(Protocol):
+    """A place where the device package runs."""
+
+    name: str
+
+    def run(self, job: dict[str, Any]) -> Iterator[Event]:
+        """Run a job; file names in it are names on the host. Raises PriotError."""
+
+
+def parse_line(line: str) -> Event | None:
+    """The event of one line of output, None for any other text."""
+    if not line.startswith(MARK):
+        return None
+    try:
+        return json.loads(line[len(MARK):])
+    except json.JSONDecodeError as error:
+        raise PriotError("target", f"unreadable event: {error}: {line.strip()[:80]}") from error
+
+
+def checked(event: Event, where: str) -> Event:
+    """The event, unless it reports a failure on the target: that raises PriotError."""
+    if event["event"] == "error":
+        raise PriotError(where, event["text"])
+    return event
+
+
+def absolute(path: Path | str | None) -> str | None:
+    """A path as the device package is given it."""
+    return None if path is None else str(Path(path).absolute())
+
+
+def accuracy(event: Event | None) -> float | None:
+    """Percent right of a "before" or "after" event."""
+    return None if event is None else round(100 * event["correct"] / event["total"], 2)
