@@ -5,7 +5,7 @@ from pathlib import Path
 
 from support import micropython
 
-ARENAS = Path(__file__).parent / "plan" / "arenas.py"
+BLOCKS = Path(__file__).parent / "plan" / "blocks.py"
 
 NETWORK_A = ("conv 8 3, relu, maxpool 2, conv 16 3, relu, maxpool 2, flatten, linear 64, relu, "
              "linear 10")
@@ -24,8 +24,8 @@ NETWORKS = {
 
 
 def device_says(path: Path, backend: str, cases: list) -> list:
-    """The answers of tests/plan/arenas.py on the unix port."""
+    """The answers of tests/plan/blocks.py on the unix port."""
     cases_path = path.with_suffix(".json")
     cases_path.write_text(json.dumps(cases))
-    result = micropython(ARENAS, str(path), backend, str(cases_path), backend=backend)
+    result = micropython(BLOCKS, str(path), backend, str(cases_path), backend=backend)
     return json.loads(result.stdout.splitlines()[-1])

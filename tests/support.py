@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from priot.formats import Dataset, Model
-from priot.formats.model import Layer
+from priot.jobs.protocol import NATIVE_BACKENDS
 from priot.network.spec import parse_network
+from priot.network.stages import Stage, compile_layers
 from priot.package import compile_package
 from priot.paths import DEVICE, native_module, tool
-from priot.targets import NATIVE_BACKENDS
 
 HEAP_BYTES = 2_000_000
 SHIM = Path(__file__).parent / "cpython"  # stands for MicroPython's modules
@@ -22,44 +22,21 @@ SHIM = Path(__file__).parent / "cpython"  # stands for MicroPython's modules
 def random_model(spec: str, shape: tuple[int, int, int], seed: int, classes: int = 10) -> Model:
     """A model with random weights and shifts that keep its activations alive."""
     rng = np.random.default_rng(seed)
-    layers = parse_network(spec)
-    channels, height, width = shape
-    for layer in layers:
-        _fill(layer, channels, height * width, rng)
-        one = Model("one", (channels, height, width), classes, [layer])
-        channels, height, width = _shape_after(one, layer, (channels, height, width))
-    return Model("random", shape, classes, layers)
+    stages = compile_layers(parse_network(spec), shape, classes)
+    for stage in stages:
+        if stage.has_weights:
+            _fill(stage, rng)
+    return Model("random", shape, classes, stages)
 
 
-def _fill(layer: Layer, channels: int, area: int, rng: np.random.Generator) -> None:
-    if not layer.n_out:
-        return
-    kernel = max(1, layer.kernel)
-    weights = np.clip(np.rint(rng.normal(0, 40, (layer.n_out, channels, kernel, kernel))),
-                      -127, 127).astype(np.int8)
-    layer.weights = weights if layer.kernel else weights.reshape(layer.n_out, channels)
-    n_row = channels * kernel * kernel
-    layer.weight_exponent = 6
-    layer.forward_shift = 5 + max(1, n_row).bit_length() // 2
-    layer.backward_shift = 5 + (layer.n_out * kernel * kernel).bit_length() // 2
-    layer.update_bits_weights = 13
-    layer.update_bits_scores = 19
-
-
-def _shape_after(model: Model, layer: Layer, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    channels, height, width = shape
-    if layer.weights.size and layer.kernel:
-        size = [(n + 2 * layer.padding - layer.kernel) // layer.stride + 1
-                for n in (height, width)]
-        return layer.n_out, size[0], size[1]
-    if layer.weights.size:
-        return layer.n_out, 1, 1
-    if layer.kernel:
-        size = [(n - layer.kernel) // layer.stride + 1 for n in (height, width)]
-        return channels, size[0], size[1]
-    if layer.kind == 6:
-        return channels * height * width, 1, 1
-    return shape
+def _fill(stage: Stage, rng: np.random.Generator) -> None:
+    weights = np.clip(np.rint(rng.normal(0, 40, stage.weight_shape)), -127, 127)
+    stage.weights = weights.astype(np.int8)
+    stage.weight_exponent = 6
+    stage.forward_shift = 5 + stage.n_row.bit_length() // 2
+    stage.backward_shift = 5 + (stage.n_out * stage.kernel[0] * stage.kernel[1]).bit_length() // 2
+    stage.update_bits_weights = 13
+    stage.update_bits_scores = 19
 
 
 def random_dataset(model: Model, n: int, seed: int) -> Dataset:
@@ -105,7 +82,6 @@ def import_device(module: str = ""):
     if str(SHIM) not in sys.path:
         sys.path.append(str(SHIM))
     if "device_priot" not in sys.modules:
-        sys.modules["device_priot.kernels_viper"] = None  # CPython has no viper
         spec = importlib.util.spec_from_file_location(
             "device_priot", DEVICE / "priot" / "__init__.py",
             submodule_search_locations=[str(DEVICE / "priot")])

@@ -1,18 +1,23 @@
 """The Pico's fast kernels on a simulated Cortex-M0+: exact at every bound, no slower than ever."""
 
 import json
+import os
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from armv6m import cases, step
 from armv6m.target import NATIVE, OBJECTS, Target, compare
 from kernels.layers import argmax_bytes, conv2d_descriptor, linear_descriptor, n_inputs, n_outputs
+from m0plus.machine import Machine
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
+from priot.paths import native_module, tool
 
 SEEDS = 4
 CASES = 100  # of a kind and a seed
+LAYERS = 200  # to plan for
 KINDS = {"conv2d": f.CONV2D, "linear": f.LINEAR}
 GROWTH = 1.03  # cycles that a kernel may take, relative to the committed figures
 STACK = 600  # bytes that a kernel may take of the board's 8 kB
@@ -54,7 +59,8 @@ def lane_weights(total: int, taps: int) -> list[int]:
 @pytest.mark.parametrize("rows", [(0, 1), (1, 2)])
 @pytest.mark.parametrize("low", [0, -127])
 def test_conv2d_forward_at_the_lanes_bounds(aligned, total, n_in, rows, low):
-    d = conv2d_descriptor(n_in, (6, 6), 4, 3, 1, 1, 2, RELU=0, X_RELU=low == 0, FORWARD_SHIFT=9)
+    d = conv2d_descriptor(n_in, (6, 6), 4, 3, 1, 1, 2, RELU=0, NONNEGATIVE=low == 0,
+                          FORWARD_SHIFT=9)
     signs = np.array([[1], [-1], [1], [-1]]) * np.array([1, 1, 1, -1, 1, -1])
     for spread in (1, min(2, n_in)):  # over the taps of one channel, or of a pair
         if total > spread * 6 * 127:
@@ -76,7 +82,7 @@ def test_conv2d_forward_at_the_lanes_bounds(aligned, total, n_in, rows, low):
 @pytest.mark.parametrize("n_in", [1, 2, 3])
 def test_conv2d_forward_of_extremes_with_every_shift(aligned, n_in, pool):
     for shift in range(31):
-        d = conv2d_descriptor(n_in, (5, 7), 2, 3, 1, 0, pool, RELU=shift % 2, X_RELU=1,
+        d = conv2d_descriptor(n_in, (5, 7), 2, 3, 1, 0, pool, RELU=shift % 2, NONNEGATIVE=1,
                               FORWARD_SHIFT=shift)
         for byte in (1, 255):
             cases.forward(aligned, f.CONV2D, d, np.full(n_inputs(d), 127, np.int8),
@@ -86,7 +92,7 @@ def test_conv2d_forward_of_extremes_with_every_shift(aligned, n_in, pool):
 @pytest.mark.parametrize("byte", [1, 128, 255])
 def test_linear_forward_of_extremes_with_every_shift(aligned, byte):
     for shift in range(31):
-        d = linear_descriptor(24, 3, RELU=shift % 2, X_RELU=1, FORWARD_SHIFT=shift)
+        d = linear_descriptor(24, 3, RELU=shift % 2, NONNEGATIVE=1, FORWARD_SHIFT=shift)
         cases.forward(aligned, f.LINEAR, d, np.full(24, 127, np.int8), np.full(72, byte, np.uint8))
 
 
@@ -102,7 +108,7 @@ def errors_of(total: int, n: int) -> np.ndarray:
 @pytest.mark.parametrize("byte", [1, 255])
 def test_linear_backward_at_the_lists_bound(aligned, total, sign, byte):
     for shift in range(0, 31, 3):
-        d = linear_descriptor(12, 5, X_RELU=1, BACKWARD_SHIFT=shift)
+        d = linear_descriptor(12, 5, MASK_DX=1, BACKWARD_SHIFT=shift)
         cases.backward(aligned, f.LINEAR, d, sign * errors_of(total, 5), cases.NOTHING,
                        np.full(12, 127, np.int8), np.full(60, byte, np.uint8))
 
@@ -121,7 +127,7 @@ def test_linear_backward_of_two_lists(aligned, second, first, columns):
     assert errors[:4] @ rows[:4] == first
     w = np.outer(rows, np.tile(columns, 4))
     for sign in (1, -1):
-        d = linear_descriptor(16, 6, X_RELU=1, BACKWARD_SHIFT=9)
+        d = linear_descriptor(16, 6, MASK_DX=1, BACKWARD_SHIFT=9)
         cases.backward(aligned, f.LINEAR, d, (sign * errors)[::-1].astype(np.int8), cases.NOTHING,
                        np.full(16, 127, np.int8), (w[::-1] + 128).astype(np.uint8).ravel())
 
@@ -135,19 +141,18 @@ def test_linear_backward_by_rows_and_few_inputs(aligned, relu, live, align):
     `live` inputs are not 0; `align`: bytes that the inputs lie off the start of a word.
     """
     rng = np.random.default_rng(live)
-    d = linear_descriptor(40, 12, X_RELU=relu, BACKWARD_SHIFT=9)
+    d = linear_descriptor(40, 12, MASK_DX=relu, BACKWARD_SHIFT=9)
     x, w = np.zeros(40, np.int8), cases.weights(rng, d)
     x[rng.choice(40, live, replace=False)] = rng.integers(1, 128, live)
     g = np.append(np.zeros(3), rng.integers(-127, 128, 9)).astype(np.int8)
     expected = np.zeros(40, np.uint8)
-    oracle.linear_backward_input((expected, g, x, w, np.zeros(40, np.int32), d))
+    oracle.linear_backward((expected, g, x, w, np.zeros(40, np.int32), d))
     for rows in (1, 3, 5):
         dx, scratch = np.full(40, cases.RUBBISH, np.uint8), cases.scratch(aligned, f.LINEAR, 1, d)
         for row in range(0, 12, rows):
             d[f.ROW], d[f.ROWS] = row, min(rows, 12 - row)
             part = w[40 * row:40 * (row + rows)]
-            aligned.run("linear_backward_input", (dx, g, x, part, scratch, d),
-                        "fast_linear_backward_input", shifted={"x": align})
+            aligned.run("linear_backward", (dx, g, x, part, scratch, d), shifted={"x": align})
         assert np.array_equal(dx, expected)
         d[f.ROW], d[f.ROWS] = 0, 12
 
@@ -159,7 +164,7 @@ def test_conv2d_backward_where_lanes_overflow(aligned, pool, error, byte):
     """Every output has an error: nine or four meet in an input, from up to three filters."""
     for n_out in (1, 2, 3):
         for shift in (0, 7, 16, 30):
-            d = conv2d_descriptor(3, (8, 7), n_out, 3, 1, 1, pool, X_RELU=1, BACKWARD_SHIFT=shift)
+            d = conv2d_descriptor(3, (8, 7), n_out, 3, 1, 1, pool, MASK_DX=1, BACKWARD_SHIFT=shift)
             cases.backward(aligned, f.CONV2D, d, np.full(n_outputs(d), error, np.int8),
                            np.zeros(argmax_bytes(d), np.uint8), np.full(n_inputs(d), 1, np.int8),
                            np.full(n_out * 27, byte, np.uint8))
@@ -169,7 +174,7 @@ def test_conv2d_backward_where_lanes_overflow(aligned, pool, error, byte):
 @pytest.mark.parametrize("sign", [1, -1])
 def test_conv2d_backward_at_the_lanes_bound(aligned, total, sign):
     """Nine errors meet in the middle, all weights are -64: 512 * 64 is the first to overflow."""
-    d = conv2d_descriptor(2, (5, 5), 1, 3, 1, 0, 1, X_RELU=1, BACKWARD_SHIFT=10)
+    d = conv2d_descriptor(2, (5, 5), 1, 3, 1, 0, 1, MASK_DX=1, BACKWARD_SHIFT=10)
     g = np.full(9, total // 9) + (np.arange(9) < total % 9)
     cases.backward(aligned, f.CONV2D, d, (sign * g).astype(np.int8), cases.NOTHING,
                    np.full(50, 1, np.int8), np.full(18, 64, np.uint8))
@@ -196,7 +201,7 @@ def test_conv2d_gradient_at_the_lists_bound(aligned, total, n_in, padding, x):
 def test_conv2d_gradient_of_errors_of_both_signs(aligned, total, n_in, x):
     """Positive errors over the upper half of the image, negative ones over the lower half."""
     d = conv2d_descriptor(n_in, (6, 6), 2, 3, 1, 0, 1, RULE=f.WEIGHTS, ROUNDING=f.PSR,
-                          UPDATE_SHIFT=11, X_RELU=min(x) >= 0)
+                          UPDATE_SHIFT=11, NONNEGATIVE=min(x) >= 0)
     g = np.append(errors_of(total, 8), -errors_of(total, 8)[::-1])
     image = np.repeat(x, 18).astype(np.int8)
     cases.update(aligned, f.CONV2D, d, np.append(g, -g), cases.NOTHING, np.tile(image, n_in),
@@ -248,16 +253,14 @@ def test_kth_largest(target, n):
     rng = np.random.default_rng(n)
     for target.align in range(4):
         for scores in (rng.integers(0, 256, n), np.full(n, 255), np.zeros(n)):
-            d = np.zeros(f.N_FIELDS, np.int32)
-            d[f.KEEP_COUNT] = rng.integers(1, n + 1)
-            operands = scores.astype(np.uint8), np.zeros(256, np.int32), d
-            compare(target, "kth_largest", operands, "fast_kth_largest")
+            operands = scores.astype(np.uint8), np.zeros(256, np.int32)
+            compare(target, "kth_largest", operands, int(rng.integers(1, n + 1)))
 
 
 @pytest.mark.parametrize("shift", range(31))
 def test_linear_forward_of_signed_inputs(aligned, shift):
     rng = np.random.default_rng(shift)
-    d = linear_descriptor(16, 5, RELU=shift % 2, X_RELU=0, FORWARD_SHIFT=shift)
+    d = linear_descriptor(16, 5, RELU=shift % 2, NONNEGATIVE=0, FORWARD_SHIFT=shift)
     for x in (rng.integers(-127, 128, 16), np.full(16, -127)):
         for w in (cases.weights(rng, d), np.full(80, 255, np.uint8)):
             cases.forward(aligned, f.LINEAR, d, x.astype(np.int8), w)
@@ -287,12 +290,64 @@ def test_a_step_of_network_a_takes_no_more_cycles_than_committed(target, capsys)
     assert not slower
 
 
+def random_layer(rng: np.random.Generator) -> tuple[int, np.ndarray]:
+    """A layer of any size that a Pico might see, under any rule; one in three is linear."""
+    if rng.random() < 1 / 3:
+        kind, d = f.LINEAR, linear_descriptor(int(rng.choice([rng.integers(1, 2000),
+                                                              4 * rng.integers(1, 20000)])),
+                                              int(rng.integers(1, 100)))
+    else:
+        kernel, pool = int(rng.choice([1, 2, 3, 3, 3, 5, 9])), int(rng.choice([1, 2, 2, 3, 4]))
+        channels, height, width, filters = rng.integers(1, 40, 4)
+        kind, d = f.CONV2D, conv2d_descriptor(
+            int(channels), (int(height), int(width)), int(filters), kernel,
+            int(rng.choice([1, 1, 1, 2, 3])), int(rng.integers(kernel)), pool,
+            int(rng.choice([pool, pool, 1])))
+        if min(d[[f.H_OUT, f.W_OUT]]) < 1:
+            return random_layer(rng)
+    d[f.MASK_DX], d[f.RULE], d[f.ROUNDING], d[f.SELECTION] = rng.integers([2, 4, 2, 3])
+    d[f.LOW_MEMORY] = rng.random() < 0.25
+    return kind, d
+
+
+def simulated_answers(machine: Machine, kind: int, d: np.ndarray) -> list:
+    """Number, name, planned kernels and scratch of a layer, by the Pico's own code."""
+    machine.clear()
+    at = machine.place(d, writable=True)
+    number = machine.call("fast_plan", kind, at)
+    text = bytes(machine.fetch(machine.call("fast_plan_name", number), 60, np.uint8))
+    slots = machine.fetch(at, f.N_FIELDS, np.int32)[f.PLAN_FORWARD:f.PLAN_END]
+    words = [machine.call(name, kind, training, at)
+             for name in ("fast_scratch_words", "scratch_words") for training in range(3)]
+    return [number, text.split(b"\0")[0].decode(), *map(int, slots), *words]
+
+
+def test_priot_plan_says_what_the_pico_would(target, tmp_path):
+    """The module for this machine against the code for the Pico, and that all cases occur."""
+    rng = np.random.default_rng(3)
+    layers = [random_layer(rng) for _ in range(LAYERS)]
+    expected = [simulated_answers(target.machine, kind, d) for kind, d in layers]
+    with (tmp_path / "layers").open("wb") as file:
+        for kind, d in layers:
+            file.write(np.append(kind, d).astype(np.int32).tobytes())
+    script = Path(__file__).parent / "armv6m" / "plans.py"
+    environment = dict(os.environ, MICROPYPATH=str(native_module("x64", "priot_plan").parent))
+    done = subprocess.run([str(tool("micropython")), str(script), str(tmp_path / "layers"),
+                           str(f.N_FIELDS), str(f.PLAN_FORWARD), str(f.PLAN_END)],
+                          env=environment, capture_output=True, text=True, check=True)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert answers == expected
+    assert len({answer[1] for answer in answers}) == 6  # every name but that of no fast kernel
+    for slot in range(2, 5):
+        assert 20 < sum(answer[slot] > 0 for answer in answers) < LAYERS
+
+
 CHANGES = [  # kind of layer, part, field of d and what it becomes after the plan
     ("linear", f.PLAN_FORWARD, f.N_IN, 18), ("linear", f.PLAN_BACKWARD, f.N_IN, 18),
     ("linear", f.PLAN_UPDATE, f.RULE, f.FROZEN), ("linear", f.PLAN_UPDATE, f.MEASURE, 1),
-    ("conv2d", f.PLAN_BACKWARD, f.X_RELU, 0), ("conv2d", f.PLAN_FORWARD, f.KERNEL, 1),
-    ("conv2d", f.PLAN_FORWARD, f.POOL, 3), ("conv2d", f.PLAN_FORWARD, f.ARGMAX_BITS, 4),
-    ("conv2d", f.PLAN_FORWARD, f.POOL_STRIDE, 1), ("conv2d", f.PLAN_UPDATE, f.STRIDE, 2),
+    ("conv2d", f.PLAN_BACKWARD, f.MASK_DX, 0), ("conv2d", f.PLAN_FORWARD, f.KERNEL_H, 1),
+    ("conv2d", f.PLAN_FORWARD, f.POOL_H, 3), ("conv2d", f.PLAN_FORWARD, f.ARGMAX_BITS, 4),
+    ("conv2d", f.PLAN_FORWARD, f.POOL_STRIDE_H, 1), ("conv2d", f.PLAN_UPDATE, f.STRIDE_H, 2),
     ("conv2d", f.PLAN_FORWARD, f.MEASURE, 1),
 ]
 
@@ -301,14 +356,14 @@ CHANGES = [  # kind of layer, part, field of d and what it becomes after the pla
 def test_what_changed_since_the_plan_is_refused(aligned, kind, slot, field, value):
     """module.c asks before every call: a kernel that does not take d would leave its buffers."""
     d = (linear_descriptor(16, 4, RULE=f.PRUNE) if kind == "linear" else
-         conv2d_descriptor(2, (8, 8), 3, 3, 1, 0, 2, RULE=f.PRUNE, X_RELU=1))
+         conv2d_descriptor(2, (8, 8), 3, 3, 1, 0, 2, RULE=f.PRUNE, MASK_DX=1))
     aligned.plan(KINDS[kind], d)
     machine = aligned.machine
     answers = []
     for changed in (d[field], value):
         d[field] = changed
         machine.clear()
-        answers.append(machine.call("fast_is_planned", KINDS[kind], slot, machine.place(d)))
+        answers.append(machine.call("fast_planned", KINDS[kind], slot, machine.place(d)))
     assert answers[0] and not answers[1]
 
 
@@ -328,5 +383,5 @@ def test_forged_rows_of_scores_stay_in_their_buffer(aligned, kind, before):
     words = cases.scratch(aligned, KINDS[kind], 2, d)
     inputs = (g, x) if kind == "linear" else (g, np.zeros(argmax_bytes(d), np.uint8), x)
     operands = (scores.copy(), np.full(n, 200, np.uint8), *inputs, w, select, words, d)
-    aligned.run(f"{kind}_update", operands, f"fast_{kind}_update")
+    aligned.run(f"{kind}_update", operands)
     assert (operands[0] == scores).all() and (operands[1] == 200).all()

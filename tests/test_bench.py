@@ -4,8 +4,8 @@ import json
 
 import pytest
 from priot import cli
-from priot.commands.quantize import calibrate
-from priot.commands.train import METHODS
+from priot.backbone.quantize import calibrate
+from priot.jobs.train import METHODS
 from support import random_dataset, random_model
 
 
@@ -30,9 +30,9 @@ def test_every_method(files, method, tmp_path):
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["steps"] == 2 and report["method"] == method
     kinds = [set(layer["us"]) for layer in report["layers"]]
-    inner = {"forward"} if method == "head" else {"forward", "backward_input"}
+    inner = {"forward"} if method == "head" else {"forward", "backward"}
     first = {"forward"} if method == "head" else {"forward", "update"}
-    last = {"forward", "update"} if method == "head" else {"forward", "backward_input", "update"}
+    last = {"forward", "update"} if method == "head" else {"forward", "backward", "update"}
     assert kinds[0] == first
     assert kinds[1] == inner  # the average pool; the other is part of its convolution
     assert kinds[-1] == last | ({"exponent"} if method == "niti" else set())

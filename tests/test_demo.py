@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from priot.formats import Adapter, Model
+from priot.jobs.protocol import PICO_HEAP_BYTES
 from priot.paths import BACKBONES, BUILD, ROOT
-from priot.targets import PICO_HEAP_BYTES
 
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
 KEYS = {"method", "target", "backend", "accuracy_before", "accuracy_after", "epochs",

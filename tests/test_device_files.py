@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from priot import board
 from priot.formats import Adapter, Dataset, Model
 from support import micropython, random_dataset, random_model
 
@@ -56,42 +57,105 @@ def outcomes(kind: str, files: dict[str, Path], folder: Path, forgeries: list[by
     return result.stdout.splitlines()
 
 
+FORGED_MODELS = [
+    ({4: b"\x01\0"}, "version is 1, expected 2; convert it on a PC: priot convert"),
+    ({4: b"\x03\0"}, "version is 3, expected 2"),
+    ({16: b"\n"}, "name is b'\\nandom', expected 1..16 bytes of text"),
+    ({32: b"\0\0"}, "side of the input is 0, expected 1..65535"),
+    ({36: b"\x09\0"}, "payload is 44, expected 56 bytes"),
+    ({38: b"\x04\0"}, "last stage is linear: 8x1x1 -> 3x1x1, expected 4 logits without relu"),
+    ({40: b"\1"}, "has a loss or an input of another kind, which this version cannot compute"),
+    ({44: b"\x04\0"}, "header size is 192, expected 320"),
+    ({56: b"\xff\xff\xff\xff"}, "payload is 4294967295, expected 44 bytes"),
+    ({64: b"\x09"}, "stage 0: kind is 9, expected 1..5"),
+    ({65: b"\x02"}, "stage 0: flags or reserved is set, expected 0"),
+    ({68: b"\0\0"}, "stage 0: kernel is 0, expected 1..15"),
+    ({68: b"\x0f\x0f"}, "stage 0: kernel is 15, expected 1..6"),
+    ({68: b"\3\2"}, "has sizes that are not square, which this version cannot compute"),
+    ({70: b"\0\0"}, "stage 0: stride is 0, expected 1..15"),
+    ({76: b"\x05\x05"}, "stage 0: window is 5, expected 1..4"),
+    ({80: b"\2"}, "stage 0: has groups, which this version cannot compute"),
+    ({84: b"\0\0"}, "stage 0: has a second input, which this version cannot compute"),
+    ({86: b"\6"}, "stage 0: has an upper clamp, which this version cannot compute"),
+    ({91: b"\x1f"}, "stage 0: forward shift is 31, expected 0..30"),
+    ({100: bytes(4)}, "stage 0: has a bias, which this version cannot compute"),
+    ({104: bytes(4)}, "stage 0: has shifts by row, which this version cannot compute"),
+    ({146: b"\xff\xff"}, "stage 1: has another input than the stage before, which this version"),
+    ({152: b"\0\0"}, "stage 1: exponent is 0, expected"),
+    ({192: b"\0"}, "a weight is -128, expected -127..127"),
+    ({211: b"\0"}, "padding is 0, expected 128"),
+]
+
+
 def test_forged_models(files, tmp_path):
-    """A right CRC32 does not make wrong sizes acceptable."""
+    """A right CRC32 does not make wrong sizes acceptable; a line says what is wrong."""
     good = files["model"].read_bytes()
-    weights = 48 + 5 * 16
     found = outcomes("model", files, tmp_path, [
-        forged(good, {4: b"\x02\0"}),  # version
-        forged(good, {32: b"\0\0"}),  # no channels
-        forged(good, {36: b"\x09\0"}),  # another width: sizes no longer fit
-        forged(good, {38: b"\x04\0"}),  # classes
-        forged(good, {48: b"\x09"}),  # kind of a layer
-        forged(good, {49: b"\x00"}),  # kernel 0
-        forged(good, {49: b"\x0f"}),  # kernel larger than the image
-        forged(good, {50: b"\0"}),  # stride 0
-        forged(good, {57: b"\x1f"}),  # shift 31
-        forged(good, {40: b"\x04\0"}),  # number of layers
-        forged(good, {weights: b"\0"}),  # a weight of -128
-        forged(good, {44: b"\xff\xff\xff\xff"}),  # weight bytes
-    ])
-    assert len(found) == 12
-    assert [line.split()[0] for line in found] == ["refused"] * 12, found
+        forged(good, changes) for changes, _ in FORGED_MODELS])
+    assert [line.split()[0] for line in found] == ["refused"] * len(FORGED_MODELS), found
     assert [line for line in found if str(tmp_path) not in line] == []
-    assert "version is 2, expected 1" in found[0]
+    for line, (_, text) in zip(found, FORGED_MODELS, strict=True):
+        assert text in line
 
 
 def test_forged_datasets(files, tmp_path):
     good = files["dataset"].read_bytes()
     found = outcomes("dataset", files, tmp_path, [
-        forged(good, {32: b"\x80"}),  # a pixel of 128
-        forged(good, {32 + 36: b"\x03"}),  # label 3 of 3 classes
+        forged(good, {48: b"\x80"}),  # a pixel of 128
+        forged(good, {48 + 36: b"\x03"}),  # label 3 of 3 classes
         forged(good, {16: b"\x05"}),  # one sample more than there are
         forged(good, {20: b"\x02\0"}),  # two channels
         forged(good, {26: b"\x01\0"}),  # one class
+        forged(good, {28: b"\x02\0"}),  # two bytes of a target
+        forged(good, {4: b"\x01\0"}),
     ])
-    assert [line.split()[0] for line in found] == ["refused"] * 5, found
+    assert [line.split()[0] for line in found] == ["refused"] * 7, found
     assert "pixel of sample 0 is 128, expected 0..127" in found[0]
     assert "label of sample 0 is 3, expected below 3" in found[1]
+    assert "has targets or values of another kind, which this version cannot compute" in found[5]
+    assert "version is 1, expected 2; convert it on a PC: priot convert" in found[6]
+
+
+def test_names_of_the_classes(files, tmp_path):
+    """They are read from models and datasets, and go on into adapters."""
+    names = ("né", "deux", "три")
+    model, dataset = Model.read(files["model"]), Dataset.read(files["dataset"])
+    model.names = dataset.names = names
+    model.write(tmp_path / "model")
+    dataset.write(tmp_path / "dataset")
+    said = micropython(
+        f"import priot\nnet = priot.load({str(tmp_path / 'model')!r})\n"
+        f"d = priot.Dataset({str(tmp_path / 'dataset')!r})\n"
+        f"print(net.names == d.names, *d.names)\n"
+        f"t = priot.Trainer(net)\nt.fit(d, verbose=False)\n"
+        f"t.save({str(tmp_path / 'scores')!r})\nt.load({str(tmp_path / 'scores')!r})\n"
+        f"t.export_mask({str(tmp_path / 'mask')!r})\nnet.apply({str(tmp_path / 'mask')!r})\n"
+        f"print(priot.Dataset({str(files['dataset'])!r}).names)").stdout.splitlines()
+    assert said == ["True né deux три", "()"]
+    for kind in ("scores", "mask"):
+        adapter = Adapter.read(tmp_path / kind)
+        adapter.check_backbone(model)
+        assert adapter.names == names
+
+
+def test_samples_are_added_to_a_dataset(files, tmp_path):
+    """`push --append`: the board's file keeps its names, and is what the host would write."""
+    first, more = Dataset.read(files["dataset"]), random_dataset(Model.read(files["model"]), 3, 5)
+    first.names = ("one", "two", "three")
+    first.write(tmp_path / "a.prd")
+    data = more.to_bytes()
+    head = data[:48]
+    (tmp_path / "more").write_bytes(data[48:])
+    on_board = Path(board.__file__).with_name("on_board.py")
+    micropython(
+        f"exec(open({str(on_board)!r}).read())\nfolder = {str(tmp_path)!r}\n"
+        f"append(folder + '/a.prd', folder + '/more', {head!r})\n"
+        f"assert ends_with(folder + '/a.prd', folder + '/more')\n"
+        f"append(folder + '/b.prd', folder + '/more', {head!r})")
+    both = Dataset(np.concatenate([first.images, more.images]),
+                   np.concatenate([first.labels, more.labels]), 3, first.names)
+    assert (tmp_path / "a.prd").read_bytes() == both.to_bytes()
+    assert (tmp_path / "b.prd").read_bytes() == data
 
 
 def test_a_file_of_another_kind(files, tmp_path):
@@ -130,7 +194,7 @@ def test_host_and_device_agree_on_adapters(files):
     assert mask.content == "mask" and scores.method == "priot-s"
     model = Model.read(files["model"])
     assert [len(layer.values) for layer in mask.layers] == [
-        layer.weights.size for layer in model.weight_layers]
+        stage.weights.size for stage in model.weight_stages]
 
 
 def test_training_does_not_go_on_from_a_mask(files):

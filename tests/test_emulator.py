@@ -147,7 +147,7 @@ def test_firmware_that_is_no_uf2(tmp_path):
 
 
 def test_firmware_that_does_not_boot(tmp_path):
-    with pytest.raises(PriotError, match="missing: run make firmware"):
+    with pytest.raises(PriotError, match="missing: run 'make firmware'"):
         Pico(tmp_path, tmp_path / "none.uf2").start()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from priot import cli
-from priot.commands.quantize import calibrate
+from priot.backbone.quantize import calibrate
 from priot.errors import PriotError
 from priot.experiments.results import ResultsFile, find_line, run_of
 from priot.experiments.spec import Spec
@@ -91,10 +91,9 @@ def test_a_line_per_run_and_a_table(folder, finished):
     assert len(results) == RUNS
     runs = {(r["name"], r["angle"], r["seed"]) for r in results}
     assert runs == {(m["name"], a, s) for m in spec.methods for a in (0, 30) for s in (1, 2)}
-    model = Model.read(folder / "small.priot")
     for result in results:
         run = run_of(result, "line")
-        assert result["pico_ram_bytes"] == pico_ram_bytes(model, run)
+        assert result["pico_ram_bytes"] == pico_ram_bytes(folder / "small.priot", run)
         assert result["presentations"] == 60 and 0 <= result["after"] <= 100
         assert result["collapsed"] == collapsed(result["before"], result["after"], 10)
     page = (finished / "small.md").read_text()
@@ -213,8 +212,8 @@ def test_naive_shifts_of_backbones_of_one_name(folder, tmp_path):
         run = next(run for run in Spec.read(folder / "small.toml").runs()
                    if run.calibration == "naive")
         made = bench._model(dataclasses.replace(run, backbone=str(path)))
-        found.append([layer.weights.tobytes() for layer in Model.read(made).weight_layers])
-        assert found[-1] == [layer.weights.tobytes() for layer in Model.read(path).weight_layers]
+        found.append([stage.weights.tobytes() for stage in Model.read(made).weight_stages])
+        assert found[-1] == [stage.weights.tobytes() for stage in Model.read(path).weight_stages]
     assert found[0] != found[1]
 
 

@@ -15,8 +15,8 @@ from priot import cli
 from priot.board import Board, BoardError, info
 from priot.board.files import Files
 from priot.board.install import package_files
-from priot.commands.train import TrainJob, train
 from priot.formats import Adapter, Dataset, Model
+from priot.jobs.train import TrainJob, train
 from priot.network.named import network_line
 from priot.targets.unix import UnixTarget
 from support import random_dataset, random_model
@@ -210,7 +210,7 @@ def test_flash_full(files, tmp_path, monkeypatch):
             board.execute(FILL)
         pushed = priot("push", "--port", pico.port, files["big"])
         assert pushed.returncode == 1
-        assert "/big.prd: needs 62832 bytes, the board's flash has" in complaint(pushed)
+        assert "/big.prd: needs 62848 bytes, the board's flash has" in complaint(pushed)
         with monkeypatch.context() as patch, Board(pico.port) as board:
             patch.setattr(Files, "check_space", lambda *_: None)  # as if the count were wrong
             with pytest.raises(BoardError, match="the board's flash is full; remove files"):

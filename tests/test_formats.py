@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forgery import seal
 from hypothesis import given
 from hypothesis import strategies as st
+from priot import cli
 from priot.errors import FileError
-from priot.formats import Adapter, AdapterLayer, Dataset, Layer, Model
+from priot.formats import Adapter, AdapterLayer, Dataset, Model
 from priot.formats.container import write_file
 from priot.network import fields
-from priot.network.spec import parse_network
+from priot.network.spec import format_network, parse_network
+from priot.network.stage import Stage, trainable_by_scores
+from priot.network.stages import compile_layers
 from support import random_dataset, random_model
 
 ROOT = Path(__file__).parents[1]
@@ -23,12 +27,6 @@ NETWORKS = {
     "conv": ("conv 4 3, relu, maxpool 2, conv 5 2 pad 1, relu, avgpool 2 stride 1, flatten, "
              "linear 9, relu, linear 4", (2, 8, 7), 4),
 }
-
-
-def seal(data: bytes) -> bytes:
-    """The same bytes with a fitting file size and CRC32."""
-    data = data[:8] + struct.pack("<I", len(data)) + data[12:]
-    return data[:12] + struct.pack("<I", zlib.crc32(data[16:])) + data[16:]
 
 
 def patch(data: bytes, offset: int, replacement: bytes) -> bytes:
@@ -50,22 +48,21 @@ def some_dataset() -> Dataset:
 
 
 def some_adapter(content: str = "scores") -> Adapter:
-    """Three kinds of selection on the layers of `conv`."""
+    """Three kinds of selection on the layers of `conv`; a mask has all edges."""
     model = small_model("conv")
     rng = np.random.default_rng(2)
-    sizes = [layer.weights.size for layer in model.weight_layers]
-    bitmap = np.arange(sizes[1]) % 5 == 2
-    n_large = int((np.abs(model.weight_layers[2].weights.astype(int)) >= 40).sum())
+    weights = [stage.weights for stage in model.weight_stages]
+    bitmap = np.arange(weights[1].size) % 5 == 2
+    n_large = int((np.abs(weights[2].astype(int)) >= 40).sum())
     layers = [
-        AdapterLayer(0, rng.integers(-128, 128, sizes[0]).astype(np.int8), threshold=64),
+        AdapterLayer(0, rng.integers(-128, 128, weights[0].size).astype(np.int8), threshold=64),
         AdapterLayer(1, rng.integers(-128, 128, bitmap.sum()).astype(np.int8), fields.BITMAP,
                      threshold=64, bitmap=bitmap),
         AdapterLayer(2, rng.integers(-128, 128, n_large).astype(np.int8), fields.LARGEST, 40, 64,
                      80),
     ]
     if content == "mask":
-        layers = [AdapterLayer(a.index, a.values > 0, a.selection, a.tau, 64, 0, a.bitmap)
-                  for a in layers]
+        layers = [AdapterLayer(i, weights[i].ravel() > 0, threshold=64) for i in range(3)]
     return Adapter(model.crc, content, "priot-s", layers, 7, 12345, 3, -2, 1, 1, 2, 8)
 
 
@@ -85,36 +82,45 @@ def test_fields_are_the_devices():
     assert table == {name: getattr(fields, name) for name in table}
 
 
+NOWHERE = b"\xff" * 4
+
+
 def test_model_bytes():
     weights = np.array([[1, -127], [0, 127], [5, -1]], np.int8)
-    layers = [Layer(fields.CONV2D, 1, 1, 0, 2, 7, 1, 0, 16, 22,
-                    np.array([3, -4], np.int8).reshape(2, 1, 1, 1)),
-              Layer(fields.RELU_LAYER),
-              Layer(fields.LINEAR, n_out=3, weight_exponent=-2, forward_shift=9, backward_shift=8,
-                    update_bits_weights=15, update_bits_scores=20, weights=weights)]
-    tables = (
-        "é".encode() + bytes(14) + struct.pack("<HHHHHHI", 1, 1, 1, 3, 3, 0, 12)
-        + bytes([1, 1, 1, 0, 2, 0, 0, 0, 7, 1, 0, 16, 22, 0, 0, 0])
-        + bytes([3]) + bytes(15)
-        + bytes([2, 0, 0, 0, 3, 0, 0, 0, 254, 9, 8, 15, 20, 0, 0, 0]))
+    stages = [
+        Stage(fields.CONV2D, 2, True, weight_exponent=7, forward_shift=1, update_bits_weights=16,
+              update_bits_scores=22, weights=np.array([3, -4], np.int8).reshape(2, 1, 1, 1)),
+        Stage(fields.LINEAR, 3, a=0, weight_exponent=-2, forward_shift=9, backward_shift=8,
+              update_bits_weights=15, update_bits_scores=20, weights=weights)]
+    table = ("é".encode() + bytes(14) + struct.pack("<4HBBbBHHfiII", 1, 1, 1, 3, 0, 0, -7, 0, 2, 8,
+                                                    0.5, -2, 12, 0))
+    plain = bytes([1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0])  # kernel .. groups
+    conv = (bytes([1, 1, 2, 0]) + plain + struct.pack("<hhBbhb", -1, -2, 127, 0, -13, 7)
+            + bytes([1, 0, 16, 22, 0]) + struct.pack("<I", 0) + NOWHERE + NOWHERE + bytes(20))
+    linear = (bytes([2, 0, 3, 0]) + plain + struct.pack("<hhBbhb", 0, -2, 127, 0, -2, -2)
+              + bytes([9, 8, 15, 20, 0]) + struct.pack("<I", 4) + NOWHERE + NOWHERE + bytes(20))
     payload = bytes([131, 124, 128, 128]) + bytes([129, 1, 128, 255, 133, 127, 128, 128])
-    body = tables + payload
-    expected = struct.pack("<4sHHII", b"PRIM", 1, 96, 108, zlib.crc32(body)) + body
-    model = Model("é", (1, 1, 1), 3, layers)
+    body = table + conv + linear + "a\0b\0ü\0\0".encode() + payload
+    expected = struct.pack("<4sHHII", b"PRIM", 2, 200, 212, zlib.crc32(body)) + body
+    model = Model("é", (1, 1, 1), 3, stages, ("a", "b", "ü"), scale=0.5, zero=-2)
     assert model.to_bytes() == expected
     assert model.crc == zlib.crc32(body)
     again = Model.from_bytes(expected)
-    assert (again.name, again.shape, again.classes) == ("é", (1, 1, 1), 3)
-    assert (again.layers[2].weights == weights).all()
+    assert again == model and again.exponents == [-13, -2]
+    assert (again.stages[1].weights == weights).all()
 
 
 def test_dataset_bytes():
     images = np.array([[[[0, 127]]], [[[3, 4]]]], np.uint8)
-    body = struct.pack("<IHHHHI", 2, 1, 1, 2, 3, 0) + bytes([0, 127, 2, 3, 4, 0])
-    expected = struct.pack("<4sHHII", b"PRID", 1, 32, 38, zlib.crc32(body)) + body
-    assert Dataset(images, np.array([2, 0], np.uint8), 3).to_bytes() == expected
+    body = (struct.pack("<I4HHBBHHfiI", 2, 1, 1, 2, 3, 1, 0, 0, 8, 0, 2.0, 1, 0) + b"a\0b\0cd\0\0"
+            + bytes([0, 127, 2, 3, 4, 0]))
+    expected = struct.pack("<4sHHII", b"PRID", 2, 56, 62, zlib.crc32(body)) + body
+    names = ("a", "b", "cd")
+    dataset = Dataset(images, np.array([2, 0], np.uint8), 3, names, 2.0, 1)
+    assert dataset.to_bytes() == expected
     again = Dataset.from_bytes(expected)
     assert (again.images == images).all() and again.labels.tolist() == [2, 0]
+    assert (again.names, again.scale, again.zero) == (names, 2.0, 1)
 
 
 def test_adapter_bytes():
@@ -122,13 +128,27 @@ def test_adapter_bytes():
     bitmap[[0, 8]] = True
     adapter = Adapter(0x01020304, "scores", "priot-s",
                       [AdapterLayer(1, np.array([-128, 127], np.int8), fields.BITMAP, 0, 64, 50,
-                                    bitmap)], 5, 6, 7, -8, 1, 1, 2, 0x108)
+                                    bitmap)], 5, 6, 7, -8, 1, 1, 2, 0x108, ("no", "y"))
     tables = (bytes([4, 3, 2, 1, 1, 2, 1, 0]) + struct.pack("<IIH", 5, 6, 7)
-              + bytes([248, 1, 1, 2, 8, 1]) + bytes(8)
-              + struct.pack("<HBBBBHII", 1, 2, 0, 64, 50, 0, 2, 8))
+              + bytes([248, 1, 1, 2, 8, 1]) + struct.pack("<H6x", 8)
+              + struct.pack("<HBBBBHII", 1, 2, 0, 64, 50, 0, 2, 8) + b"no\0y\0\0\0\0")
     body = tables + bytes([1, 1, 0, 0]) + bytes([0, 255, 0, 0])
     assert adapter.to_bytes() == struct.pack(
-        "<4sHHII", b"PRIA", 1, 64, 72, zlib.crc32(body)) + body
+        "<4sHHII", b"PRIA", 2, 72, 80, zlib.crc32(body)) + body
+    assert Adapter.from_bytes(adapter.to_bytes()).names == ("no", "y")
+
+
+@pytest.mark.parametrize("names, text", [
+    (("a", "b"), "names: found 2, expected 0 or 4"),
+    (("a", "", "c", "d"), "name of a class: found b''"),
+    (("a", "b", "c", "x" * 64), "expected 1..63 bytes of text"),
+    (("a", "b\n", "c", "d"), "expected 1..63 bytes of text"),
+])
+def test_names_that_no_reader_takes(names, text):
+    dataset = some_dataset()
+    dataset.names = names
+    with pytest.raises(FileError, match=text):
+        dataset.to_bytes()
 
 
 def test_a_bitmap_ends_on_a_word():
@@ -185,7 +205,7 @@ def test_sealed_nonsense_is_refused_or_understood_to_the_byte(kind, data):
     cls, make = KINDS[kind]
     good = bytearray(make().to_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
-        at = data.draw(st.integers(16, min(len(good), 140) - 1))
+        at = data.draw(st.integers(16, min(len(good), 200) - 1))
         good[at] = data.draw(st.integers(0, 255))
     bad = seal(bytes(good))
     try:
@@ -214,26 +234,52 @@ def test_sealed_wrong_sizes_are_refused(kind, cut, more):
 @pytest.mark.parametrize("offset, replacement, text", [
     (0, b"PRID", "kind: found dataset, expected model"),
     (0, b"ELF!", "kind: found another file, expected model"),
-    (4, b"\2\0", "version: found 2, expected 1"),
-    (6, b"\x61\0", "header size: found 97, expected 96"),
-    (6, b"\0\1", "header size: found 256, expected 16..172"),
+    (4, b"\3\0", "version: found 3, expected 1..2"),
+    (6, b"\xc1\0", "header size: found 193, expected 192"),
+    (6, b"\0\2", "header size: found 512, expected 16..268"),
     (16, b"\xff", "name: found b'\\xff"),
-    (32, b"\x08", "bytes of weights: found 76"),
-    (34, b"\0", "input: found (7, 0, 1), expected at least (1, 1, 1)"),
+    (16, b"\0", "name: found b'\\x00"),
+    (32, b"\x08", "stage 1: place of the weights: found 44, expected 48"),
+    (34, b"\0", "height: found 0, expected 1..65535"),
     (38, b"\1", "classes: found 1, expected 2..256"),
-    (40, b"\4", "header size: found 96, expected 112"),
-    (42, b"\1", "reserved: found 1, expected 0"),
-    (44, b"\1", "bytes of weights: found 76, expected 1"),
-    (48, b"\7", "kind: found 7, expected 1..6"),
-    (49, b"\1", "kernel: found 1, expected 0..0"),
-    (54, b"\1", "reserved of a layer"),
-    (57, b"\x1f", "forward_shift: found 31, expected 0..30"),
-    (57, b"\xff", "forward_shift: found -1, expected 0..30"),
-    (59, b"\x20", "update_bits_weights: found 32, expected 0..31"),
-    (61, b"\1", "reserved of a layer"),
-    (80, b"\3", "layer 2 (relu): n_out: found 5, expected 0..0"),
-    (96, b"\0", "layer 0: weight byte: found 0, expected 1..255"),
-    (139, b"\0", "padding of weights"),
+    (38, b"\4", "outputs of the last layer: found 5, expected 4 classes"),
+    (40, b"\1", "has squared error, which this version cannot compute"),
+    (40, b"\2", "loss: found 2, expected 0..1"),
+    (41, b"\1", "has a signed input, which this version cannot compute"),
+    (42, b"\0", "stage 0: exponent: found -7, expected 0"),
+    (43, b"\1", "reserved: found 1, expected 0"),
+    (44, b"\3", "header size: found 192, expected 256"),
+    (44, b"\0", "stages: found 0, expected 1..256"),
+    (46, b"\4", "header size: found 192, expected 196"),
+    (48, b"\0\0\xc0\x7f", "scale: found 7fc00000, expected a finite number"),
+    (48, b"\0\0\0\x80", "scale: found 80000000"),
+    (56, b"\1", "bytes of the payload: found 76, expected 1"),
+    (60, b"\1", "reserved: found 1, expected 0"),
+    (64, b"\6", "stage 0 (6): kind: found 6, expected 1..5"),
+    (65, b"\3", "stage 0: flags: found 3, expected 0..1"),
+    (66, b"\0", "stage 0 (linear): outputs: found 0, expected 1..65535"),
+    (68, b"\2", "stage 0 (linear): kernel: found 2, expected 1..1"),
+    (70, b"\0", "stride: found 0, expected 1..1"),
+    (72, b"\1", "padding: found 1, expected 0..0"),
+    (76, b"\2", "window: found 2, expected 1..1"),
+    (79, b"\2", "stride of the window: found 2, expected 1..1"),
+    (80, b"\7", "stage 0 (linear): has groups, which this version cannot compute"),
+    (82, b"\0\0", "has another input than the stage before, which this version"),
+    (84, b"\xff", "has a second input, which this version cannot compute"),
+    (86, b"\x7e", "has an upper clamp, which this version cannot compute"),
+    (87, b"\1", "shift of the second input: found 1, expected 0..0"),
+    (88, b"\0", "stage 0: exponent: found -256, expected -7"),
+    (91, b"\x1f", "forward shift: found 31, expected 0..30"),
+    (92, b"\xff", "backward shift: found 255, expected 0..30"),
+    (93, b"\x20", "update bits of weights: found 32, expected 0..31"),
+    (95, b"\1", "update bits of the bias: found 1, expected 0..0"),
+    (96, b"\4", "stage 0: place of the weights: found 4, expected 0"),
+    (100, bytes(4), "stage 0: has a bias, which this version cannot compute"),
+    (104, bytes(4), "stage 0: has shifts by row, which this version cannot compute"),
+    (127, b"\1", "stage 0: reserved: found 00"),
+    (129, b"\1", "last stage: relu: found 1, expected 0, logits of either sign"),
+    (192, b"\0", "stage 0: weight byte: found 0, expected 1..255"),
+    (235, b"\0", "stage 0: padding of weights"),
 ])
 def test_a_bad_model_is_refused_by_name(offset, replacement, text):
     with pytest.raises(FileError) as error:
@@ -244,13 +290,19 @@ def test_a_bad_model_is_refused_by_name(offset, replacement, text):
 
 
 @pytest.mark.parametrize("offset, replacement, text", [
-    (6, b"\x24\0", "header size: found 36, expected 32"),
+    (6, b"\x34\0", "header size: found 52, expected 48"),
     (16, b"\6", "bytes of samples: found 35, expected 6 * (6 + 1)"),
     (16, b"\0", "bytes of samples: found 35, expected 0 * (6 + 1)"),
     (26, b"\1", "classes: found 1, expected 2..256"),
-    (28, b"\1", "reserved: found 1, expected 0"),
-    (32, b"\x80", "pixel: found 128, expected 0..127"),
-    (38, b"\4", "label: found 4, expected below 4"),
+    (28, b"\2", "has targets that are not labels, which this version cannot compute"),
+    (30, b"\1", "has signed values, which this version cannot compute"),
+    (30, b"\2", "flags: found 2, expected 0..1"),
+    (31, b"\1", "reserved: found 1, expected 0"),
+    (32, b"\4", "header size: found 48, expected 52"),
+    (34, b"\1", "reserved: found 1, expected 0"),
+    (44, b"\1", "reserved: found 1, expected 0"),
+    (48, b"\x80", "pixel: found 128, expected 0..127"),
+    (54, b"\4", "label: found 4, expected below 4"),
 ])
 def test_a_bad_dataset_is_refused_by_name(offset, replacement, text):
     data = some_dataset().to_bytes()
@@ -260,8 +312,8 @@ def test_a_bad_dataset_is_refused_by_name(offset, replacement, text):
 
 
 def test_an_empty_dataset_is_refused():
-    header = b"PRID" + struct.pack("<HHII", 1, 32, 0, 0)
-    data = seal(header + struct.pack("<IHHHHI", 0, 1, 2, 3, 4, 0))
+    table = struct.pack("<I4HHBBHHfiI", 0, 1, 2, 3, 4, 1, 0, 0, 0, 0, 0, 0, 0)
+    data = seal(b"PRID" + struct.pack("<HHII", 2, 48, 0, 0) + table)
     with pytest.raises(FileError, match="samples: found 0, expected 1..4294967295"):
         Dataset.from_bytes(data)
 
@@ -274,7 +326,8 @@ def test_an_empty_dataset_is_refused():
     (35, b"\2", "rounding: found 2, expected 0..1"),
     (36, b"\2", "init: found 2, expected 0..1"),
     (37, b"\x80", "gmin: found 128, expected 0..127"),
-    (40, b"\1", "reserved: found other bytes, expected zeros"),
+    (40, b"\1", "header size: found 96, expected 97"),
+    (42, b"\1", "reserved: found other bytes, expected zeros"),
     (64, b"\0", "layer: found 0, expected above 0"),
     (50, b"\3", "layer 0: selection: found 3, expected 0..2"),
     (51, b"\1", "layer 0: tau: found 1, expected 0..0"),
@@ -282,6 +335,7 @@ def test_an_empty_dataset_is_refused():
     (53, b"\x61", "layer 0: keep: found 97, expected 0..96"),
     (54, b"\1", "layer 0: reserved: found 1, expected 0..0"),
     (56, b"\xff\0\0\0", "layer 0: bytes: found 72"),
+    (56, bytes(4), "layer 0: parameters: found 0, expected 1.."),
     (72, b"\1", "layer 1: bits of bitmap"),
     (-1, b"\1", "layer 2: padding: found other bits, expected zeros"),
 ])
@@ -290,6 +344,12 @@ def test_a_bad_adapter_is_refused_by_name(offset, replacement, text):
     with pytest.raises(FileError) as error:
         Adapter.from_bytes(patch(data, offset % len(data), replacement), "a")
     assert str(error.value).startswith("a: " + text)
+
+
+def test_a_mask_has_all_edges():
+    layer = AdapterLayer(0, np.ones(3, bool), fields.LARGEST, 5)
+    with pytest.raises(FileError, match="layer 0: selection: found 1, expected 0..0"):
+        Adapter(0, "mask", "priot", [layer]).to_bytes()
 
 
 def test_an_adapter_fits_only_its_backbone():
@@ -310,41 +370,128 @@ def test_an_adapter_fits_only_its_backbone():
 
 
 @pytest.mark.parametrize("network, shape, text", [
-    ("conv 1 5, flatten, linear 2", (1, 4, 4), r"layer 0 \(conv2d\): kernel: found 5"),
-    ("conv 0 3, flatten, linear 2", (1, 4, 4), "n_out: found 0, expected 1..65535"),
+    ("conv 1 5, flatten, linear 2", (1, 4, 4), r"layer 0 \(conv2d\): kernel: found 5x5, expected "
+     "within 4x4"),
+    ("conv 0 3, flatten, linear 2", (1, 4, 4), "outputs: found 0, expected 1..65535"),
     ("conv 2 3 pad 3, flatten, linear 2", (1, 4, 4), "padding: found 3, expected 0..2"),
     ("conv 2 16, flatten, linear 2", (1, 20, 20), "kernel: found 16, expected 1..15"),
     ("conv 2 1 stride 16, flatten, linear 2", (1, 20, 20), "stride: found 16, expected 1..15"),
-    ("maxpool 3 stride 1, flatten, linear 2", (1, 2, 9), "window: found 3, expected within 2 x 9"),
-    ("avgpool 1, flatten, linear 2", (1, 2, 9), "kernel: found 1, expected 2..15"),
-    ("conv 2 1, flatten, linear 2", (1, 33, 32), "positions after pooling: found 1056, expected"),
+    ("maxpool 3 stride 1, flatten, linear 2", (1, 2, 9), "window: found 3x3, expected within 2x9"),
+    ("avgpool 1, flatten, linear 2", (1, 2, 9), "window: found 1, expected 2..15"),
     ("flatten, linear 2", (1, 363, 362), "weights of a row: found 131406, expected at most"),
     ("conv 65535 2, flatten, linear 2", (1, 2, 2), "filters times kernel area: found 262140"),
     ("conv 40000 1, maxpool 2 stride 1, flatten, linear 2", (1, 2, 2), "area: found 160000"),
     ("linear 2", (1, 2, 1), r"layer 0 \(linear\): needs flatten before it"),
+    ("flatten, conv 2 1", (1, 2, 1), r"layer 1 \(conv2d\): must not follow flatten"),
     ("relu, linear 2", (2, 1, 1), r"layer 0 \(relu\): must follow"),
     ("linear 2, relu, relu, linear 2", (2, 1, 1), r"layer 2 \(relu\): must follow"),
     ("linear 2, flatten, relu, linear 2", (2, 1, 1), r"layer 2 \(relu\): must follow"),
-    ("linear 2, relu", (2, 1, 1), "last layer: logits must not pass a relu"),
+    ("linear 2, relu", (2, 1, 1), "last stage: relu: found 1, expected 0"),
     ("linear 3", (2, 1, 1), "outputs of the last layer: found 3, expected 2 classes"),
-    ("flatten", (2, 1, 1), "no conv2d or linear layer"),
+    ("flatten", (2, 1, 1), "stages: found none with weights, expected at least one"),
+    ("maxpool 2", (2, 2, 2), "stages: found none with weights, expected at least one"),
 ])
 def test_limits_of_a_network(network, shape, text):
-    with pytest.raises(FileError, match=text):
-        Model("n", shape, 2, parse_network(network)).check()
+    with pytest.raises(ValueError, match=text):
+        compile_layers(parse_network(network), shape, 2)
 
 
-def test_largest_sums_are_allowed():
+def test_positions_limit_only_training_by_scores():
     """32 x 32 positions (an unpooled layer of a CIFAR-sized network) stay below 1048."""
     layers = parse_network("conv 2 1, flatten, linear 2")
-    assert Model("n", (1, 32, 32), 2, layers).stages()[0].shape_out == (2, 32, 32)
+    assert trainable_by_scores(compile_layers(layers, (1, 32, 32), 2)[0])
+    large = compile_layers(layers, (1, 33, 32), 2)[0]
+    assert large.positions == 1056 > fields.MAX_POSITIONS and not trainable_by_scores(large)
 
 
 def test_weights_below_127_are_refused():
     model = some_model()
-    model.layers[0].weights[0, 0] = -128
-    with pytest.raises(FileError, match="layer 0: weights: found -128, expected -127..127"):
+    model.stages[0].weights[0, 0] = -128
+    with pytest.raises(FileError, match="stage 0: weights: found -128, expected -127..127"):
         model.to_bytes()
+
+
+# ---- version 1 ----
+
+VERSION_1 = Path(__file__).parent / "files_v1"
+SPECS_1 = {"conv": NETWORKS["conv"][0], "pools": (
+    "maxpool 2, conv 3 3 stride 2 pad 1, relu, maxpool 2 stride 1, maxpool 2 stride 1, linear 3")}
+
+
+@pytest.mark.parametrize("name", SPECS_1)
+def test_models_of_version_1(name):
+    """Layers become stages; weights and shifts stay what they were, byte for byte."""
+    data = (VERSION_1 / f"{name}.priot").read_bytes()
+    model = Model.from_bytes(data)
+    assert format_network(model.layers) == SPECS_1[name]
+    converted = model.to_bytes()
+    n_payload = struct.unpack_from("<I", data, 44)[0]
+    assert converted[-n_payload:] == data[-n_payload:] and converted[4] == 2
+    n_layers = struct.unpack_from("<H", data, 40)[0]
+    records = [data[48 + 16 * i : 64 + 16 * i] for i in range(n_layers)]
+    shifts = [record[8:13] for record in records if record[0] in (1, 2)]
+    assert shifts == [struct.pack("<5b", s.weight_exponent, s.forward_shift, s.backward_shift,
+                                  s.update_bits_weights, s.update_bits_scores)
+                      for s in model.weight_stages]
+
+
+def convert(*arguments: object) -> int:
+    return cli.main(["convert", *map(str, arguments)])
+
+
+def test_files_of_version_1_are_converted(tmp_path, capsys):
+    old = {kind: VERSION_1 / f"conv.{kind}" for kind in ("priot", "prd", "adapter")}
+    new = {kind: tmp_path / f"new.{kind}" for kind in old}
+    assert convert(old["priot"], "-o", new["priot"]) == 0
+    assert convert(old["prd"], "-o", new["prd"]) == 0
+    assert convert(old["adapter"], "-o", new["adapter"], "--model", old["priot"]) == 0
+    for kind, cls in (("priot", Model), ("prd", Dataset), ("adapter", Adapter)):
+        assert new[kind].read_bytes()[4:6] == b"\2\0"
+        assert cls.read(new[kind]).to_bytes() == new[kind].read_bytes()
+    data, before = Dataset.read(new["prd"]), Dataset.read(old["prd"])
+    assert (data.images == before.images).all() and (data.labels == before.labels).all()
+    model, adapter, before = Model.read(new["priot"]), Adapter.read(new["adapter"]), Adapter.read(
+        old["adapter"])
+    adapter.check_backbone(model)
+    with pytest.raises(FileError, match="backbone: found"):
+        before.check_backbone(model)
+    before.backbone_crc = model.crc
+    assert before.to_bytes() == adapter.to_bytes()
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (("conv.adapter",), "is an adapter: give its backbone of version 1 by --model"),
+    (("conv.adapter", "--model", VERSION_1 / "pools.priot"), "pools.priot: crc32: found "),
+    (("conv.adapter", "--model", VERSION_1 / "conv.prd"), "kind: found dataset, expected model"),
+])
+def test_what_cannot_be_converted(arguments, text, tmp_path, capsys):
+    name, *more = arguments
+    assert convert(VERSION_1 / name, "-o", tmp_path / "new", *more) == 1
+    error = capsys.readouterr().err
+    assert text in error and error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_of_today_is_not_converted(tmp_path, capsys):
+    some_model().write(tmp_path / "m")
+    assert convert(tmp_path / "m", "-o", tmp_path / "m") == 1
+    assert "version: found 2, expected 1: there is nothing to convert" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["conv.priot", "conv.prd", "conv.adapter"])
+@given(data=st.data())
+def test_sealed_nonsense_of_version_1_is_refused_or_converted(name, data):
+    cls = {"priot": Model, "prd": Dataset, "adapter": Adapter}[name.split(".")[1]]
+    good = bytearray((VERSION_1 / name).read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        good[data.draw(st.integers(16, min(len(good), 200) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        found = cls.from_bytes(seal(bytes(good)))
+    except FileError as error:
+        assert "\n" not in str(error)
+    else:
+        assert cls.from_bytes(found.to_bytes()).to_bytes() == found.to_bytes()
 
 
 @pytest.mark.parametrize("broken", ["replace", "fsync"])

@@ -8,10 +8,10 @@ import types
 import numpy as np
 import pytest
 from priot import cli
-from priot.commands.inspect import histogram_text
 from priot.errors import PriotError
 from priot.formats import Adapter, AdapterLayer
 from priot.network import fields as f
+from priot.reports.describe import histogram_text
 from support import random_dataset, random_model
 
 SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 5, relu, linear 3"
@@ -38,8 +38,8 @@ def test_model(model, tmp_path, capsys):
     conv, linear, last = report["stages"]
     assert (conv["kind"], conv["input"], conv["output"]) == ("conv2d", [1, 8, 8], [4, 3, 3])
     assert (conv["relu"], conv["pool"], last["relu"]) == (True, 2, False)
-    assert linear["forward_shift"] == model.weight_layers[1].forward_shift
-    assert conv["largest_weight"] == np.abs(model.layers[0].weights.astype(int)).max()
+    assert linear["forward_shift"] == model.weight_stages[1].forward_shift
+    assert conv["largest_weight"] == np.abs(model.stages[0].weights.astype(int)).max()
     assert SPEC in text and "1x8x8" in text and report["crc32"] in text
     kernels = [stage["pico_kernel"] for stage in report["stages"]]
     assert kernels == ["armv6m 3x3", "armv6m linear", "portable C: inputs not a multiple of 4"]

@@ -26,6 +26,8 @@ def files(tmp_path_factory) -> dict[str, Path]:
     random_dataset(model, 40, seed=3).write(paths["data"])
     paths["large"] = folder / "large.prd"
     random_dataset(model, 20000, seed=3).write(paths["large"])
+    paths["largest"] = folder / "largest.prd"
+    random_dataset(model, 60000, seed=3).write(paths["largest"])
     return paths
 
 
@@ -100,8 +102,8 @@ def test_ctrl_c_at_the_command_line(files, tmp_path):
 @pytest.mark.parametrize("command", [["evaluate"], ["train", "--test"]])
 def test_ctrl_c_while_nothing_is_trained(files, command):
     """A test of accuracy, alone or before training, has nothing to keep: it ends at once."""
-    backend = ["--backend", "plain"]  # minutes, if it were not stopped
-    data = str(files["large"])
+    backend = ["--backend", "viper"]  # longer than all this, if it were not stopped
+    data = str(files["largest"])
     with subprocess.Popen([sys.executable, "-m", "priot.cli", command[0],
                            str(files["model"]), data, *command[1:], *[data] * len(command[1:]),
                            *backend], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

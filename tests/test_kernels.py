@@ -7,10 +7,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from kernels.cases import Answer, Case, difference, read_answers, solve, write_cases
-from kernels.layers import linear_descriptor
-from kernels.runner import KERNELS
+from kernels.forms import KERNELS
+from kernels.layers import linear_descriptor, random_linear, random_shape
 from kernels.suite import all_cases
 from kernels.worked import worked_cases
 from priot.emulator import Qemu
@@ -18,11 +19,11 @@ from priot.errors import PriotError
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
 from priot.package import compile_package
-from priot.paths import DEVICE, NATIVE_MODULES, native_module, tool
+from priot.paths import NATIVE_MODULES, native_module, tool
+from support import cpython_environment, import_device
 
 RUNNER = Path(__file__).parent / "kernels" / "runner.py"
-HERE = {"plain-cpython": "plain", "plain-unix": "plain", "viper-unix": "viper",
-        "portable-unix": "portable"}
+HERE = {"viper-cpython": "viper", "viper-unix": "viper", "portable-unix": "portable"}
 # on the Cortex-M0+ of QEMU: the backend, and whether it chooses fast kernels first
 QEMU = {"viper-armv6m": ("viper", False), "portable-armv6m": ("portable", False),
         "planned-armv6m": ("native", True)}
@@ -69,12 +70,14 @@ def qemu(suite, tmp_path_factory):
 
 def _run_here(where: str, suite: list[Case], folder: Path) -> Run:
     backend = HERE[where]
-    cases = [c for c in suite if not (c.heavy and backend == "plain")]
+    cases = [c for c in suite if not (c.heavy and where == "viper-cpython")]
     write_cases(folder / "cases", cases)
-    command = [sys.executable] if where == "plain-cpython" else [
-        str(tool("micropython")), "-X", "heapsize=64M"]
-    paths = [str(DEVICE)] + ([str(native_module("x64").parent)] if backend == "portable" else [])
-    environment = dict(os.environ, MICROPYPATH=os.pathsep.join(paths), PYTHONPATH=str(DEVICE))
+    if where == "viper-cpython":
+        command, environment = [sys.executable], cpython_environment()
+    else:
+        command = [str(tool("micropython")), "-X", "heapsize=64M"]
+        modules = compile_package("x64") if backend == "viper" else native_module("x64").parent
+        environment = dict(os.environ, MICROPYPATH=str(modules))
     done = subprocess.run(
         [*command, str(RUNNER), backend, str(folder / "cases"), str(folder / "answers")],
         env=environment, capture_output=True, text=True, timeout=300)
@@ -125,7 +128,7 @@ import priot_native as n
 d = array("i", DESCRIPTOR)
 w = bytearray(33)
 calls = [lambda w: n.linear_forward((bytearray(4), bytearray(8), w, array("i", [0] * 600), d)),
-         lambda w: n.linear_backward_input((bytearray(8), bytearray(4), bytearray(8), w,
+         lambda w: n.linear_backward((bytearray(8), bytearray(4), bytearray(8), w,
                                             array("i", [0] * 600), d)),
          lambda w: n.linear_update((bytearray(32), bytearray(0), bytearray(4), bytearray(8), w,
                                     b"", array("i", [0] * 600), d))]
@@ -140,9 +143,9 @@ attempt("unplanned")
 n.plan(2, d)
 attempt("planned")
 attempt("misaligned", 1)
-d[20] = 0
+d[RULE] = 0
 attempt("no rule")
-d[27] = 1
+d[MEASURE] = 1
 attempt("measure")
 """
 
@@ -151,7 +154,8 @@ def test_fast_kernels_run_as_planned_only(qemu):
     """What no plan says, or what is not true any more, would leave the buffers."""
     d = linear_descriptor(8, 4, RULE=f.PRUNE, THRESHOLD=64)
     board, _ = qemu
-    said = board.run(REFUSED.replace("DESCRIPTOR", str(d.tolist()))).split("\n")
+    said = board.run(REFUSED.replace("DESCRIPTOR", str(d.tolist())).replace(
+        "RULE", str(f.RULE)).replace("MEASURE", str(f.MEASURE))).split("\n")
     refused, misaligned = "d: not planned", "operands: one is misaligned"
     assert [line.strip() for line in said if line.strip()] == [
         f"{what} {result}" for what, results in {
@@ -166,6 +170,17 @@ def test_oracle_agrees_with_hand_worked(case):
     expected = (case.result, case.outputs)
     solve(case)
     assert (case.result, case.outputs) == expected
+
+
+def test_scratch_for_training_serves_every_kernel_of_a_layer():
+    """A layer's forward, backward and update share what scratch_words says for training."""
+    viper = import_device("kernels_viper")
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        for kind, d in ((f.CONV2D, random_shape(rng)), (f.LINEAR, random_linear(rng))):
+            forward, every, first = (viper.scratch_words(kind, i, d) for i in range(3))
+            assert forward <= first <= every
+            assert every == (max(first, d[f.H_IN] * d[f.W_IN]) if kind == f.CONV2D else d[f.N_IN])
 
 
 def test_every_kernel_of_the_oracle_has_cases(suite):

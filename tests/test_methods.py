@@ -6,11 +6,9 @@ import types
 from pathlib import Path
 
 import pytest
-from priot.commands.quantize import calibrate
-from priot.commands.train import METHODS as NAMES
-from priot.commands.train import OPTIONS
+from priot.backbone.quantize import calibrate
 from priot.formats import Adapter, Model
-from priot.oracle.step import METHODS as ORACLE_METHODS
+from priot.methods import METHODS, OPTIONS
 from support import import_device, micropython, random_dataset, random_model
 
 SCRIPTS = Path(__file__).parent / "methods"
@@ -73,7 +71,7 @@ def test_adapters_are_switched_and_taken_back(files, backend, tmp_path):
 
 def test_a_mask_is_one_bit_an_edge(files, tmp_path):
     run_adapters(files, CASES[:1], tmp_path, "viper")
-    weights = [layer.weights.size for layer in Model.read(files[0]).weight_layers]
+    weights = [layer.weights.size for layer in Model.read(files[0]).weight_stages]
     size = (tmp_path / "made" / "0.adapter").stat().st_size
     assert size == 48 + 16 * len(weights) + sum(-(-n // 32) * 4 for n in weights)
 
@@ -189,22 +187,14 @@ def test_missing_adapter_and_the_right_one(attempts):
     assert attempts[0]["load gain again"] == ["accepted", ""]
 
 
-def test_device_oracle_and_command_line_know_the_same_methods():
-    """Names, rules, steps and starts agree between device, oracle and `priot train`."""
-    METHODS = import_device("methods").METHODS
-    Trainer = import_device("trainer").Trainer
-
-    assert sorted(METHODS) == sorted(NAMES) == sorted(ORACLE_METHODS)
-    for name, method in METHODS.items():
-        oracle = ORACLE_METHODS[name]
-        assert (method.rule, method.rounding, method.step, method.dynamic, method.last or 0,
-                method.fraction) == (oracle.rule, oracle.rounding, oracle.step, oracle.dynamic,
-                                     oracle.last, oracle.fraction)
-        assert method.normal == (oracle.init == "normal")
+def test_the_tables_make_sense(attempts):
+    """Methods and options that every side reads: numbers, steps and defaults go together."""
+    assert [m.number for m in METHODS.values()] == list(range(1, len(METHODS) + 1))
+    for method in METHODS.values():
         assert method.useful[0] <= method.step <= method.useful[1]
-    code = Trainer.__init__.__code__
-    keywords = code.co_varnames[3:code.co_argcount]
-    assert sorted(keywords) == sorted(OPTIONS)
+        assert not (method.fraction and (method.dynamic or method.last))
+    tried = {name for options, _ in REFUSED for name in options} - {"method"}
+    assert tried == set(OPTIONS) - {"seed"}, "an option whose refusals nobody tries"
 
 
 @pytest.mark.parametrize("method", ["priot", "niti", "weights"])
@@ -220,14 +210,14 @@ def test_a_trainer_that_is_not_made_leaves_the_network_as_it_was(files, monkeypa
 
     def fails_first(*arguments, **keywords):
         calls.append(arguments)
-        if len(calls) == 2:  # the first is that of reset(), before anything is taken
+        if len(calls) == 1:
             raise error("none")
         prepare(*arguments, **keywords)
 
     monkeypatch.setattr(net, "prepare", fails_first)
     with pytest.raises(error):
         priot.Trainer(net, method)
-    assert len(calls) == 3 and net.trainer is None
+    assert len(calls) == 2 and net.trainer is None
     assert net.evaluate(str(files[1])).confusion == before
 
 
@@ -240,7 +230,19 @@ def test_modules_of_another_version_are_named(monkeypatch):
         backend.use("native")
     module.contract = backend.CONTRACT
     assert backend.use("native") == "native" and backend.kernels is module
-    assert backend.use("plain") == "plain"
+    assert backend.use("viper") == "viper"
+
+
+def test_a_board_without_kernels_is_told_what_to_do(monkeypatch):
+    """No native module, and viper neither packaged nor taken by this port: one line."""
+    backend = import_device("backend")
+    for name in ("priot_native", "priot_portable", "device_priot.kernels_viper"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delattr(sys.modules["device_priot"], "kernels_viper", raising=False)
+    with pytest.raises(ImportError, match="^backend: no kernels run here; install the packaged"):
+        backend.use()
+    with pytest.raises(ImportError, match="^backend: viper does not run here; install the pack"):
+        backend.use("viper")
 
 
 TWICE = """

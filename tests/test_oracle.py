@@ -70,7 +70,7 @@ def test_conv2d_padding_stride_and_rows():
 def test_max_over_accumulators_not_over_outputs():
     """5 and 6 round to the same output, but 6 wins; of equals the first wins."""
     s = stage("conv 1 1, maxpool 2, relu", (1, 2, 4), FORWARD_SHIFT=3)
-    y, argmax = bytearray(2), bytearray(s.argmax_bytes)
+    y, argmax = bytearray(2), bytearray(s.stage.argmax_bytes)
     x = int8(5, 6, 3, 4, 0, 0, 4, 4)
     oracle.conv2d_forward((y, argmax, x, offset(1), SCRATCH, s.d))
     assert signed(y) == [1, 1]
@@ -94,7 +94,7 @@ def test_argmax_bits():
     s = stage("maxpool 3 stride 1", (2, 3, 5))
     x = bytearray(30)
     x[7], x[9], x[15] = 50, 60, 70  # (1, 2) and (1, 4) of channel 0, (0, 0) of channel 1
-    y, argmax = bytearray(6), bytearray(s.argmax_bytes)
+    y, argmax = bytearray(6), bytearray(s.stage.argmax_bytes)
     oracle.max_pool_forward((y, argmax, x, s.d))
     assert signed(y) == [50, 50, 60, 70, 0, 0]
     assert argmax == bytes([5 | 4 << 4, 5, 0, 0])
@@ -167,16 +167,16 @@ def test_cross_entropy(logits, shift, label, expected):
 
 def test_conv2d_backward_by_hand():
     """One error of 10 at the window's winner (1, 1): the kernel stamped there."""
-    s = stage("conv 1 2, maxpool 2", (1, 3, 3), BACKWARD_SHIFT=1, X_RELU=1)
+    s = stage("conv 1 2, maxpool 2", (1, 3, 3), BACKWARD_SHIFT=1, MASK_DX=1)
     x = int8(1, 1, 1, 1, 9, 0, 1, -3, 9)
     w, dx = offset(1, 2, 3, 4), bytearray(9)
-    oracle.conv2d_backward_input((dx, int8(10), b"\3", x, w, SCRATCH, s.d))
+    oracle.conv2d_backward((dx, int8(10), b"\3", x, w, SCRATCH, s.d))
     assert signed(dx) == [0, 0, 0, 0, 5, 0, 0, 0, 20]  # x <= 0 has no gradient
     s.d[f.MEASURE] = 1
-    assert oracle.conv2d_backward_input((dx, int8(10), b"\3", x, w, SCRATCH, s.d)) == 40
-    s.d[f.X_RELU] = 0
+    assert oracle.conv2d_backward((dx, int8(10), b"\3", x, w, SCRATCH, s.d)) == 40
+    s.d[f.MASK_DX] = 0
     s.d[f.MEASURE] = 0
-    oracle.conv2d_backward_input((dx, int8(-127), b"\0", x, w, SCRATCH, s.d))
+    oracle.conv2d_backward((dx, int8(-127), b"\0", x, w, SCRATCH, s.d))
     assert signed(dx) == [-63, -127, 0, -127, -127, 0, 0, 0, 0]  # RHU(-127, 1); the rest clips
 
 
@@ -184,10 +184,10 @@ def test_linear_backward_adds_rows_over_calls():
     s = stage("linear 3", (2, 1, 1), BACKWARD_SHIFT=2)
     g, x, dx = int8(1, -2, 3), int8(1, 1), int8(55, 55)
     s.d[f.ROWS] = 2
-    oracle.linear_backward_input((dx, g, x, offset(1, 2, 3, 4), SCRATCH, s.d))
+    oracle.linear_backward((dx, g, x, offset(1, 2, 3, 4), SCRATCH, s.d))
     assert signed(dx) == [55, 55] and SCRATCH[:2].tolist() == [-5, -6]
     s.d[f.ROW], s.d[f.ROWS] = 2, 1
-    oracle.linear_backward_input((dx, g, x, offset(5, 4), SCRATCH, s.d))
+    oracle.linear_backward((dx, g, x, offset(5, 4), SCRATCH, s.d))
     assert signed(dx) == [3, 2]  # RHU(10, 2) = 3, RHU(6, 2) = 2
 
 
@@ -202,7 +202,7 @@ def test_max_pool_backward_clamps_after_adding():
 
 
 def test_avg_pool_backward_by_hand():
-    s = stage("avgpool 2 stride 1", (1, 2, 3), X_RELU=1)
+    s = stage("avgpool 2 stride 1", (1, 2, 3), MASK_DX=1)
     dx = bytearray(6)
     oracle.avg_pool_backward((dx, int8(100, 50), int8(1, 1, 1, 0, -1, 1), s.d))
     assert signed(dx) == [100, 127, 50, 0, 0, 50]
@@ -305,14 +305,11 @@ def test_sparse_weights_move_only_where_selected():
 
 
 def test_kth_largest_and_count_below():
-    s = stage("linear 1", (1, 1, 1))
     scores = bytes([7, 200, 7, 0, 255])
     for k, expected in enumerate((255, 200, 7, 7, 0), start=1):
-        s.d[f.KEEP_COUNT] = k
-        assert oracle.kth_largest((scores, SCRATCH, s.d)) == expected
+        assert oracle.kth_largest((scores, SCRATCH), k) == expected
     for threshold, expected in ((0, 0), (7, 1), (8, 3), (255, 4)):
-        s.d[f.THRESHOLD] = threshold
-        assert oracle.count_below((scores, s.d)) == expected
+        assert oracle.count_below((scores,), threshold) == expected
 
 
 def test_xorshift32():

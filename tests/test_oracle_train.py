@@ -3,23 +3,27 @@
 import numpy as np
 import pytest
 from oracle_support import offset, signed
-from priot.formats import Layer, Model
+from priot.formats import Model
+from priot.methods import METHODS
 from priot.network import fields as f
-from priot.oracle.step import METHODS, Oracle
+from priot.network.stage import Stage
+from priot.oracle.step import Oracle
 from support import random_dataset, random_model
 
 
 def one_layer_model() -> Model:
     """Two inputs, two classes, one linear layer; logits z stand for z * 2^-4."""
-    layer = Layer(f.LINEAR, n_out=2, weight_exponent=1, forward_shift=4, update_bits_weights=9,
+    stage = Stage(f.LINEAR, 2, weight_exponent=1, forward_shift=4, update_bits_weights=9,
                   update_bits_scores=12, weights=np.array([[16, 0], [0, 16]], np.int8))
-    return Model("hand", (2, 1, 1), 2, [layer])
+    model = Model("hand", (2, 1, 1), 2, [stage])
+    model.check()
+    return model
 
 
 def test_one_step_by_hand():
     """x = (10, 10): z = (10, 10), g = (-63, 64), dW = g * 10, dW * w = -10080 and 10240."""
     o = Oracle(one_layer_model(), "gain", rounding=f.RHU)
-    assert o.states[0].d[f.LOSS_SHIFT] == -7 + 4 - 1 + 4
+    assert o.loss[f.LOSS_SHIFT] == -7 + 4 - 1 + 4
     assert o.step(np.array([10, 10], np.uint8), 0) == 64
     s = o.states[0]
     assert signed(s.y) == [10, 10] and signed(s.g) == [-63, 64]
@@ -66,10 +70,11 @@ def test_top_k_keeps_all_ties():
     s = o.states[0]
     s.scores[:] = bytes([9] * 5 + [7] * 25 + [3] * 10)
     o._refresh()
-    assert s.d[f.KEEP_COUNT] == 20 and s.d[f.THRESHOLD] == 7
+    assert s.d[f.THRESHOLD] == 7
     assert [w != 128 for w in s.weff] == [w != 128 and i < 30 for i, w in enumerate(s.w)]
     o = Oracle(model, "priot", keep=1)
-    assert o.states[1].d[f.KEEP_COUNT] == 1  # 8 * 1 // 100 is nothing, one edge stays
+    # 8 * 1 // 100 is nothing, one edge stays
+    assert o.states[1].d[f.THRESHOLD] == max(o.states[1].scores)
 
 
 def test_only_the_last_layers_move():
@@ -88,8 +93,8 @@ def test_niti_needs_no_shifts_of_the_file():
     data = random_dataset(model, 10, 1)
     traces = []
     for shift in (0, 9):
-        for layer in model.weight_layers:
-            layer.forward_shift = layer.backward_shift = shift
+        for stage in model.weight_stages:
+            stage.forward_shift = stage.backward_shift = shift
         o = Oracle(model, "niti")
         o.fit(data.images, data.labels, 2)
         traces.append([bytes(s.w) for s in o.states])

@@ -11,10 +11,10 @@ from priot.board.install import package_files
 from priot.emulator import Pico
 from priot.formats import Adapter, AdapterLayer, Model
 from priot.paths import BACKBONES
-from priot.planning.board import Limits, Plan, plan_adapter, plan_training
+from priot.planning.board import Limits, Plan, plan_adapter, plan_trainings
 from priot.planning.heap import BOOT_BYTES, after_import
-from priot.planning.memory import Training
-from priot.planning.scratch import kernel_name
+from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.targets.unix import UnixTarget
 from support import random_dataset, random_model
 
 HEAP = (Path(__file__).parent / "plan" / "heap.py").read_text()
@@ -38,40 +38,61 @@ CASES = [("a", "priot", {}), ("a", "gain", {"fraction": 10, "select": "layers"})
          ("wide", "priot", {})]
 
 
+def planned(path: Path, training: Training, backend: str = "native") -> Plan:
+    """The plan to train a model on a Pico."""
+    planner = Planner(UnixTarget(HEAP_BYTES), path, backend)
+    plan = plan_trainings(planner, [training], Limits(backend=backend), {}, SAMPLES)[0]
+    assert isinstance(plan, Plan)
+    return plan
+
+
 def perceptron(hidden: int) -> Model:
     """A network whose only large layer has so many outputs."""
     return random_model(f"flatten, linear {hidden}, relu, linear 10", (1, 28, 28), seed=1)
 
 
-def missing(hidden: int) -> int:
-    """What a plan says that `priot` lacks on it."""
-    return plan_training(perceptron(hidden), Training(), Limits(), {}, SAMPLES).missing
+def least(folder: Path, missing: int) -> int:
+    """The smallest hidden layer of a perceptron of which `priot` is said to lack so much."""
+    low, high = 60, 140
+    while low < high:
+        middle = (low + high) // 2
+        perceptron(middle).write(folder / "trial.priot")
+        if planned(folder / "trial.priot", Training.of()).missing > missing:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def adapter_of(model: Model) -> Adapter:
     """A gain of 1 for every edge."""
     return Adapter(model.crc, "gains", "gain", [
-        AdapterLayer(i, np.zeros(layer.weights.size, np.int8))
-        for i, layer in enumerate(model.weight_layers)])
+        AdapterLayer(i, np.zeros(stage.rows.size, np.int8))
+        for i, stage in enumerate(model.weight_stages)])
 
 
 @pytest.fixture(scope="module")
-def models():
-    """Those above, the largest that is said to fit, and one that lacks 8 kB."""
+def models(tmp_path_factory) -> dict[str, Path]:
+    """Those above, the largest that is said to fit, and one that lacks 8 kB: their files."""
+    folder = tmp_path_factory.mktemp("models")
     found = {name: random_model(*network, seed=1) for name, network in NETWORKS.items()}
-    found["brink"] = perceptron(max(n for n in range(60, 140) if not missing(n)))
-    found["beyond"] = perceptron(min(n for n in range(60, 140) if missing(n) > CAUTION_BYTES))
-    return found
+    found["brink"] = perceptron(least(folder, 0) - 1)
+    found["beyond"] = perceptron(least(folder, CAUTION_BYTES))
+    paths = {name: folder / f"{name}.priot" for name in found}
+    for name, path in paths.items():
+        found[name].write(path)
+    adapter_of(found["a"]).write(folder / "a.scores")
+    return paths
 
 
 @pytest.fixture(scope="module")
 def board(models, tmp_path_factory):
     """A connection to an emulated Pico that has package, models and datasets."""
     files = package_files()
-    for name, model in models.items():
-        files[f"/{name}.priot"] = model.to_bytes()
-        files[f"/{name}.prd"] = random_dataset(model, SAMPLES, 1).to_bytes()
-    files["/a.scores"] = adapter_of(models["a"]).to_bytes()
+    for name, path in models.items():
+        files[f"/{name}.priot"] = path.read_bytes()
+        files[f"/{name}.prd"] = random_dataset(Model.read(path), SAMPLES, 1).to_bytes()
+    files["/a.scores"] = models["a"].with_suffix(".scores").read_bytes()
     files["/mnist.priot"] = BACKBONE.read_bytes()
     pico = Pico(tmp_path_factory.mktemp("pico"))
     pico.write_files(files)
@@ -82,7 +103,7 @@ def board(models, tmp_path_factory):
 
 
 def board_says(board: Connection, name: str, method: str, options: dict) -> tuple[dict, list]:
-    """Used, free and largest bytes of heap at each moment, and arenas, layout and kernels.
+    """Used, free and largest bytes of heap at each moment, and blocks, layout and kernels.
 
     What the measuring code itself takes is found from the heap before it came, and left out.
     """
@@ -105,13 +126,13 @@ def near(planned: int, found: int) -> bool:
 
 @pytest.mark.parametrize("name, method, options", CASES)
 def test_heap_of_the_board(board, models, name, method, options):
-    """Arenas, layout and kernels exactly, the heap within 5 %."""
-    plan = plan_training(models[name], Training.from_options(method, options), Limits(), {},
-                         SAMPLES)
-    found, (arena, ram_bytes, layout, kernels) = board_says(board, name, method, options)
-    assert (plan.network.arena, plan.trained.ram_bytes) == (arena, ram_bytes)
-    assert plan.trained.layout == layout == ("small" if name == "wide" else "kept")
-    assert [kernel_name(s.stage, "native") for s in plan.stages] == kernels
+    """Blocks, layout and kernels exactly, the heap within 5 %."""
+    plan = planned(models[name], Training.of(method, **options))
+    found, (blocks, ram_bytes, layout, kernels) = board_says(board, name, method, options)
+    assert [plan.network.weight_bytes, plan.network.work_bytes] == blocks
+    assert plan.learned.ram_bytes == ram_bytes
+    assert plan.learned.layout == layout == ("small" if name == "wide" else "kept")
+    assert [stage["kernels"] for stage in plan.network.stages] == kernels
     assert abs(found["boot"][0] - BOOT_BYTES) < 1024
     compare(plan, found, "training")
 
@@ -128,23 +149,23 @@ def compare(plan: Plan, found: dict[str, tuple], last: str) -> None:
 @pytest.mark.parametrize("layout", ["kept", "small"])
 def test_heap_with_an_adapter(board, models, layout):
     """`Network.apply` takes what `priot plan --adapter` says."""
-    plan = plan_adapter(models["a"], adapter_of(models["a"]), layout, Limits(), {})
-    found, (arena,) = board_says(board, "a", "apply", {"path": "/a.scores", "layout": layout})
-    assert plan.network.arena == arena
+    planner = Planner(UnixTarget(HEAP_BYTES), models["a"], "native")
+    plan = plan_adapter(planner, models["a"].with_suffix(".scores"), layout, Limits(), {})
+    found, (blocks,) = board_says(board, "a", "apply", {"path": "/a.scores", "layout": layout})
+    assert [plan.network.weight_bytes, plan.network.work_bytes] == blocks
     compare(plan, found, "applied")
 
 
 def test_few_edges_train_in_10_kB(board):
     """Gains for 10 % of the large layer's edges and all others, on the kernels that take least."""
     options = {"fraction": 10, "select": "layers", "layout": "small"}
-    trained = plan_training(Model.read(BACKBONE), Training.from_options("gain", options),
-                            Limits(backend="portable"), {}).trained
+    learned = planned(BACKBONE, Training.of("gain", **options), "portable").learned
     board.soft_reset()
     said = board.execute("import priot\npriot.backend.use('portable')\n"
                          "t = priot.Trainer(priot.load('/mnist.priot'), 'gain', "
                          f"**{options!r})\nprint(t.ram_bytes, t.net.backend)")
-    assert said.split() == [str(trained.ram_bytes), "portable"]
-    assert trained.ram_bytes < 10_000
+    assert said.split() == [str(learned.ram_bytes), "portable"]
+    assert learned.ram_bytes < 10_000
 
 
 def test_the_verdict_holds(board, models):

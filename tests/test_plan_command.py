@@ -9,8 +9,9 @@ from plan_support import NETWORKS, device_says
 from priot.cli import main
 from priot.formats import Model
 from priot.planning.advice import choices, recommend
-from priot.planning.board import Limits, plan_training
-from priot.planning.memory import Training
+from priot.planning.board import Limits, Plan, plan_trainings
+from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.targets.unix import UnixTarget
 from support import random_dataset, random_model
 
 
@@ -40,7 +41,7 @@ def test_it_fits(network_a, capsys, tmp_path):
     # the order of 1,000 samples
     assert without["ram"]["free_heap_bytes"] - report["ram"]["free_heap_bytes"] == 2016
     assert sum(report["ram"][f"{name}_bytes"] for name in (
-        "boot", "package", "kernels", "network_arena", "training_arena", "scratch", "other",
+        "boot", "package", "kernels", "weight", "learned", "work", "other",
         "free_heap")) == report["ram"]["heap_bytes"]
 
 
@@ -82,12 +83,12 @@ def test_levers_make_it_fit(network_a, capsys):
 
 def test_advice_follows_the_heap(network_a):
     """A score an edge where there is room, then weights in place, then less, then nothing."""
-    model = Model.read(network_a)
+    planner = Planner(UnixTarget(HEAP_BYTES), network_a, "viper")
     advised = []
-    for heap in range(100_000, 246_144, 2_000):
+    for heap in range(100_000, 246_144, 6_000):
         board = Limits(heap, backend="viper")
-        advice = recommend(choices(model, Training(), board, {}))
-        advised.append((advice.choice.training.method, advice.choice.plan.trained.layout)
+        advice = recommend(choices(planner, Training.of(), 4, board, {}))
+        advised.append((advice.choice.training.method, advice.choice.plan.learned.layout)
                        if advice else None)
     assert list(dict.fromkeys(advised)) == [
         None, ("head", "kept"), ("weights", "kept"), ("priot", "small"), ("priot", "kept")]
@@ -130,6 +131,16 @@ def test_refusals_in_one_line(network_a, capsys, options, text):
     assert printed.err.startswith(f"priot: {text}") and printed.err.count("\n") == 1
 
 
+def test_a_board_is_not_troubled_with_what_cannot_train(network_a, capsys, tmp_path):
+    """The device package refuses here, before a port is opened."""
+    random_dataset(Model.read(network_a), 4, 1).write(tmp_path / "train.prd")
+    command = ["train", str(network_a), str(tmp_path / "train.prd"), "--port", "/dev/none"]
+    assert main([*command, "--keep", "97"]) == 1
+    assert capsys.readouterr().err.startswith("priot: keep: 97 %, expected 1..96")
+    assert main([*command, "--keep", "90"]) == 1
+    assert "/dev/none" in capsys.readouterr().err
+
+
 def test_adapter(network_a, capsys, tmp_path):
     """Its block is added to the loaded network; those of other backbones are refused."""
     stem = str(network_a.with_name("learned"))
@@ -137,8 +148,8 @@ def test_adapter(network_a, capsys, tmp_path):
     adapter = Path(f"{stem}.scores")
     kept = report_of(network_a, "--backend", "viper", "--adapter", adapter)
     small = report_of(network_a, "--backend", "viper", "--adapter", adapter, "--layout", "small")
-    assert kept["ram"]["adapter_arena_bytes"] > small["ram"]["adapter_arena_bytes"] > 2746
-    assert kept["ram"]["training_arena_bytes"] == 0 and not kept["choices"]
+    assert kept["ram"]["learned_bytes"] > small["ram"]["learned_bytes"] > 2746
+    assert "method" not in kept and not kept["choices"]
     capsys.readouterr()
     other = tmp_path / "other.priot"
     random_model(*NETWORKS["a"], seed=2).write(other)
@@ -150,7 +161,8 @@ def test_adapter(network_a, capsys, tmp_path):
 
 def test_layout_follows_the_heap(network_a):
     """`auto` keeps all effective weights while 49,152 bytes stay free beside them."""
-    model = Model.read(network_a)
-    layouts = [plan_training(model, Training(), Limits(heap, backend="viper"), {}).trained.layout
-               for heap in range(120_000, 246_144, 4_000)]
+    planner = Planner(UnixTarget(HEAP_BYTES), network_a, "viper")
+    plans = [plan_trainings(planner, [Training.of()], Limits(heap, backend="viper"), {})[0]
+             for heap in range(120_000, 246_144, 8_000)]
+    layouts = [plan.learned.layout for plan in plans if isinstance(plan, Plan)]
     assert layouts == sorted(layouts, reverse=True) and set(layouts) == {"kept", "small"}

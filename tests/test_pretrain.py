@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from priot import cli
 from priot.backbone.float_network import FloatNetwork
-from priot.commands.dataset import read_part, rotate, to_dataset
-from priot.commands.pretrain import Pretraining, Recipe
-from priot.commands.quantize import accuracy, quantize
+from priot.backbone.pretrain import Pretraining, Recipe
+from priot.backbone.quantize import accuracy, quantize
+from priot.data.prepare import read_part, rotate, to_dataset
 from priot.data.sources import Images
 from priot.errors import PriotError
 from priot.formats import Dataset, Model
 from priot.network.named import NETWORKS, network_line
 from priot.network.spec import format_network, parse_network
+from priot.network.stages import compile_layers
 from priot.paths import BACKBONES
 from support import random_dataset, random_model
 
@@ -36,7 +37,7 @@ needs_torch = pytest.mark.skipif(torch is None, reason="the optional extra pretr
     ("vgg11", (3, 32, 32), 9222848)])
 def test_named_networks(name, shape, weights):
     layers = parse_network(network_line(name, 10))
-    stages = Model(name, shape, 10, layers).stages()
+    stages = compile_layers(layers, shape, 10)
     assert sum(math.prod(stage.weight_shape) for stage in stages if stage.weight_shape) == weights
 
 
@@ -95,7 +96,7 @@ def test_a_missing_torch_is_one_line(data, tmp_path, capsys, monkeypatch):
     (["--network", "conv 4 3, linear 2"], "needs flatten"),
     (["--network", "flatten, linear 3"], "outputs of the last layer: found 3, expected 2"),
     (["--network", "conv 4 9, flatten, linear 2"], "kernel: found 9"),
-    (["--network", "network-a"], "kernel: found 3, expected within"),
+    (["--network", "network-a"], "kernel: found 3x3, expected within"),
     (["--network", LINE, "--width", "0.5"], "has a fixed width"),
     (["--network", LINE, "--epochs", "0"], "--epochs: found 0"),
     (["--network", LINE, "--batch", "0"], "--batch: found 0"),
@@ -155,8 +156,8 @@ def test_the_float_forward_is_that_of_the_stages(network):
     x = np.random.default_rng(1).integers(0, 128, (5, *shape)) / 128
     found = training.forward(torch.from_numpy(x.astype(np.float32))).detach().numpy()
     weights = iter([w.detach().numpy().astype(np.float64) for w in training.weights])
-    for stage in Model("float", shape, 3, training.layers).stages():
-        x = plain_stage(stage, x, next(weights) if stage.weight_index >= 0 else None)
+    for stage in compile_layers(training.layers, shape, 3):
+        x = plain_stage(stage, x, next(weights) if stage.has_weights else None)
     assert np.abs(found - x.reshape(5, -1)).max() < 1e-4
 
 
@@ -166,8 +167,8 @@ def plain_stage(stage, x, weights):
 
     rows = None if weights is None else weights.reshape(len(weights), -1)
     acc = batch.forward(stage, x, rows)[0]
-    if stage.kind == f.AVG_POOL2D:
-        acc = acc / int(stage.d[f.POOL]) ** 2
+    if stage.kind == f.AVG_POOL:
+        acc = acc / int(stage.d[f.POOL_H]) ** 2
     return np.maximum(acc, 0) if stage.d[f.RELU] else acc
 
 

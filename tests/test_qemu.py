@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from priot import cli
-from priot.commands.train import TrainJob, train
 from priot.errors import PriotError
+from priot.jobs.train import TrainJob, train
 from priot.paths import BACKBONES
 from priot.targets.qemu import QemuTarget
 from priot.targets.unix import UnixTarget
@@ -60,5 +60,5 @@ def test_samples_from_the_host(digits, tmp_path):
 
 def test_without_qemu(digits, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(PriotError, match="no qemu-system-arm: run make qemu"):
+    with pytest.raises(PriotError, match="no qemu-system-arm: run 'make qemu'"):
         train(TrainJob(BACKBONE, digits["train"], epochs=1), QemuTarget())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from priot import cli
 from priot.backbone.float_network import FloatNetwork
-from priot.commands.quantize import (
+from priot.backbone.quantize import (
     accuracy,
     calibrate,
     percentile_bits,
@@ -14,14 +14,17 @@ from priot.commands.quantize import (
     quantize_weights,
     wrong_labels,
 )
+from priot.data.prepare import read_part, to_dataset
 from priot.errors import PriotError
 from priot.formats import Dataset, Model
 from priot.network import fields as f
+from priot.network.link import loss_shift
 from priot.network.spec import format_network, parse_network
 from priot.oracle import batch
 from priot.oracle import kernels as oracle
 from priot.oracle.selection import Selection
 from priot.oracle.step import Oracle
+from priot.paths import BACKBONES
 from support import random_dataset, random_model
 
 # name -> network, input shape, classes: every kind of stage, strides, padding, overlapping pools
@@ -45,7 +48,7 @@ def model_and_data(network: str, n: int = 40) -> tuple[Model, Dataset]:
 def float_network(spec: str, shape: tuple[int, int, int], classes: int) -> FloatNetwork:
     rng = np.random.default_rng(6)
     model = random_model(spec, shape, 6, classes)
-    weights = [rng.normal(0, 0.3, layer.weights.shape) for layer in model.weight_layers]
+    weights = [rng.normal(0, 0.3, stage.weight_shape) for stage in model.weight_stages]
     return FloatNetwork(parse_network(spec), weights)
 
 
@@ -89,17 +92,17 @@ def test_wrong_labels_are_all_wrong_and_even():
 def test_batch_is_the_oracle(network):
     """Forward, loss, every gradient and dW of a batch, image by image, against the oracle."""
     model, data = model_and_data(network, 7)
-    stages = model.stages()
+    stages = model.stages
     x, inputs, winners = data.images.astype(np.int8), [], []
     for stage in stages:
         inputs.append(x)
-        acc, winner = batch.forward(stage, x, rows(model, stage))
+        acc, winner = batch.forward(stage, x)
         winners.append(winner)
         x = batch.requantise(stage, acc)
-    g = batch.loss_gradient(stages[-1].d, x, data.labels)
+    g = batch.loss_gradient(loss_shift(model.exponents[-1]), x, data.labels)
     gradients = [g]
     for stage, below, winner in zip(stages[::-1], inputs[::-1], winners[::-1], strict=True):
-        acc = batch.backward_input(stage, g, winner, below, rows(model, stage))
+        acc = batch.backward_input(stage, g, winner, below)
         g = batch.clamp_gradient(stage, acc)
         gradients.append(g)
     for i, image in enumerate(data.images):
@@ -108,19 +111,14 @@ def test_batch_is_the_oracle(network):
         for s, y in zip(o.states, [*inputs[1:], x], strict=True):
             assert bytes(s.y) == y[i].tobytes()
         last = o.states[-1]
-        oracle.cross_entropy((last.g, last.y, o.scratch, last.d), int(data.labels[i]))
+        oracle.cross_entropy((last.g, last.y, o.scratch, o.loss), int(data.labels[i]))
         for k, s in enumerate(reversed(o.states)):
             assert bytes(s.g) == gradients[k][i].tobytes()
             dx = bytearray(len(s.x))
-            o._backward_input(s, dx)
+            o._run(s, *o._call(s, "backward", dx), f.BACKWARD_SHIFT)
             assert bytes(dx) == gradients[k + 1][i].tobytes()
             if k + 1 < len(o.states):
                 o.states[-k - 2].g[:] = dx
-
-
-def rows(model: Model, stage) -> np.ndarray:
-    weights = model.layers[stage.layer].weights
-    return weights.reshape(-1, max(1, int(stage.d[f.N_ROW]))).astype(np.float64)
 
 
 @EACH_NETWORK
@@ -134,33 +132,33 @@ def test_shifts_are_what_the_oracle_measures(network):
         measure_one(Oracle(model, "weights"), image, int(label), seen)
     assert any(key[1] == "backward" for key in seen)
     for (index, what), values in seen.items():
-        layer = model.weight_layers[index]
+        stage = model.weight_stages[index]
         bits = percentile_bits(np.array(values))
         assert bits > 0, (index, what)
         if what == "dw":
-            assert layer.update_bits_weights == bits
+            assert stage.update_bits_weights == bits
         elif what == "product":
-            assert layer.update_bits_scores == bits
+            assert stage.update_bits_scores == bits
         else:
-            assert getattr(layer, f"{what}_shift") == max(0, bits - 7)
+            assert getattr(stage, f"{what}_shift") == max(0, bits - 7)
 
 
 def measure_one(o: Oracle, image: np.ndarray, label: int, seen: dict) -> None:
     """Largest accumulators and gradients of one image, by layer and kind."""
     o.forward(image)
     last = o.states[-1]
-    oracle.cross_entropy((last.g, last.y, o.scratch, last.d), label)
+    oracle.cross_entropy((last.g, last.y, o.scratch, o.loss), label)
     first = next(i for i, s in enumerate(o.states) if s.w)
     for i in range(len(o.states) - 1, first - 1, -1):
         s = o.states[i]
         found = {}
         if s.stage.kind == f.CONV2D:
             found["forward"] = (oracle.conv2d_forward, (s.y, s.argmax, s.x, s.w, b"", s.d))
-            found["backward"] = (oracle.conv2d_backward_input,
+            found["backward"] = (oracle.conv2d_backward,
                                  (b"", s.g, s.argmax, s.x, s.w, o.scratch, s.d))
         elif s.stage.kind == f.LINEAR:
             found["forward"] = (oracle.linear_forward, (s.y, s.x, s.w, b"", s.d))
-            found["backward"] = (oracle.linear_backward_input,
+            found["backward"] = (oracle.linear_backward,
                                  (b"", s.g, s.x, s.w, o.scratch, s.d))
         if i == first:
             found.pop("backward")
@@ -170,9 +168,9 @@ def measure_one(o: Oracle, image: np.ndarray, label: int, seen: dict) -> None:
             values["dw"] = max(dw)
             values["product"] = max(n * abs(w - 128) for n, w in zip(dw, s.w, strict=True))
         for what, value in values.items():
-            seen.setdefault((s.stage.weight_index, what), []).append(value)
+            seen.setdefault((s.stage.index, what), []).append(value)
         if i > first:
-            o._backward_input(s, o.states[i - 1].g)
+            o._run(s, *o._call(s, "backward", o.states[i - 1].g), f.BACKWARD_SHIFT)
 
 
 def absolute_dw(o: Oracle, s, edge: int) -> int:
@@ -210,9 +208,9 @@ def test_quantised_weights_and_names():
     network = float_network(spec, shape, classes)
     model = quantize(network, model_and_data("conv")[1], "a name")
     assert (model.name, format_network(model.layers)) == ("a name", spec)
-    for layer, weights in zip(model.weight_layers, network.weights, strict=True):
-        assert np.abs(layer.weights - weights * 2.0**layer.weight_exponent).max() <= 0.5
-        assert 64 <= np.abs(layer.weights.astype(int)).max() <= 127
+    for stage, weights in zip(model.weight_stages, network.weights, strict=True):
+        assert np.abs(stage.weights - weights * 2.0**stage.weight_exponent).max() <= 0.5
+        assert 64 <= np.abs(stage.weights.astype(int)).max() <= 127
 
 
 def test_wrong_labels_give_larger_gradients_than_right_ones():
@@ -223,9 +221,21 @@ def test_wrong_labels_give_larger_gradients_than_right_ones():
     known = np.array([o.predict(x) for x in data.images], np.uint8)
     data = Dataset(data.images, known, data.classes)
     calibrate(model, data)
-    wrong = model.weight_layers[-1].update_bits_weights
+    wrong = model.weight_stages[-1].update_bits_weights
     calibrate(model, data, naive=True)
-    assert model.weight_layers[-1].update_bits_weights < wrong
+    assert model.weight_stages[-1].update_bits_weights < wrong
+
+
+@pytest.mark.parametrize("name", ["digits-0", "digits-1", "digits-2"])
+def test_shipped_backbones_are_what_quantize_writes(name):
+    """From their own weights as floats: the exponents, all shifts and the file, to the byte."""
+    shipped = BACKBONES / f"{name}.priot"
+    model = Model.read(shipped)
+    network = FloatNetwork(model.layers, [
+        stage.weights * 2.0**-stage.weight_exponent for stage in model.weight_stages])
+    images = to_dataset(read_part("digits", None, "pretrain"))
+    first = Dataset(images.images[:512], images.labels[:512], images.classes)
+    assert quantize(network, first, name).to_bytes() == shipped.read_bytes()
 
 
 # ---- the command ----
@@ -258,7 +268,7 @@ def test_command(files, capsys):
     assert found["crc32"] == f"{model.crc:08x}" and found["images"] == 20
     assert found["accuracy"] == round(accuracy(model, data), 2)
     assert [a["forward_shift"] for a in found["layers"]] == [
-        a.forward_shift for a in model.weight_layers]
+        a.forward_shift for a in model.weight_stages]
     assert NETWORKS["conv"][0] in capsys.readouterr().out
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from priot.commands.quantize import calibrate
+from priot.backbone.quantize import calibrate
 from support import import_device, micropython, random_dataset, random_model
 
 SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
@@ -115,7 +115,7 @@ def test_training_goes_on_as_if_never_stopped(priot, files, tmp_path, method, op
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_a_file_that_cannot_be_read_to_its_end(priot, files, tmp_path, monkeypatch, error):
     """A Trainer that got half of it is of no use any more; its network is the backbone."""
-    adapter = import_device("adapter")
+    adapter = import_device("adapter_reader")
 
     trainer = learn(trainer_of(priot, files), files)
     trainer.save(str(tmp_path / "a"))
@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_read_to_its_end(priot, files, tmp_path, monkeypat
 @pytest.mark.parametrize("error", [OSError, MemoryError, KeyboardInterrupt])
 def test_an_adapter_that_is_not_put_in_force_whole(priot, files, tmp_path, monkeypatch, layout,
                                                    error):
-    adapter = import_device("adapter")
+    adapter = import_device("adapter_reader")
 
     learn(trainer_of(priot, files), files).save(str(tmp_path / "a"))
     net = priot.load(files[0])

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from priot import cli
 from priot.backbone.float_network import FloatNetwork
-from priot.commands.train import TrainJob, train
 from priot.formats import Dataset, Model
+from priot.jobs.train import TrainJob, train
 from priot.network.named import network_line
 from priot.network.spec import parse_network
+from priot.network.stages import compile_layers
 from priot.oracle.step import Oracle
 from priot.targets.unix import UnixTarget
 from support import micropython
@@ -36,8 +37,8 @@ def write_vgg11(folder: Path, width: float) -> tuple[Path, Path]:
     """A float VGG11 of random weights, through `priot dataset` and `priot quantize`."""
     layers = parse_network(network_line("vgg11", CLASSES, width))
     rng = np.random.default_rng(11)
-    shapes = [stage.weight_shape for stage in Model("vgg11", SHAPE, CLASSES, layers).stages()
-              if stage.weight_index >= 0]
+    shapes = [stage.weight_shape for stage in compile_layers(layers, SHAPE, CLASSES)
+              if stage.has_weights]
     weights = [rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape) for shape in shapes]
     FloatNetwork(layers, weights).write(folder / "vgg11.npz")
     images = rng.integers(0, 256, (IMAGES, *SHAPE), np.uint8)
@@ -58,10 +59,10 @@ def files(tmp_path_factory) -> tuple[Path, Path]:
 def test_shapes(files):
     """3x3 convolutions with padding keep 32x32; five max-pools leave 1x1."""
     model = Model.read(files[0])
-    outputs = [stage.shape_out for stage in model.stages()]
+    outputs = [stage.shape_out for stage in model.stages]
     assert outputs == [(8, 16, 16), (16, 8, 8), (32, 8, 8), (32, 4, 4), (64, 4, 4), (64, 2, 2),
                        (64, 2, 2), (64, 1, 1), (10, 1, 1)]
-    assert sum(layer.weights.size for layer in model.weight_layers) == 144_856
+    assert sum(stage.weights.size for stage in model.weight_stages) == 144_856
 
 
 @pytest.mark.parametrize("method, options", CASES)

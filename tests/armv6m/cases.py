@@ -46,22 +46,20 @@ def forward(target: Target, kind: int, d: np.ndarray, x: np.ndarray, w: np.ndarr
     words = scratch(target, kind, 0, d)
     y = np.full(n_outputs(d), RUBBISH, np.uint8)
     if kind == f.LINEAR:
-        return compare(target, "linear_forward", (y, x, w, words, d), "fast_linear_forward")
+        return compare(target, "linear_forward", (y, x, w, words, d))
     argmax = np.full(argmax_bytes(d), RUBBISH, np.uint8)
-    return compare(target, "conv2d_forward", (y, argmax, x, w, words, d), "fast_conv2d_forward")
+    return compare(target, "conv2d_forward", (y, argmax, x, w, words, d))
 
 
 def backward(target: Target, kind: int, d: np.ndarray, g: np.ndarray, argmax: np.ndarray,
              x: np.ndarray, w: np.ndarray) -> int:
-    """Compare a backward_input call of all rows; returns its cycles."""
+    """Compare a backward call of all rows; returns its cycles."""
     assert target.plan(kind, d) and d[f.PLAN_BACKWARD], "not a layer for the fast kernel"
     words = scratch(target, kind, 1, d)
     dx = np.full(n_inputs(d), RUBBISH, np.uint8)
     if kind == f.LINEAR:
-        return compare(target, "linear_backward_input", (dx, g, x, w, words, d),
-                       "fast_linear_backward_input")
-    return compare(target, "conv2d_backward_input", (dx, g, argmax, x, w, words, d),
-                   "fast_conv2d_backward_input")
+        return compare(target, "linear_backward", (dx, g, x, w, words, d))
+    return compare(target, "conv2d_backward", (dx, g, argmax, x, w, words, d))
 
 
 def update(target: Target, kind: int, d: np.ndarray, g: np.ndarray, argmax: np.ndarray,
@@ -78,10 +76,8 @@ def update(target: Target, kind: int, d: np.ndarray, g: np.ndarray, argmax: np.n
         weff = np.zeros(len(w), np.uint8)
         oracle.effective_weights((weff, w, scores, select, d))
     if kind == f.LINEAR:
-        return compare(target, "linear_update", (scores, weff, g, x, w, select, words, d),
-                       "fast_linear_update")
-    return compare(target, "conv2d_update", (scores, weff, g, argmax, x, w, select, words, d),
-                   "fast_conv2d_update")
+        return compare(target, "linear_update", (scores, weff, g, x, w, select, words, d))
+    return compare(target, "conv2d_update", (scores, weff, g, argmax, x, w, select, words, d))
 
 
 def selection(rng: Rng, d: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, int]:
@@ -134,7 +130,7 @@ def _shifts(rng: Rng, d: np.ndarray) -> None:
     every = rng.random() < 0.3
     d[f.FORWARD_SHIFT], d[f.BACKWARD_SHIFT] = rng.integers(0, 31, 2) if every else (
         rng.integers(4, 11, 2))
-    d[f.RELU], d[f.X_RELU] = rng.integers(0, 2, 2)
+    d[f.RELU], d[f.MASK_DX], d[f.NONNEGATIVE] = rng.integers(0, 2, 3)
 
 
 def some_rows(rng: Rng, d: np.ndarray) -> None:
@@ -147,17 +143,17 @@ def random_forward(target: Target, rng: Rng, kind: int) -> None:
     """One random forward call."""
     d = random_conv2d(rng) if kind == f.CONV2D else random_linear(rng)
     some_rows(rng, d)
-    forward(target, kind, d, random_activations(rng, n_inputs(d), bool(d[f.X_RELU])),
+    forward(target, kind, d, random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE])),
             weights(rng, d))
 
 
 def random_backward(target: Target, rng: Rng, kind: int) -> None:
-    """One random backward_input call."""
+    """One random backward call."""
     d = random_conv2d(rng) if kind == f.CONV2D else random_linear(rng)
     if kind == f.CONV2D:
-        d[f.X_RELU] = 1
+        d[f.MASK_DX] = 1
     backward(target, kind, d, random_errors(rng, n_outputs(d)), random_argmax(rng, d),
-             random_activations(rng, n_inputs(d), bool(d[f.X_RELU])), weights(rng, d))
+             random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE])), weights(rng, d))
 
 
 def random_update(target: Target, rng: Rng, kind: int) -> None:
@@ -169,9 +165,9 @@ def random_update(target: Target, rng: Rng, kind: int) -> None:
     middle = rng.random() < 0.5
     scores = rng.normal(128, 32, n_scores) if middle else rng.integers(0, 256, n_scores)
     update(target, kind, d, random_errors(rng, n_outputs(d)), random_argmax(rng, d),
-           random_activations(rng, n_inputs(d), bool(d[f.X_RELU])), w,
+           random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE])), w,
            np.clip(scores, 0, 255).astype(np.uint8), select, bool(rng.integers(2)))
 
 
 RANDOM: dict[str, Callable[[Target, Rng, int], None]] = {
-    "forward": random_forward, "backward_input": random_backward, "update": random_update}
+    "forward": random_forward, "backward": random_backward, "update": random_update}

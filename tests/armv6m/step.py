@@ -43,7 +43,7 @@ class Call:
 
     def part(self, name: str) -> np.ndarray:
         """The operand of that name, see SIGNATURES."""
-        names = [part for part in SIGNATURES[self.kernel].lower().split() if part != "n"]
+        names = [part.lower() for part in SIGNATURES[self.kernel] if part != "n"]
         return self.operands[names.index(name)]
 
     @property
@@ -51,7 +51,7 @@ class Call:
         """Multiply-accumulates of the layer: all in forward, of errors that are not 0 else."""
         d, row = self.d, int(self.d[f.N_ROW])
         if self.kernel.endswith("forward"):
-            return row * int(d[f.N_OUT] * d[f.H_OUT] * d[f.W_OUT] * d[f.POOL] ** 2)
+            return row * int(d[f.N_OUT] * d[f.H_OUT] * d[f.W_OUT] * d[f.POOL_H] ** 2)
         return row * int(np.count_nonzero(self.part("g")))
 
     @property
@@ -84,9 +84,9 @@ def digits(count: int) -> list[np.ndarray]:
 
 @contextmanager
 def recorded() -> Iterator[list[Call]]:
-    """Every kernel call that the oracle makes meanwhile."""
+    """Every call of a layer's kernel that the oracle makes meanwhile."""
     calls: list[Call] = []
-    originals = {name: getattr(oracle, name) for name in SIGNATURES}
+    originals = {name: getattr(oracle, name) for name, parts in SIGNATURES.items() if "d" in parts}
 
     def recorder(name):
         def kernel(operands):
@@ -95,7 +95,7 @@ def recorded() -> Iterator[list[Call]]:
         return kernel
 
     try:
-        for name in SIGNATURES:
+        for name in originals:
             setattr(oracle, name, recorder(name))
         yield calls
     finally:
@@ -143,7 +143,7 @@ def measure(target: Target, calls: list[Call]) -> Figures:
         kind = f.CONV2D if call.kernel.startswith("conv2d") else f.LINEAR
         scratch = np.zeros(target.scratch_words(kind, 1, d), np.int32)
         operands = tuple(scratch if b is call.part("scratch") else b for b in call.operands)
-        cycles = compare(target, call.kernel, operands, f"fast_{call.kernel}", profile=True)
+        cycles = compare(target, call.kernel, operands, profile=True)
         spent = target.machine.cycles_by_function()
         rule = spent.get(RULE, 0)
         where = f"{d[f.N_IN]}->{d[f.N_OUT]}"

@@ -4,6 +4,7 @@ The program is linked from the object files that native/Makefile makes, those th
 priot_native.mpy and priot_portable.mpy, less their glue to MicroPython.
 """
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from m0plus.build import link
 from m0plus.machine import Machine
+from priot.network import fields as f
 from priot.oracle import kernels as oracle
 from priot.paths import BUILD, NATIVE_MODULES, ROOT
 
@@ -18,17 +20,20 @@ NATIVE = ROOT / "native"
 OBJECTS = BUILD / "native" / "objects" / "armv6m-priot_native"
 GLUE = ("module", "check")
 
-# The buffers of each kernel in the order of the oracle's tuple; those that it writes are in
-# capitals, and "n" is the length of the buffer before it, which C wants to know.
-SIGNATURES = {
-    "conv2d_forward": "Y ARGMAX x w SCRATCH d",
-    "linear_forward": "Y x w SCRATCH d",
-    "conv2d_backward_input": "DX g argmax x w SCRATCH d",
-    "linear_backward_input": "DX g x w SCRATCH d",
-    "conv2d_update": "SCORES n WEFF g argmax x w select SCRATCH d",
-    "linear_update": "SCORES n WEFF g x w select SCRATCH d",
-    "kth_largest": "scores n SCRATCH d",
+# Letters of a form as parts of a signature: those that are written are in capitals, "n" is the
+# length of the buffer before it, which C wants to know, "number" what stands beside the tuple.
+_PARTS = {
+    "Y": "Y", "X": "DX", "y": "g", "x": "x", "A": "ARGMAX", "a": "argmax", "d": "d", "r": "w",
+    "R": "WEFF", "w": "w", "W": "w", "S": "SCORES n", "s": "scores n", "E": "WEFF", "b": "select",
+    "v": "values n", "0": "SCRATCH", "1": "SCRATCH", "2": "SCRATCH", "3": "SCRATCH",
+    "#": "number",
 }
+_FORMS = {f"{name}_{verb}": form for name, *forms in f.KINDS.values()
+          for verb, form in zip(("forward", "backward", "update"), forms, strict=True)} | f.SHARED
+# kernel -> its fast twin
+FAST = dict(runpy.run_path(str(NATIVE / "tables.py"))["declared"](NATIVE / "armv6m" / "fast.h"))
+# The arguments of each of these kernels, in the order of the oracle's tuple.
+SIGNATURES = {name: " ".join(_PARTS[letter] for letter in _FORMS[name]).split() for name in FAST}
 _WORDS = ("SCRATCH", "select", "d")
 
 
@@ -77,22 +82,22 @@ class Target:
         d[:] = machine.fetch(address, len(d), np.int32)
         return number
 
-    def run(self, name: str, operands: tuple, symbol: str = "", profile: bool = False,
+    def run(self, name: str, operands: tuple, *number: int, profile: bool = False,
             shifted: dict[str, int] | None = None) -> int:
-        """Call the kernel (or `symbol`, of the same signature); written buffers are updated.
+        """Call the fast twin of a kernel; written buffers are updated.
 
         `shifted`: bytes that single buffers are shifted by instead of `align`.
         """
         machine = self.machine
         machine.clear()
-        buffers = iter(operands)
+        buffers = iter((*operands, *number))
         placed: dict[int, int] = {}
         written: list[tuple[np.ndarray, int]] = []
         arguments: list[int] = []
         length = 0
-        for part in SIGNATURES[name].split():
-            if part == "n":
-                arguments.append(length)
+        for part in SIGNATURES[name]:
+            if part in ("n", "number"):
+                arguments.append(length if part == "n" else next(buffers))
                 continue
             buffer = next(buffers)
             length = len(buffer)
@@ -102,20 +107,20 @@ class Target:
                 if part.isupper():
                     written.append((buffer, placed[id(buffer)]))
             arguments.append(placed.get(id(buffer), 0))
-        result = machine.call(symbol or name, *arguments, profile=profile)
+        result = machine.call(FAST[name], *arguments, profile=profile)
         for buffer, address in written:
             buffer[:] = machine.fetch(address, len(buffer), buffer.dtype)
         return result
 
 
-def compare(target: Target, name: str, operands: tuple, symbol: str = "",
+def compare(target: Target, name: str, operands: tuple, *number: int,
             profile: bool = False) -> int:
-    """Run a kernel here and in the oracle on copies of the same buffers; all that they write
-    must be equal, byte for byte, and so must the result. Returns the cycles."""
-    names = [part for part in SIGNATURES[name].split() if part != "n"]
+    """Run a kernel's fast twin here and the oracle on copies of the same buffers; all that they
+    write must be equal, byte for byte, and so must the result. Returns the cycles."""
+    names = [part for part in SIGNATURES[name] if part not in ("n", "number")]
     here, there = _copies(operands), _copies(operands)
-    result = target.run(name, here, symbol, profile)
-    expected = getattr(oracle, name)(there)
+    result = target.run(name, here, *number, profile=profile)
+    expected = getattr(oracle, name)(there, *number)
     for part, a, b in zip(names, here, there, strict=True):
         wrong = np.flatnonzero(a != b) if part != "SCRATCH" else []
         if len(wrong):

@@ -2,11 +2,12 @@
 
 A case is one call of one kernel. `write_cases` puts all of them in one file for runner.py:
 
-    u32 cases; per case: u8 operands, u8 length of the name, i32 label, u8 continues, the name;
-    per operand: typecode ("-" for scratch), u8 alias (255: none), u32 bytes, the bytes.
+    u32 cases; per case: u8 length of the name, u8 length of the form, u8 kind, u8 slot of the
+    plan (0: the portable kernel alone does it), i32 number, u8 continues, the name, the form; per
+    operand: typecode ("-" for scratch), u8 alias (255: none), u32 bytes, the bytes.
 
-The answers' file: per case i32 result, u8 overrun buffers, u8 outputs; per output u32 length
-and the bytes.
+The answers' file: per case i32 result, u8 damaged buffers (written beyond, or inputs), u8 outputs;
+per output u32 length and the bytes.
 A case that `continues` gets the scratch that its predecessor left.
 """
 
@@ -17,9 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from priot.network import fields as f
 from priot.oracle import kernels as oracle
 
-from kernels.runner import KERNELS
+from kernels.forms import KERNELS
+from kernels.runner import letters, n_written
 
 SCRATCH = ("-", b"")
 
@@ -28,14 +31,14 @@ SCRATCH = ("-", b"")
 class Case:
     """One call: operands as (typecode, bytes) or the index of the operand that is the same buffer.
 
-    `result` and `outputs` are what the call answers. `heavy` ones are neither for plain Python nor
-    for a board's memory.
+    `number` is given beside them where the form has a "#". `result` and `outputs` are what the
+    call answers. `heavy` ones are neither for viper on CPython nor for a board's memory.
     """
 
     kernel: str
     what: str
     operands: list[tuple[str, bytes] | int]
-    label: int = 0
+    number: int = 0
     continues: bool = False
     heavy: bool = False
     result: int = 0
@@ -45,10 +48,14 @@ class Case:
         """Bytes of all operands, scratch apart."""
         return sum(len(o[1]) for o in self.operands if not isinstance(o, int))
 
+    def value(self, i: int) -> int:
+        """A field of the descriptor, which is the last operand."""
+        return struct.unpack_from("<i", self.operands[-1][1], 4 * i)[0]
+
 
 def solve(case: Case, scratch: array | None = None) -> array | None:
     """Fill in the oracle's answer; returns the scratch as the oracle left it."""
-    n_outputs, place, _kind, _training = KERNELS[case.kernel]
+    kernel = KERNELS[case.kernel]
     buffers: list = []
     for operand in case.operands:
         if isinstance(operand, int):
@@ -62,9 +69,9 @@ def solve(case: Case, scratch: array | None = None) -> array | None:
         else:
             buffers.append(array(operand[0], operand[1]))
     function = getattr(oracle, case.kernel)
-    extra = (case.label,) if case.kernel == "cross_entropy" else ()
-    case.result = int(function(tuple(buffers), *extra))
-    case.outputs = [bytes(b) for b in buffers[:n_outputs]]
+    number = (case.number,) if kernel.takes_number else ()
+    case.result = int(function(tuple(buffers), *number))
+    case.outputs = [bytes(b) for b in buffers[:n_written(kernel.form)]]
     return scratch
 
 
@@ -80,16 +87,24 @@ def solved(cases: Iterator[Case]) -> list[Case]:
 
 def write_cases(path: Path, cases: list[Case]) -> None:
     """The file that runner.py reads."""
-    with path.open("wb") as f:
-        f.write(struct.pack("<I", len(cases)))
+    with path.open("wb") as file:
+        file.write(struct.pack("<I", len(cases)))
         for case in cases:
-            name = case.kernel.encode()
-            f.write(struct.pack("<BBiB", len(case.operands), len(name), case.label,
-                                case.continues) + name)
+            kernel = KERNELS[case.kernel]
+            assert len(case.operands) == len(letters(kernel.form)), case.kernel
+            name, form = case.kernel.encode(), kernel.form.encode()
+            file.write(struct.pack("<BBBBiB", len(name), len(form), kernel.kind, _slot(case),
+                                   case.number, case.continues) + name + form)
             for operand in case.operands:
                 typecode, data = ("B", b"") if isinstance(operand, int) else operand
                 alias = operand if isinstance(operand, int) else 255
-                f.write(struct.pack("<BBI", ord(typecode), alias, len(data)) + data)
+                file.write(struct.pack("<BBI", ord(typecode), alias, len(data)) + data)
+
+
+def _slot(case: Case) -> int:
+    """Where a plan says whether a fast kernel may do this call; those never measure."""
+    kernel = KERNELS[case.kernel]
+    return 0 if kernel.kind and case.value(f.MEASURE) else kernel.slot
 
 
 @dataclass
@@ -97,7 +112,7 @@ class Answer:
     """What a backend answered to one case."""
 
     result: int
-    overrun: int
+    damaged: int
     outputs: list[bytes]
 
 
@@ -105,7 +120,7 @@ def read_answers(data: bytes) -> list[Answer]:
     """The answers that were written before the end of the file, or of the backend."""
     answers, at = [], 0
     while at + 6 <= len(data):
-        result, overrun, n_outputs = struct.unpack_from("<iBB", data, at)
+        result, damaged, n_outputs = struct.unpack_from("<iBB", data, at)
         at += 6
         outputs = []
         for _ in range(n_outputs):
@@ -114,15 +129,15 @@ def read_answers(data: bytes) -> list[Answer]:
             length, = struct.unpack_from("<I", data, at)
             outputs.append(data[at + 4:at + 4 + length])
             at += 4 + length
-        answers.append(Answer(result, overrun, outputs))
+        answers.append(Answer(result, damaged, outputs))
     return answers
 
 
 def difference(case: Case, answer: Answer) -> str | None:
     """None, or what is wrong: the kernel, the case and the first byte that differs."""
     where = f"{case.kernel} ({case.what})"
-    if answer.overrun:
-        return f"{where}: wrote beyond {answer.overrun} of its buffers"
+    if answer.damaged:
+        return f"{where}: wrote beyond its buffers, or to an input: {answer.damaged} of them"
     if answer.result != case.result:
         return f"{where}: returned {answer.result}, expected {case.result}"
     for i, (found, expected) in enumerate(zip(answer.outputs, case.outputs, strict=True)):

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 from priot.network import fields as f
-from priot.oracle import kernels as oracle
+from priot.oracle import buffers
 
 from kernels.cases import SCRATCH, Case
+from kernels.forms import KERNELS
+from kernels.runner import letters
 
 Operand = tuple[str, bytes]
 RUBBISH = 0xAA  # what outputs hold before a call
@@ -14,14 +16,21 @@ RUBBISH = 0xAA  # what outputs hold before a call
 
 def conv2d_descriptor(n_in=1, size=(5, 5), n_out=1, kernel=3, stride=1, padding=0, pool=1,
                       pool_stride=None, **values) -> np.ndarray:
-    """int32 [N_FIELDS] with sizes that follow from the arguments; `values` are field names."""
+    """int32 [N_FIELDS] with sizes that follow from the arguments; `values` are field names.
+
+    As in a network, MASK_DX is 1 only where NONNEGATIVE is: behind a ReLU, but not at the image.
+    """
     d = np.zeros(f.N_FIELDS, np.int32)
     d[f.N_IN], d[f.H_IN], d[f.W_IN], d[f.N_OUT] = n_in, *size, n_out
-    d[f.KERNEL], d[f.STRIDE], d[f.PADDING] = kernel, stride, padding
-    d[f.POOL], d[f.POOL_STRIDE] = pool, pool_stride or pool
+    d[[f.KERNEL_H, f.KERNEL_W]] = kernel
+    d[[f.STRIDE_H, f.STRIDE_W]] = stride
+    d[[f.PAD_TOP, f.PAD_BOTTOM, f.PAD_LEFT, f.PAD_RIGHT]] = padding
+    d[[f.POOL_H, f.POOL_W]] = pool
+    d[[f.POOL_STRIDE_H, f.POOL_STRIDE_W]] = pool_stride or pool
     for before, conv, after in ((f.H_IN, f.H_CONV, f.H_OUT), (f.W_IN, f.W_CONV, f.W_OUT)):
         d[conv] = (d[before] + 2 * padding - kernel) // stride + 1
-        d[after] = (d[conv] - pool) // d[f.POOL_STRIDE] + 1
+        d[after] = (d[conv] - pool) // d[f.POOL_STRIDE_H] + 1
+    d[f.GROUPS] = 1
     d[f.N_ROW] = n_in * kernel * kernel
     d[f.ROWS] = n_out
     d[f.MULTIPLIER] = (65536 + pool * pool // 2) // (pool * pool)
@@ -29,9 +38,7 @@ def conv2d_descriptor(n_in=1, size=(5, 5), n_out=1, kernel=3, stride=1, padding=
     d[f.FORWARD_SHIFT] = d[f.BACKWARD_SHIFT] = 7
     d[f.UPDATE_SHIFT] = 12
     d[f.THRESHOLD] = 64
-    for name, value in values.items():
-        d[getattr(f, name)] = value
-    return d
+    return changed(d, **{"NONNEGATIVE": values.get("MASK_DX", 0), **values})
 
 
 def linear_descriptor(n_in: int, n_out: int, **values) -> np.ndarray:
@@ -41,6 +48,12 @@ def linear_descriptor(n_in: int, n_out: int, **values) -> np.ndarray:
 def pool_descriptor(channels, size, pool, pool_stride=None, **values) -> np.ndarray:
     return conv2d_descriptor(channels, size, channels, kernel=1, pool=pool,
                              pool_stride=pool_stride, **values)
+
+
+def global_pool_descriptor(channels, size, **values) -> np.ndarray:
+    """Of a pool whose window is the image."""
+    return conv2d_descriptor(channels, size, channels, kernel=1, **{
+        "POOL_H": size[0], "POOL_W": size[1], "H_OUT": 1, "W_OUT": 1, **values})
 
 
 def changed(d: np.ndarray, **values) -> np.ndarray:
@@ -73,7 +86,7 @@ def n_outputs(d) -> int:
 
 def argmax_bytes(d) -> int:
     per_channel = int(d[f.H_OUT] * d[f.W_OUT] * d[f.ARGMAX_BITS] + 7) // 8
-    return int(d[f.N_OUT]) * per_channel if d[f.POOL] > 1 else 0
+    return int(d[f.N_OUT]) * per_channel if d[f.POOL_H] > 1 else 0
 
 
 def random_weights(rng, n: int) -> np.ndarray:
@@ -91,12 +104,12 @@ def random_weights(rng, n: int) -> np.ndarray:
     return rng.integers(1, 256, n).astype(np.uint8)
 
 
-def random_activations(rng, n: int, relu: bool) -> np.ndarray:
-    """int8: 0..127 with zeros after a ReLU, else -127..127; sometimes all at a limit."""
+def random_activations(rng, n: int, nonnegative: bool) -> np.ndarray:
+    """int8 0..127, or -127..127, with zeros; sometimes all at a limit."""
     kind = rng.integers(5)
     if kind == 0:
-        return np.full(n, 127 if relu else rng.choice([-127, 127]), np.int8)
-    low = 0 if relu else -127
+        return np.full(n, 127 if nonnegative else rng.choice([-127, 127]), np.int8)
+    low = 0 if nonnegative else -127
     if kind == 1:
         return rng.choice(np.array([low, 0, 127], np.int8), n)
     x = rng.integers(low, 128, n)
@@ -116,8 +129,8 @@ def random_argmax(rng, d) -> np.ndarray:
     """Packed winners, each within its window."""
     packed = np.zeros(argmax_bytes(d), np.uint8)
     if packed.size:
-        winners = rng.integers(0, d[f.POOL] ** 2, (d[f.N_OUT], d[f.H_OUT], d[f.W_OUT]))
-        oracle.pack_argmax(packed, winners, 0, d)
+        winners = rng.integers(0, d[f.POOL_H] ** 2, (d[f.N_OUT], d[f.H_OUT], d[f.W_OUT]))
+        buffers.pack_argmax(packed, winners, 0, d)
     return packed
 
 
@@ -133,43 +146,39 @@ def random_shape(rng) -> np.ndarray:
             pool_stride=int(rng.choice([pool, pool, 1, 2, 3])))
         if min(d[[f.H_CONV, f.W_CONV, f.H_OUT, f.W_OUT]]) >= 1 and (
                 d[f.H_OUT] * d[f.W_OUT] * pool**2 * d[f.N_ROW] * d[f.N_OUT] < 15_000):
-            d[f.RELU], d[f.X_RELU] = rng.integers(0, 2, 2)
-            d[f.FORWARD_SHIFT] = rng.integers(4, 12)
-            d[f.BACKWARD_SHIFT] = rng.integers(4, 12)
-            return d
+            return _random_ends(rng, d)
 
 
 def random_linear(rng) -> np.ndarray:
-    d = linear_descriptor(int(rng.integers(1, 70)), int(rng.integers(1, 20)))
-    d[f.RELU], d[f.X_RELU] = rng.integers(0, 2, 2)
-    d[f.FORWARD_SHIFT] = rng.integers(4, 12)
-    d[f.BACKWARD_SHIFT] = rng.integers(4, 12)
+    return _random_ends(rng, linear_descriptor(int(rng.integers(1, 70)), int(rng.integers(1, 20))))
+
+
+def _random_ends(rng, d) -> np.ndarray:
+    """What lies before and behind a layer: the image, a ReLU or none; shifts."""
+    d[f.RELU], d[f.MASK_DX], is_image = rng.integers(0, 2, 3)
+    d[f.NONNEGATIVE] = d[f.MASK_DX] | is_image
+    d[f.FORWARD_SHIFT], d[f.BACKWARD_SHIFT] = rng.integers(4, 12, 2)
     return d
 
 
-# ---- one call of each kernel of a layer ----------------------------------------------------
+# ---- calls -----------------------------------------------------------------------------------
 
 
-def conv2d_forward(what, d, x, w) -> Case:
-    operands = [rubbish(n_outputs(d)), rubbish(argmax_bytes(d)), buffer(x), buffer(w), SCRATCH,
-                words(d)]
-    return Case("conv2d_forward", what, operands)
-
-
-def linear_forward(what, d, x, w) -> Case:
-    operands = [rubbish(n_outputs(d)), buffer(x), buffer(w), SCRATCH, words(d)]
-    return Case("linear_forward", what, operands)
-
-
-def conv2d_backward_input(what, d, g, argmax, x, w) -> Case:
-    operands = [rubbish(n_inputs(d)), buffer(g), buffer(argmax), buffer(x), buffer(w), SCRATCH,
-                words(d)]
-    return Case("conv2d_backward_input", what, operands)
-
-
-def linear_backward_input(what, d, g, x, w, continues=False) -> Case:
-    operands = [rubbish(n_inputs(d)), buffer(g), buffer(x), buffer(w), SCRATCH, words(d)]
-    return Case("linear_backward_input", what, operands, continues=continues)
+def call(kernel: str, what: str, d: np.ndarray, **given) -> Case:
+    """A case of a layer's kernel. `given`: the operands that it reads, by their letters; outputs
+    are full of rubbish."""
+    sizes = {"Y": n_outputs(d), "A": argmax_bytes(d), "X": n_inputs(d),
+             "R": int(d[f.ROWS] * d[f.N_ROW])}
+    operands: list[Operand | int] = []
+    for letter in letters(KERNELS[kernel].form):
+        if letter in given:
+            value = given.pop(letter)
+            operands.append(value if isinstance(value, int | tuple) else buffer(value))
+        else:
+            operands.append(words(d) if letter == "d" else rubbish(sizes[letter])
+                            if letter in sizes else SCRATCH)
+    assert not given, f"{kernel} has no {', '.join(given)}"
+    return Case(kernel, what, operands)
 
 
 def in_rows(d, size: int) -> Iterator[tuple[np.ndarray, slice]]:
@@ -182,11 +191,18 @@ def in_rows(d, size: int) -> Iterator[tuple[np.ndarray, slice]]:
 
 def pool_cases(rng, what, d) -> Iterator[Case]:
     """Every pooling kernel on one shape."""
-    x, g = random_activations(rng, n_inputs(d), False), random_errors(rng, n_outputs(d))
-    y, dx = rubbish(n_outputs(d)), rubbish(n_inputs(d))
-    argmax = buffer(random_argmax(rng, d))
-    if d[f.POOL] > 1:
-        yield Case("max_pool_forward", what, [y, rubbish(len(argmax[1])), buffer(x), words(d)])
-        yield Case("max_pool_backward", what, [dx, buffer(g), argmax, buffer(x), words(d)])
-    yield Case("avg_pool_forward", what, [y, buffer(x), words(d)])
-    yield Case("avg_pool_backward", what, [dx, buffer(g), buffer(x), words(d)])
+    x = random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE]))
+    g, argmax = random_errors(rng, n_outputs(d)), random_argmax(rng, d)
+    if d[f.POOL_H] > 1:
+        yield call("max_pool_forward", what, d, x=x)
+        yield call("max_pool_backward", what, d, y=g, a=argmax, x=x)
+    d = changed(d, ARGMAX_BITS=0)  # an average has no winners
+    yield call("avg_pool_forward", what, d, x=x)
+    yield call("avg_pool_backward", what, d, y=g, x=x)
+
+
+def global_pool_cases(rng, what, d) -> Iterator[Case]:
+    """Global pooling on one image."""
+    x = random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE]))
+    yield call("global_pool_forward", what, d, x=x)
+    yield call("global_pool_backward", what, d, y=random_errors(rng, n_outputs(d)), x=x)

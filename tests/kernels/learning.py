@@ -4,8 +4,8 @@ import numpy as np
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
 
-from kernels.cases import SCRATCH, Case
-from kernels.layers import Operand, buffer, rubbish, words
+from kernels.cases import Case
+from kernels.layers import call
 
 
 def random_scores(rng, n: int) -> np.ndarray:
@@ -31,41 +31,19 @@ def random_selection(rng, d, w) -> tuple[bytes, int]:
     return before.tobytes() + (bitmap.tobytes() if d[f.SELECTION] == f.BITMAP else b""), bits.sum()
 
 
-class Learned:
-    """Operands that an update writes and reads: scores, weff, w, select; consistent."""
-
-    def __init__(self, rng, d, w, kept: bool):
-        self.select, n_scores = random_selection(rng, d, w)
-        self.w: Operand | int = buffer(w)
-        if d[f.RULE] == f.WEIGHTS:
-            self.scores, self.weff = buffer(b""), self.w
-            self.w = 1  # the same buffer as operand 1
-            return
-        scores = random_scores(rng, int(n_scores))
-        self.scores = buffer(scores)
-        weff = bytearray(w.size if kept else 0)
-        if kept:
-            oracle.effective_weights((weff, bytes(w), bytes(scores), self.select, d))
-        self.weff = buffer(bytes(weff))
-
-
-def conv2d_update(what, rng, d, g, argmax, x, w, kept=True) -> Case:
-    learned = Learned(rng, d, w, kept)
-    return Case("conv2d_update", what, [
-        learned.scores, learned.weff, buffer(g), buffer(argmax), buffer(x), learned.w,
-        buffer(learned.select), SCRATCH, words(d)])
-
-
-def linear_update(what, rng, d, g, x, w, kept=True) -> Case:
-    learned = Learned(rng, d, w, kept)
-    return Case("linear_update", what, [
-        learned.scores, learned.weff, buffer(g), buffer(x), learned.w, buffer(learned.select),
-        SCRATCH, words(d)])
+def update(kernel: str, what: str, rng, d, w, kept: bool = True, **given) -> Case:
+    """A case of an update. `given`: the gradient and what else is read, by their letters."""
+    select, n_scores = random_selection(rng, d, w)
+    if d[f.RULE] == f.WEIGHTS:  # W is the same buffer as E
+        return call(kernel, what, d, S=b"", E=w, W=1, b=select, **given)
+    scores = random_scores(rng, int(n_scores)).tobytes()
+    weff = bytearray(w.size if kept else 0)
+    if kept:
+        oracle.effective_weights((weff, w, scores, select, d))
+    return call(kernel, what, d, S=scores, E=bytes(weff), W=w, b=select, **given)
 
 
 def effective_weights(what, rng, d, w) -> Case:
-    """w is the whole layer's; weff gets the rows of d."""
+    """w is the whole layer's; the output gets the rows of d."""
     select, n_scores = random_selection(rng, d, w)
-    return Case("effective_weights", what, [
-        rubbish(int(d[f.ROWS] * d[f.N_ROW])), buffer(w),
-        buffer(random_scores(rng, int(n_scores))), buffer(select), words(d)])
+    return call("effective_weights", what, d, w=w, s=random_scores(rng, int(n_scores)), b=select)

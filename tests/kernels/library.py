@@ -3,15 +3,12 @@
 import ctypes
 import os
 
-from kernels.runner import KERNELS
+from kernels.forms import KERNELS
+from kernels.runner import letters
 
 _LIBRARY = ctypes.CDLL(os.environ["PRIOT_KERNELS"])
-# buffers whose length C wants after them, and in what size it counts
-_COUNTED = {
-    "conv2d_update": (0, 1), "linear_update": (0, 1), "effective_weights": (2, 1),
-    "kth_largest": (0, 1), "count_below": (0, 1), "init_scores": (0, 1),
-    "classify": (0, 1), "shuffle": (0, 2),
-}
+# buffers whose length C wants after them, and the size in which it counts
+_COUNTED = {"S": 1, "s": 1, "v": 1, "V": 1, "H": 2}
 
 
 def _address(buffer, keep):
@@ -28,13 +25,14 @@ def _kernel(name):
     function = getattr(_LIBRARY, name)
     function.restype = ctypes.c_int32
 
-    def call(operands, *label):
+    def call(operands, *number):
         keep, arguments = [], []
-        for i, operand in enumerate(operands):
+        for letter, operand in zip(letters(KERNELS[name].form), operands, strict=True):
             arguments.append(ctypes.c_void_p(_address(operand, keep)))
-            if _COUNTED.get(name, (-1,))[0] == i:
-                arguments.append(ctypes.c_size_t(memoryview(operand).nbytes // _COUNTED[name][1]))
-        return function(*arguments, *label)
+            if letter in _COUNTED:
+                n = memoryview(operand).nbytes // _COUNTED[letter]
+                arguments.append(ctypes.c_size_t(n))
+        return function(*arguments, *number)
 
     return call
 

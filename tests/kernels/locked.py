@@ -10,24 +10,20 @@ import sys
 
 import micropython
 import priot_portable
-from runner import add_scratch, read_case, views_of
+from runner import Call
 
 
 def main():
     with open(sys.argv[1], "rb") as f:
         n_cases, = struct.unpack("<I", f.read(4))
         for _ in range(n_cases):
-            name, operands, label, _continues = read_case(f)
-            add_scratch(priot_portable, name, operands)
-            views = views_of(operands)
-            function = getattr(priot_portable, name)
+            call = Call(f)
+            call.put_scratch(priot_portable)
+            views = call.views()
             micropython.heap_lock()
-            if name == "cross_entropy":
-                function(views, label)
-            else:
-                function(views)
+            call.run(priot_portable, views)
             micropython.heap_unlock()
-            print(name)
+            print(call.name)
 
 
 if __name__ == "__main__":

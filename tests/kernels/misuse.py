@@ -1,145 +1,154 @@
 """Calls the native kernels with wrong operands; every call must raise, none may crash.
 
-    micropython misuse.py CASES FIRST_SEED COUNT
+    micropython misuse.py CASES FIRST_SEED COUNT FIELDS
 
 Takes a good call of every kernel from a file of cases (cases.py) and spoils it in every way that
-the glue promises to notice. Then descriptors with COUNT random wrong fields for each kernel, of
-which some are consistent by chance: those calls may succeed. Prints what was not refused, and at
-last "checked N calls". Guards around the outputs show writes beyond them.
+the glue promises to notice: each operand as its letter says, shapes that kernels do not take,
+another number of operands. Then descriptors with COUNT random wrong fields for each kernel, of
+which some are consistent by chance: those calls may succeed. FIELDS is a JSON file of the numbers
+in device/priot/fields.py and methods.py. Prints what was not refused, and at last "checked N
+calls". Guards around the outputs show writes beyond them.
 """
 
+import json
 import random
 import struct
 import sys
-from array import array
 
 import priot_portable
-from runner import KERNELS, Guarded, add_scratch, read_case, views_of
+from runner import Call, Guarded, letters
 
 EXPECTED = (ValueError, TypeError)
 EXTREMES = (-2147483648, -65536, -1, 0, 1, 2, 3, 9, 16, 17, 255, 4097, 65536, 1 << 24, 2147483647)
+SCRATCH = "01234"
+WRITTEN = "AEGHRSUVXY" + SCRATCH  # W only where the rule is WEIGHTS
+IN_WORDS = "bdHU" + SCRATCH
+AT_LEAST = "U" + SCRATCH  # may be longer
+ANY_LENGTH = "vVH"
+# kernels take squares, with the same padding on all sides, and one group
+SHAPES = ("KERNEL_W", "STRIDE_W", "PAD_BOTTOM", "PAD_LEFT", "PAD_RIGHT", "POOL_W",
+          "POOL_STRIDE_W", "GROUPS")
 
 
 class Spoiler:
-    """Counts calls and prints those that went through although they were spoiled."""
+    """Spoils a good call; counts calls and prints those that went through all the same."""
 
-    def __init__(self):
+    def __init__(self, fields):
+        self.fields = fields
         self.calls = 0
 
-    def refused(self, name, how, operands, label):
+    def attempt(self, call, views):
+        """Whether a call was refused."""
         self.calls += 1
         try:
-            self.call(name, operands, label)
+            call.run(priot_portable, views)
         except EXPECTED:
-            return
-        print(f"{name}: {how} was not refused")
+            return True
+        return False
 
-    def survived(self, name, how, operands, label):
-        self.calls += 1
-        try:
-            self.call(name, operands, label)
-        except EXPECTED:
-            pass
+    def refused(self, call, how, views):
+        if not self.attempt(call, views):
+            print(f"{call.name}: {how} was not refused")
 
-    @staticmethod
-    def call(name, operands, label):
-        function = getattr(priot_portable, name)
-        if isinstance(operands, list):
-            operands = views_of(operands)
-        return function(operands, label) if name == "cross_entropy" else function(operands)
+    def operands(self, call):
+        """Each operand too short, too long, no buffer, read-only and misaligned."""
+        for i, letter in enumerate(letters(call.form)):
+            data = bytes_of(call.operands[i])
+            for how, other in self.spoiled(call, letter, data):
+                views = list(call.views())
+                views[i] = other
+                self.refused(call, f"operand {i} ({letter}) {how}", tuple(views))
 
-
-def replaced(operands, i, other):
-    copy = list(operands)
-    copy[i] = other
-    return copy
-
-
-def raw(operand):
-    """The bytes of an operand, at an address that is a multiple of 4."""
-    return bytearray(bytes(operand.bytes if isinstance(operand, Guarded) else operand))
-
-
-def spoil_lengths(spoiler, name, operands, label, free):
-    n_outputs, place, _kind, _training = KERNELS[name]
-    for i in range(len(operands)):
-        data = raw(operands[i])
-        if i not in free:
+    def spoiled(self, call, letter, data):
+        """(in what way, what stands for the operand) of one operand."""
+        if letter not in ANY_LENGTH and not self.is_free(call, letter):
             if len(data):
-                spoiler.refused(name, f"operand {i} one byte short",
-                                replaced(operands, i, data[:-1]), label)
-            if i != place:
-                spoiler.refused(name, f"operand {i} one byte long",
-                                replaced(operands, i, data + b"\1"), label)
+                yield "one byte short", bytearray(data[:-1])
+            if letter not in AT_LEAST:
+                yield "one byte long", bytearray(data + b"\1")
         for other in (None, 3, [1, 2], object()):
-            spoiler.refused(name, f"operand {i} a {type(other)}",
-                            replaced(operands, i, other), label)
-        if i < n_outputs or i == place:
-            spoiler.refused(name, f"operand {i} read-only",
-                            replaced(operands, i, bytes(data)), label)
-        if len(data) and (i == place or isinstance(operands[i], array)):
-            shifted = memoryview(bytearray(1) + data)[1:]
-            spoiler.refused(name, f"operand {i} misaligned",
-                            replaced(operands, i, shifted), label)
+            yield f"a {type(other)}", other
+        if letter in WRITTEN or (letter == "W" and self.trains_weights(call)):
+            yield "read-only", data
+        if len(data) and letter in IN_WORDS:
+            yield "misaligned", memoryview(bytearray(1) + data)[1:]
 
+    def trains_weights(self, call):
+        return call.operands[-1][self.fields["RULE"]] == self.fields["WEIGHTS"]
 
-def spoil_tuple(spoiler, name, operands, label):
-    views = views_of(operands)
-    for how, wrong in (("one operand less", views[:-1]), ("an operand more", views + (b"",)),
-                       ("no operand", ()), ("None", None), ("a number", 7), ("a string", "abc")):
-        spoiler.refused(name, how, wrong, label)
+    def is_free(self, call, letter):
+        """Whether d leaves open how many scores there are."""
+        return letter in "Ss" and (call.operands[-1][self.fields["SELECTION"]]
+                                   or self.trains_weights(call))
 
+    def number_of_operands(self, call):
+        views = call.views()
+        for how, wrong in (("one operand less", views[:-1]), ("an operand more", views + (b"",)),
+                           ("no operand", ()), ("None", None), ("a number", 7),
+                           ("a string", "abc")):
+            self.refused(call, how, wrong)
 
-def spoil_fields(spoiler, name, operands, label, count):
-    """Wrong fields one at a time, then several at once; nothing beyond the outputs is touched."""
-    d = operands[-1]
-    guarded = [o for o in operands if isinstance(o, Guarded)]
-    good = bytes(d)
-    for field in range(len(d)):
-        for value in EXTREMES:
-            d[field] = value
-            spoiler.survived(name, f"field {field} is {value}", operands, label)
-            d[field] = struct.unpack_from("<i", good, 4 * field)[0]
-    for _ in range(count):
-        for _ in range(random.randint(1, 6)):
-            d[random.randint(0, len(d) - 1)] = random.choice(EXTREMES + tuple(range(8)))
-        spoiler.survived(name, "random fields", operands, label)
+    def shapes(self, call):
+        """Rectangles and groups, and a layer of another kind."""
+        d = call.operands[-1]
+        for name in () if call.name.startswith("global_pool") else SHAPES:  # any rectangle
+            self.with_field(call, self.fields[name], d[self.fields[name]] + 1, name)
+        if call.name.startswith("linear"):
+            for name in ("STRIDE_H", "STRIDE_W"):
+                d[self.fields[name]] = 2  # an image of one position does not change by that
+            self.refused(call, "a strided layer", call.views())
+            for name in ("STRIDE_H", "STRIDE_W"):
+                d[self.fields[name]] = 1
+        if call.name.startswith(("max_pool", "global_pool")):
+            self.with_field(call, self.fields["N_IN"], d[self.fields["N_IN"]] - 1, "N_IN")
+
+    def with_field(self, call, field, value, name):
+        d = call.operands[-1]
+        good = d[field]
+        d[field] = value
+        self.refused(call, f"{name} {value}", call.views())
+        d[field] = good
+
+    def any_fields(self, call, count):
+        """Wrong fields one at a time, then several; nothing beyond the outputs is touched."""
+        d = call.operands[-1]
+        good = bytes(d)
         for field in range(len(d)):
-            d[field] = struct.unpack_from("<i", good, 4 * field)[0]
-    for o in guarded:
-        if not o.whole():
-            print(f"{name}: wrote beyond a buffer")
+            for value in EXTREMES:
+                d[field] = value
+                self.attempt(call, call.views())
+                d[field] = struct.unpack_from("<i", good, 4 * field)[0]
+        for _ in range(count):
+            for _ in range(random.randint(1, 6)):
+                d[random.randint(0, len(d) - 1)] = random.choice(EXTREMES + tuple(range(8)))
+            self.attempt(call, call.views())
+            for field in range(len(d)):
+                d[field] = struct.unpack_from("<i", good, 4 * field)[0]
+        if call.n_overrun():
+            print(f"{call.name}: wrote beyond a buffer")
 
 
-# operands whose length is free, or that are longer than they have to be
-FREE = {
-    "kth_largest": (0,), "count_below": (0,), "init_scores": (0, 1),
-    "shuffle": (0, 1), "classify": (0,), "cross_entropy": (2,),
-}
-SCORES = {"conv2d_update": 0, "linear_update": 0, "effective_weights": 2}
-_RULE, _SELECTION, _WEIGHTS = 20, 23, 3  # device/priot/fields.py
-
-
-def free_lengths(name, d):
-    """Places of the operands whose length d leaves open."""
-    if name in SCORES and (d[_SELECTION] or d[_RULE] == _WEIGHTS):
-        return (SCORES[name],)
-    return FREE.get(name, ())
+def bytes_of(operand):
+    """The bytes of an operand."""
+    return bytes(operand.bytes if isinstance(operand, Guarded) else operand)
 
 
 def main():
     random.seed(int(sys.argv[2]))
-    spoiler = Spoiler()
+    with open(sys.argv[4]) as f:
+        spoiler = Spoiler(json.load(f))
     with open(sys.argv[1], "rb") as f:
         n_cases, = struct.unpack("<I", f.read(4))
         for _ in range(n_cases):
-            name, operands, label, _continues = read_case(f)
-            add_scratch(priot_portable, name, operands)
-            Spoiler.call(name, operands, label)
-            spoil_lengths(spoiler, name, operands, label, free_lengths(name, operands[-1]))
-            spoil_tuple(spoiler, name, operands, label)
-            if name not in ("init_scores", "shuffle", "classify"):
-                spoil_fields(spoiler, name, operands, label, int(sys.argv[3]))
+            call = Call(f)
+            call.put_scratch(priot_portable)
+            call.run(priot_portable, call.views())
+            spoiler.operands(call)
+            spoiler.number_of_operands(call)
+            if call.kind:
+                spoiler.shapes(call)
+            if "d" in call.form:
+                spoiler.any_fields(call, int(sys.argv[3]))
     print(f"checked {spoiler.calls} calls")
 
 

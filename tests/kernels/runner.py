@@ -3,50 +3,33 @@
     python3|micropython runner.py BACKEND CASES ANSWERS [plan]
 
 Needs nothing but the backend module, so that it runs on CPython, on every MicroPython port and
-on the board: `run` takes any two streams. The byte tables of both files are in cases.py.
-With `plan`, the native backend chooses a kernel for each call first, or leaves it to the portable
-ones, as device/priot/network.py does.
+on the board; what it has to know of a kernel stands in the file, whose byte tables are in
+cases.py. With `plan`, the native backend chooses a kernel for each call first, or leaves it to
+the portable ones, as the device package does.
 """
 
 import struct
 import sys
 from array import array
+from binascii import crc32
 
+NO_LAYER = 255  # instead of a slot of the plan: the kernel belongs to no layer
 _GUARD = 16
 _PATTERN = 0xA5
-# device/priot/fields.py
-_CONV2D = 1
-_LINEAR = 2
-_MEASURE = 27
+_HISTOGRAM_WORDS = 256
 
-# number of outputs (always the first operands), place of scratch or -1, kind of layer and what
-# to ask scratch_words with
-KERNELS = {
-    "conv2d_forward": (2, 4, _CONV2D, 0),
-    "linear_forward": (1, 3, _LINEAR, 0),
-    "max_pool_forward": (2, -1, 0, 0),
-    "max_pool_backward": (1, -1, 0, 0),
-    "avg_pool_forward": (1, -1, 0, 0),
-    "avg_pool_backward": (1, -1, 0, 0),
-    "cross_entropy": (1, 2, 0, 0),
-    "classify": (0, -1, 0, 0),
-    "conv2d_backward_input": (1, 5, _CONV2D, 1),
-    "linear_backward_input": (1, 4, _LINEAR, 1),
-    "conv2d_update": (2, 7, _CONV2D, 2),
-    "linear_update": (2, 6, _LINEAR, 2),
-    "effective_weights": (1, -1, 0, 0),
-    "kth_largest": (0, 1, 0, 0),
-    "count_below": (0, -1, 0, 0),
-    "init_scores": (2, -1, 0, 0),
-    "shuffle": (2, -1, 0, 0),
-}
-# of a plan: PLAN_FORWARD, PLAN_BACKWARD, PLAN_UPDATE
-SLOTS = {
-    "conv2d_forward": 32, "linear_forward": 32, "conv2d_backward_input": 33,
-    "linear_backward_input": 33, "conv2d_update": 34, "linear_update": 34,
-}
-# what scratch holds where the kernel belongs to no layer: a histogram, one word a class
-_OTHER_SCRATCH = 256
+
+def letters(form):
+    """A letter for each operand (device/priot/kinds.py); '#' stands for a number beside them."""
+    return form.replace("#", "")
+
+
+def n_written(form):
+    """How many operands are outputs: the capitals before anything else."""
+    n = 0
+    while n < len(form) and "A" <= form[n] <= "Z":
+        n += 1
+    return n
 
 
 class Guarded:
@@ -68,75 +51,98 @@ class Guarded:
         return bytes(self.memory)[_GUARD:_GUARD + self.n]
 
 
-def read_case(f):
-    """Name, operands, label and `continues` of the next case: outputs guarded and writable,
-    inputs read-only, scratch None."""
-    n_operands, name_length, label, continues = struct.unpack("<BBiB", f.read(7))
-    name = f.read(name_length).decode()
-    operands = []
-    for i in range(n_operands):
-        typecode, alias, length = struct.unpack("<BBI", f.read(6))
-        typecode = chr(typecode)
-        data = f.read(length)
+class Call:
+    """The next case of a stream: outputs guarded and writable, inputs read-only, no scratch yet.
+
+    Attributes: name, form and kind of the kernel; slot, where a plan says whether a fast kernel
+    may do this call; number, given beside the tuple where the form wants one; continues: with the
+    scratch of the call before; operands.
+    """
+
+    def __init__(self, f):
+        name_length, form_length, self.kind, self.slot, self.number, self.continues = (
+            struct.unpack("<BBBBiB", f.read(9)))
+        self.name = f.read(name_length).decode()
+        self.form = f.read(form_length).decode()
+        self.operands = []
+        for i in range(len(letters(self.form))):
+            typecode, alias, length = struct.unpack("<BBI", f.read(6))
+            self.operands.append(self._operand(i, chr(typecode), alias, f.read(length)))
+
+    def _operand(self, i, typecode, alias, data):
         if alias != 255:
-            operands.append(operands[alias])
-        elif typecode == "-":
-            operands.append(None)
-        elif i < KERNELS[name][0]:
-            operands.append(Guarded(typecode, data))
-        else:
-            operands.append(data if typecode == "B" else array(typecode, data))
-    return name, operands, label, continues
+            return self.operands[alias]
+        if typecode == "-":
+            return None
+        if i < n_written(self.form):
+            return Guarded(typecode, data)
+        return data if typecode == "B" else array(typecode, data)
+
+    def put_scratch(self, kernels, previous=None):
+        """Scratch of exactly the size that the backend asks for, full of rubbish."""
+        for i, letter in enumerate(letters(self.form)):
+            if "0" <= letter <= "9":
+                self.operands[i] = previous if self.continues else (
+                    Guarded("i", bytes([_PATTERN] * (4 * self._words(kernels, letter)))))
+                return self.operands[i]
+        return None
+
+    def _words(self, kernels, letter):
+        if letter == "3":
+            return _HISTOGRAM_WORDS
+        if letter == "4":  # a class each, as the first operand has a byte each
+            return self.operands[0].n
+        return kernels.scratch_words(self.kind, int(letter), self.operands[-1])
+
+    def views(self):
+        """The operands as a kernel takes them."""
+        return tuple([o.bytes if isinstance(o, Guarded) else o for o in self.operands])
+
+    def run(self, kernels, views):
+        """The result of the kernel on such a tuple."""
+        function = getattr(kernels, self.name)
+        return function(views, self.number) if "#" in self.form else function(views)
+
+    def outputs(self):
+        """The bytes of every output."""
+        return [o.content() for o in self.operands[:n_written(self.form)]]
+
+    def n_overrun(self):
+        """How many buffers were written beyond."""
+        return len([o for o in self.operands if isinstance(o, Guarded) and not o.whole()])
+
+    def inputs(self):
+        """A checksum of what nobody may write to."""
+        crc = 0
+        for o in self.operands:
+            if not isinstance(o, Guarded):
+                crc = crc32(o, crc)
+        return crc
 
 
-def add_scratch(kernels, name, operands):
-    """Put in scratch of exactly the size that the backend asks for, full of rubbish."""
-    _n_outputs, place, kind, training = KERNELS[name]
-    if place >= 0:
-        words = kernels.scratch_words(kind, training, operands[-1]) if kind else _OTHER_SCRATCH
-        operands[place] = Guarded("i", bytes([_PATTERN] * (4 * words)))
-
-
-def views_of(operands):
-    """The operands as a kernel takes them."""
-    return tuple([o.bytes if isinstance(o, Guarded) else o for o in operands])
-
-
-def _planned(kernels, name, d):
-    """Let the backend choose: its own kernel, or the portable one."""
-    if name in SLOTS:
-        kernels.plan(KERNELS[name][2], d)
-        own = d[SLOTS[name]] and not d[_MEASURE]
+def planned(kernels, call):
+    """Let the native backend choose: its own kernel, or the portable one."""
+    if call.slot == NO_LAYER:
+        own = hasattr(kernels, call.name)
     else:
-        own = hasattr(kernels, name)
+        kernels.plan(call.kind, call.operands[-1])
+        own = call.slot and call.operands[-1][call.slot]
     return kernels if own else backend("portable")
 
 
-def run_case(kernels, f, previous, planned):
-    """One case: its result, its outputs' bytes, how many buffers were overrun, its scratch."""
-    name, operands, label, continues = read_case(f)
-    n_outputs, place, _kind, _training = KERNELS[name]
-    if planned:
-        kernels = _planned(kernels, name, operands[-1])
-    if continues:
-        operands[place] = previous
-    else:
-        add_scratch(kernels, name, operands)
-    views = views_of(operands)
-    function = getattr(kernels, name)
-    result = function(views, label) if name == "cross_entropy" else function(views)
-    damaged = len([o for o in operands if isinstance(o, Guarded) and not o.whole()])
-    scratch = operands[place] if place >= 0 else None
-    return result, [o.content() for o in operands[:n_outputs]], damaged, scratch
-
-
-def run(kernels, f, out, planned=False):
+def run(kernels, f, out, plan=False):
     """Answers every case of stream f on stream out."""
     scratch = None
     n_cases, = struct.unpack("<I", f.read(4))
     for _ in range(n_cases):
-        result, outputs, damaged, scratch = run_case(kernels, f, scratch, planned)
-        out.write(struct.pack("<iBB", result or 0, damaged, len(outputs)))
+        call = Call(f)
+        chosen = planned(kernels, call) if plan else kernels
+        scratch = call.put_scratch(chosen, scratch)
+        before = call.inputs()
+        result = call.run(chosen, call.views())
+        outputs = call.outputs()
+        n_damaged = call.n_overrun() + (call.inputs() != before)
+        out.write(struct.pack("<iBB", result or 0, n_damaged, len(outputs)))
         for data in outputs:
             out.write(struct.pack("<I", len(data)))
             out.write(data)
@@ -156,19 +162,15 @@ def backend(name):
         from kernels import library
 
         return library
-    if name == "viper":
-        from priot import kernels_viper
+    from priot import kernels_viper
 
-        return kernels_viper
-    from priot import kernels_plain
-
-    return kernels_plain
+    return kernels_viper
 
 
-def answer(backend_name, cases, answers, planned=False):
+def answer(backend_name, cases, answers, plan=False):
     """Answers a file of cases in another file."""
     with open(cases, "rb") as f, open(answers, "wb") as out:
-        run(backend(backend_name), f, out, planned)
+        run(backend(backend_name), f, out, plan)
 
 
 def main():

@@ -10,6 +10,7 @@ from kernels import layers, learning
 from kernels.cases import SCRATCH, Case, solved
 from kernels.layers import (
     buffer,
+    call,
     changed,
     conv2d_descriptor,
     in_rows,
@@ -31,44 +32,43 @@ from kernels.worked import worked_cases
 SEED = 20250316
 SHAPES = 60  # random shapes of each kind of layer
 NETWORK_A = (
-    conv2d_descriptor(1, (28, 28), 8, pool=2, RELU=1, X_RELU=1, FORWARD_SHIFT=8),
-    conv2d_descriptor(8, (13, 13), 16, pool=2, RELU=1, X_RELU=1, FORWARD_SHIFT=7),
+    conv2d_descriptor(1, (28, 28), 8, pool=2, RELU=1, NONNEGATIVE=1, FORWARD_SHIFT=8),
+    conv2d_descriptor(8, (13, 13), 16, pool=2, RELU=1, MASK_DX=1, FORWARD_SHIFT=7),
 )
 
 
 def _image_layer(rng, what, d) -> Iterator[Case]:
     """Every kernel of one conv2d stage."""
-    x = random_activations(rng, n_inputs(d), bool(d[f.X_RELU]))
+    x = random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE]))
     w = random_weights(rng, int(d[f.N_OUT] * d[f.N_ROW]))
     g, argmax = random_errors(rng, n_outputs(d)), random_argmax(rng, d)
-    yield layers.conv2d_forward(what, d, x, w)
-    yield layers.conv2d_forward(what + " measured", changed(d, MEASURE=1), x, w)
-    yield layers.conv2d_backward_input(what, d, g, argmax, x, w)
-    yield layers.conv2d_backward_input(what + " measured", changed(d, MEASURE=1), g, argmax, x, w)
+    for at, whole_d in ((what, d), (what + " measured", changed(d, MEASURE=1))):
+        yield call("conv2d_forward", at, whole_d, x=x, r=w)
+        yield call("conv2d_backward", at, whole_d, y=g, a=argmax, x=x, w=w)
     for rows_d, part in in_rows(d, 2):
-        yield layers.conv2d_forward(f"{what} row {rows_d[f.ROW]}", rows_d, x, w[part])
+        yield call("conv2d_forward", f"{what} row {rows_d[f.ROW]}", rows_d, x=x, r=w[part])
     for label, update_d, kept in _rules(rng, d):
-        yield learning.conv2d_update(f"{what} {label}", rng, update_d, g, argmax, x, w, kept)
+        yield learning.update("conv2d_update", f"{what} {label}", rng, update_d, w, kept, y=g,
+                              a=argmax, x=x)
 
 
 def _linear_layer(rng, what, d) -> Iterator[Case]:
     """Every kernel of one linear stage, also a few rows at a time."""
-    x = random_activations(rng, n_inputs(d), bool(d[f.X_RELU]))
+    x = random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE]))
     w = random_weights(rng, int(d[f.N_OUT] * d[f.N_ROW]))
     g = random_errors(rng, n_outputs(d))
-    measured = changed(d, MEASURE=1)
-    yield layers.linear_forward(what, d, x, w)
-    yield layers.linear_forward(what + " measured", measured, x, w)
-    yield layers.linear_backward_input(what, d, g, x, w)
-    yield layers.linear_backward_input(what + " measured", measured, g, x, w)
+    for at, whole_d in ((what, d), (what + " measured", changed(d, MEASURE=1))):
+        yield call("linear_forward", at, whole_d, x=x, r=w)
+        yield call("linear_backward", at, whole_d, y=g, x=x, r=w)
     for rows_d, part in in_rows(d, 3):
-        at = f"{what} row {rows_d[f.ROW]}"
-        yield layers.linear_forward(at, rows_d, x, w[part])
+        yield call("linear_forward", f"{what} row {rows_d[f.ROW]}", rows_d, x=x, r=w[part])
     for rows_d, part in in_rows(d, 3):
-        at = f"{what} row {rows_d[f.ROW]}"
-        yield layers.linear_backward_input(at, rows_d, g, x, w[part], bool(rows_d[f.ROW]))
+        case = call("linear_backward", f"{what} row {rows_d[f.ROW]}", rows_d, y=g, x=x, r=w[part])
+        case.continues = bool(rows_d[f.ROW])
+        yield case
     for label, update_d, kept in _rules(rng, d):
-        yield learning.linear_update(f"{what} {label}", rng, update_d, g, x, w, kept)
+        yield learning.update("linear_update", f"{what} {label}", rng, update_d, w, kept, y=g,
+                              x=x)
 
 
 def _rules(rng, d) -> Iterator[tuple[str, np.ndarray, bool]]:
@@ -92,18 +92,18 @@ def _shifts(rng) -> Iterator[Case]:
         x, g = random_activations(rng, 40, False), rng.integers(-127, 128, 6).astype(np.int8)
         w = random_weights(rng, 240)
         at = f"shift {shift}"
-        yield layers.linear_forward(at, d, x, w)
-        yield layers.linear_backward_input(at, d, g, x, w)
+        yield call("linear_forward", at, d, x=x, r=w)
+        yield call("linear_backward", at, d, y=g, x=x, r=w)
         for rule in (f.PRUNE, f.GAIN, f.WEIGHTS):
             for rounding in (f.RHU, f.PSR):
                 rule_d = changed(d, RULE=rule, ROUNDING=rounding)
                 label = f"{at} rule {rule} rounding {rounding}"
-                yield learning.linear_update(label, rng, rule_d, g, x, w)
+                yield learning.update("linear_update", label, rng, rule_d, w, y=g, x=x)
         d = conv2d_descriptor(2, (6, 6), 2, pool=2, FORWARD_SHIFT=shift, BACKWARD_SHIFT=shift)
         x, g = random_activations(rng, 72, False), random_errors(rng, 8)
         w = random_weights(rng, 36)
-        yield layers.conv2d_forward(at, d, x, w)
-        yield layers.conv2d_backward_input(at, d, g, random_argmax(rng, d), x, w)
+        yield call("conv2d_forward", at, d, x=x, r=w)
+        yield call("conv2d_backward", at, d, y=g, a=random_argmax(rng, d), x=x, w=w)
 
 
 def _pools(rng) -> Iterator[Case]:
@@ -111,9 +111,20 @@ def _pools(rng) -> Iterator[Case]:
     for pool in (1, 2, 3, 4, 5, 15):
         for pool_stride in sorted({1, 2, pool, pool + 1}):
             size = (int(rng.integers(pool, pool + 9)), int(rng.integers(pool, pool + 9)))
+            cut, is_image = rng.integers(0, 2, 2)
             d = pool_descriptor(int(rng.integers(1, 4)), size, pool, min(pool_stride, 15),
-                                RELU=rng.integers(2), X_RELU=rng.integers(2))
+                                RELU=rng.integers(2), MASK_DX=cut, NONNEGATIVE=cut | is_image)
             yield from layers.pool_cases(rng, f"pool {pool} stride {pool_stride}", d)
+
+
+def _global_pools(rng) -> Iterator[Case]:
+    """Global pooling: images of any rectangle, every shift."""
+    sizes = [(1, 1), (1, 7), (25, 5), (49, 10), (3, 255), (16, 16), (2, 2)]
+    for shift in range(31):
+        size = sizes[shift % len(sizes)]
+        d = layers.global_pool_descriptor(int(rng.integers(1, 5)), size, FORWARD_SHIFT=shift,
+                                          RELU=rng.integers(2), MASK_DX=rng.integers(2))
+        yield from layers.global_pool_cases(rng, f"{size}, shift {shift}", d)
 
 
 def _losses(rng) -> Iterator[Case]:
@@ -123,19 +134,19 @@ def _losses(rng) -> Iterator[Case]:
             d = np.zeros(f.N_FIELDS, np.int32)
             d[f.N_CLASSES], d[f.LOSS_SHIFT] = n, t
             yield Case("cross_entropy", f"{n} classes, shift {t}",
-                       [rubbish(n), buffer(z), SCRATCH, words(d)], label=int(rng.integers(n)))
+                       [rubbish(n), buffer(z), SCRATCH, words(d)], number=int(rng.integers(n)))
     for below in range(255):  # every entry of the table but the last, which is 0
         d = np.zeros(f.N_FIELDS, np.int32)
         d[f.N_CLASSES] = 100
         z = np.full(100, 127 - below, np.int8)
         z[7] = 127
         yield Case("cross_entropy", f"{below} below the top",
-                   [rubbish(100), buffer(z), SCRATCH, words(d)], label=7)
+                   [rubbish(100), buffer(z), SCRATCH, words(d)], number=7)
 
 
 def _effective(rng) -> Iterator[Case]:
-    for rule in range(4):
-        for selection in range(3):
+    for rule in (f.FROZEN, f.WEIGHTS, *[f.PRUNE, f.GAIN] * 6):
+        for selection in (f.ALL, f.LARGEST, f.BITMAP):
             d = linear_descriptor(int(rng.integers(1, 40)), 7, RULE=rule, SELECTION=selection,
                                   TAU=rng.integers(1, 128), THRESHOLD=rng.integers(0, 256))
             w = random_weights(rng, int(7 * d[f.N_ROW]))
@@ -149,10 +160,9 @@ def _orders(rng) -> Iterator[Case]:
     for n in (1, 2, 5, 100, 1000):
         scores = learning.random_scores(rng, n)
         for keep in sorted({1, (n + 1) // 2, n}):
-            d = np.zeros(f.N_FIELDS, np.int32)
-            d[f.KEEP_COUNT], d[f.THRESHOLD] = keep, rng.integers(0, 256)
-            yield Case("kth_largest", f"{keep} of {n}", [buffer(scores), SCRATCH, words(d)])
-            yield Case("count_below", f"{n}", [buffer(scores), words(d)])
+            yield Case("kth_largest", f"{keep} of {n}", [buffer(scores), SCRATCH], number=keep)
+            below = int(rng.integers(0, 257))
+            yield Case("count_below", f"{below} of {n}", [buffer(scores)], number=below)
         if n <= 100:
             logits = np.clip(rng.normal(0, 90, n), -127, 127).astype(np.int8)
             yield Case("classify", f"{n}", [buffer(logits)])
@@ -182,13 +192,13 @@ def _large(rng) -> Iterator[Case]:
 
 def _in_parts(rng) -> Iterator[Case]:
     """Layers that a backend with little scratch does a few channels at a time."""
-    d = conv2d_descriptor(130, (5, 4), 3, X_RELU=1, FORWARD_SHIFT=12)
+    d = conv2d_descriptor(130, (5, 4), 3, MASK_DX=1, FORWARD_SHIFT=12)
     x, w = rng.integers(0, 128, 2600).astype(np.int8), rng.integers(1, 256, 3510).astype(np.uint8)
-    yield layers.conv2d_forward("130 channels", d, x, w)
+    yield call("conv2d_forward", "130 channels", d, x=x, r=w)
     d = conv2d_descriptor(7, (28, 30), 2, pool=2, BACKWARD_SHIFT=6)
     x, w = rng.integers(-9, 10, 5880).astype(np.int8), rng.integers(1, 256, 126).astype(np.uint8)
     g = np.where(rng.random(n_outputs(d)) < 0.1, 55, 0).astype(np.int8)
-    yield layers.conv2d_backward_input("7 large channels", d, g, random_argmax(rng, d), x, w)
+    yield call("conv2d_backward", "7 large channels", d, y=g, a=random_argmax(rng, d), x=x, w=w)
 
 
 def _largest_sums(rng) -> Iterator[Case]:
@@ -197,17 +207,17 @@ def _largest_sums(rng) -> Iterator[Case]:
         x, w = np.full(n, 127, np.int8), np.full(n, 128 + 127 * sign, np.uint8)
         for shift in (0, 1, 24, 30):
             d = linear_descriptor(n, 1, FORWARD_SHIFT=shift)
-            yield layers.linear_forward(f"{n} products, shift {shift}", d, x, w)
+            yield call("linear_forward", f"{n} products, shift {shift}", d, x=x, r=w)
         d = conv2d_descriptor(582, (15, 15), 1, kernel=15, FORWARD_SHIFT=24)
-        yield layers.conv2d_forward("582 channels of 15x15", d, x[:130950], w[:130950])
+        yield call("conv2d_forward", "582 channels of 15x15", d, x=x[:130950], r=w[:130950])
         d = linear_descriptor(1, n, BACKWARD_SHIFT=24)
-        yield layers.linear_backward_input(f"{n} errors", d, x, x[:1], w)
+        yield call("linear_backward", f"{n} errors", d, y=x, x=x[:1], r=w)
         d = conv2d_descriptor(1, (32, 32), 1, kernel=1, RULE=f.PRUNE, UPDATE_SHIFT=30)
-        yield learning.conv2d_update("1024 positions at the limit", rng, d, x[:1024], x[:0],
-                                     x[:1024], w[:1])
+        yield learning.update("conv2d_update", "1024 positions at the limit", rng, d, w[:1],
+                              y=x[:1024], a=b"", x=x[:1024])
         d = conv2d_descriptor(1, (8, 8), 128, kernel=15, padding=14, BACKWARD_SHIFT=20)
-        case = layers.conv2d_backward_input("every tap of 128 filters of 15x15", d,
-                                            x[:n_outputs(d)], x[:0], x[:64], w[:128 * 225])
+        case = call("conv2d_backward", "every tap of 128 filters of 15x15", d,
+                    y=x[:n_outputs(d)], a=b"", x=x[:64], w=w[:128 * 225])
         case.heavy = True
         yield case
 
@@ -226,6 +236,7 @@ def _generated(rng) -> Iterator[Case]:
         yield from _linear_layer(rng, f"shape {i}", random_linear(rng))
     yield from _shifts(rng)
     yield from _pools(rng)
+    yield from _global_pools(rng)
     yield from _losses(rng)
     yield from _effective(rng)
     yield from _orders(rng)

@@ -6,7 +6,9 @@ from priot.network import fields as f
 from kernels.cases import SCRATCH, Case
 from kernels.layers import (
     Operand,
+    changed,
     conv2d_descriptor,
+    global_pool_descriptor,
     linear_descriptor,
     pool_descriptor,
     rubbish,
@@ -24,16 +26,16 @@ def offset(*values: int) -> Operand:
     return "B", bytes(v + 128 for v in values)
 
 
-def plain(*values: int) -> Operand:
+def raw(*values: int) -> Operand:
     return "B", bytes(values)
 
 
-NONE = plain()
+NONE = raw()
 
 
 def _case(kernel: str, what: str, operands: list, *outputs: Operand, result: int = 0,
-          label: int = 0) -> Case:
-    return Case(kernel, what, operands, label=label, result=result,
+          number: int = 0) -> Case:
+    return Case(kernel, what, operands, number=number, result=result,
                 outputs=[data for _typecode, data in outputs])
 
 
@@ -62,15 +64,15 @@ def _forward() -> list[Case]:
         _conv("stride skips", (3, 3), signed(1, 2, 3, 4, 5, 6, 7, 8, 9), offset(1),
               signed(1, 3, 7, 9), NONE, kernel=1, stride=2),
         _conv("a tie goes to the first", (2, 2), signed(4, 4, 4, 4), offset(1), signed(4),
-              plain(0), kernel=1, pool=2),
+              raw(0), kernel=1, pool=2),
         _conv("maximum before rounding", (2, 2), signed(5, 6, 6, 5), offset(1), signed(0),
-              plain(1), kernel=1, pool=2, FORWARD_SHIFT=4),
+              raw(1), kernel=1, pool=2, FORWARD_SHIFT=4),
         _conv("winners of two windows", (2, 4), signed(1, 5, 0, 2, 2, 3, 1, 7), offset(1),
-              signed(5, 7), plain(1 | 3 << 2), kernel=1, pool=2),
+              signed(5, 7), raw(1 | 3 << 2), kernel=1, pool=2),
         _conv("winners of negative windows", (2, 2), signed(-9, -8, -7, -8), offset(1), signed(-7),
-              plain(2), kernel=1, pool=2),
+              raw(2), kernel=1, pool=2),
         _conv("winner 8 of nine in four bits", (3, 3), signed(0, 0, 0, 0, 0, 0, 0, 0, 1),
-              offset(1), signed(1), plain(8), kernel=1, pool=3),
+              offset(1), signed(1), raw(8), kernel=1, pool=3),
         _measured(),
     ]
 
@@ -90,20 +92,23 @@ def _measured() -> Case:
 
 def _backward() -> list[Case]:
     d = linear_descriptor(2, 1, BACKWARD_SHIFT=2)
-    cut = linear_descriptor(3, 1, BACKWARD_SHIFT=0, X_RELU=1)
+    cut = linear_descriptor(3, 1, BACKWARD_SHIFT=0, MASK_DX=1, NONNEGATIVE=0)
     at = conv2d_descriptor(1, (2, 2), 1, kernel=1, pool=2, BACKWARD_SHIFT=0)
     padded = conv2d_descriptor(1, (1, 1), 1, kernel=2, padding=1, BACKWARD_SHIFT=1)
     return [
-        _case("linear_backward_input", "2.5 and -3.75 rounded half up",
+        _case("linear_backward", "2.5 and -3.75 rounded half up",
               [rubbish(2), signed(5), signed(1, 1), offset(2, -3), SCRATCH, words(d)],
               signed(3, -4)),
-        _case("linear_backward_input", "zero where the relu cut, and a clip",
+        _case("linear_backward", "an error of 1",
+              [rubbish(2), signed(1), signed(1, 1), offset(8, -8), SCRATCH, words(d)],
+              signed(2, -2)),
+        _case("linear_backward", "zero where the relu cut, and a clip",
               [rubbish(3), signed(127), signed(0, 1, -1), offset(9, 9, 9), SCRATCH, words(cut)],
               signed(0, 127, 0)),
-        _case("conv2d_backward_input", "the winner gets all",
-              [rubbish(4), signed(3), plain(2), signed(1, 1, 1, 1), offset(5), SCRATCH,
+        _case("conv2d_backward", "the winner gets all",
+              [rubbish(4), signed(3), raw(2), signed(1, 1, 1, 1), offset(5), SCRATCH,
                words(at)], signed(0, 0, 15, 0)),
-        _case("conv2d_backward_input", "four positions, half way",
+        _case("conv2d_backward", "four positions, half way",
               [rubbish(1), signed(1, 1, 1, 0), NONE, signed(1), offset(1, 2, 3, 6), SCRATCH,
                words(padded)], signed(6)),  # (6 + 3 + 2) / 2: the kernel turns round
     ]
@@ -115,22 +120,32 @@ def _pooling() -> list[Case]:
     four = pool_descriptor(1, (2, 2), 2)
     relu = pool_descriptor(1, (2, 2), 2, RELU=1)
     three = pool_descriptor(1, (3, 3), 3)
-    cut = pool_descriptor(1, (2, 2), 2, X_RELU=1)
+    cut = pool_descriptor(1, (2, 2), 2, MASK_DX=1)
+    image = pool_descriptor(1, (2, 2), 2, NONNEGATIVE=1)
+    whole = global_pool_descriptor(2, (1, 3), FORWARD_SHIFT=1)
     grid = signed(1, 2, 3, 4, 9, 5, 6, 7, 8)
     return [
         _case("max_pool_forward", "the middle wins four windows",
               [rubbish(4), rubbish(1), grid, words(two)], signed(9, 9, 9, 9),
-              plain(3 | 2 << 2 | 1 << 4 | 0 << 6)),
+              raw(3 | 2 << 2 | 1 << 4 | 0 << 6)),
         _case("max_pool_forward", "a tie, below zero",
-              [rubbish(1), rubbish(1), signed(-5, -3, -3, -4), words(four)], signed(-3), plain(1)),
+              [rubbish(1), rubbish(1), signed(-5, -3, -3, -4), words(four)], signed(-3), raw(1)),
         _case("max_pool_forward", "a tie, below zero, and relu",
-              [rubbish(1), rubbish(1), signed(-5, -3, -3, -4), words(relu)], signed(0), plain(1)),
+              [rubbish(1), rubbish(1), signed(-5, -3, -3, -4), words(relu)], signed(0), raw(1)),
         _case("max_pool_backward", "four gradients clamp",
-              [rubbish(9), signed(40, 40, 40, 40), plain(3 | 2 << 2 | 1 << 4), grid, words(two)],
+              [rubbish(9), signed(40, 40, 40, 40), raw(3 | 2 << 2 | 1 << 4), grid, words(two)],
               signed(0, 0, 0, 0, 127, 0, 0, 0, 0)),
+        _case("max_pool_backward", "negative gradients clamp",
+              [rubbish(9), signed(-40, -40, -40, -8), raw(3 | 2 << 2 | 1 << 4), grid, words(two)],
+              signed(0, 0, 0, 0, -127, 0, 0, 0, 0)),
         _case("max_pool_backward", "cut where x is 0",
-              [rubbish(4), signed(40), plain(1), signed(0, 0, 0, 0), words(cut)],
+              [rubbish(4), signed(40), raw(1), signed(0, 0, 0, 0), words(cut)],
               signed(0, 0, 0, 0)),
+        _case("max_pool_backward", "not cut at the image",
+              [rubbish(4), signed(40), raw(1), signed(0, 0, 0, 0), words(image)],
+              signed(0, 40, 0, 0)),
+        _case("avg_pool_backward", "not cut at the image",
+              [rubbish(4), signed(40), signed(0, 0, 0, 0), words(image)], signed(40, 40, 40, 40)),
         _case("avg_pool_forward", "2.5 rounds up",
               [rubbish(1), signed(1, 2, 3, 4), words(four)], signed(3)),
         _case("avg_pool_forward", "-2.5 rounds up",
@@ -141,6 +156,17 @@ def _pooling() -> list[Case]:
               [rubbish(1), signed(*[127] * 9), words(three)], signed(127)),
         _case("avg_pool_forward", "a window of one", [rubbish(3), signed(-127, 0, 127),
               words(overlapping)], signed(-127, 0, 127)),
+        _case("global_pool_forward", "4.5 and -4.5 round up",
+              [rubbish(2), signed(1, 2, 6, -1, -2, -6), words(whole)], signed(5, -4)),
+        _case("global_pool_forward", "-4.5 and relu",
+              [rubbish(2), signed(1, 2, 6, -1, -2, -6), words(changed(whole, RELU=1))],
+              signed(5, 0)),
+        _case("global_pool_forward", "sums clamp",
+              [rubbish(2), signed(127, 127, 127, -127, -127, -127),
+               words(changed(whole, FORWARD_SHIFT=0))], signed(127, -127)),
+        _case("global_pool_backward", "to every position that the relu let through",
+              [rubbish(6), signed(5, -7), signed(1, 0, 3, 4, 5, -6),
+               words(changed(whole, MASK_DX=1))], signed(5, 0, 5, -7, -7, 0)),
         _case("avg_pool_backward", "sums of windows clamp",
               [rubbish(9), signed(100, -3, 50, 7), grid, words(two)],
               signed(100, 97, -3, 127, 127, 4, 50, 57, 7)),
@@ -152,7 +178,7 @@ def _loss() -> list[Case]:
         d = np.zeros(f.N_FIELDS, np.int32)
         d[f.N_CLASSES], d[f.LOSS_SHIFT] = len(g[1]), shift
         return _case("cross_entropy", what, [rubbish(len(g[1])), z, SCRATCH, words(d)], g,
-                     label=label, result=result)
+                     number=label, result=result)
 
     return [
         loss("one class", signed(-5), signed(0), 0, 0),
@@ -233,6 +259,7 @@ def _effective() -> list[Case]:
     gain = linear_descriptor(4, 1, RULE=f.GAIN)
     largest = linear_descriptor(3, 2, RULE=f.PRUNE, SELECTION=f.LARGEST, TAU=5, ROW=1, ROWS=1)
     bits = linear_descriptor(3, 2, RULE=f.PRUNE, SELECTION=f.BITMAP, ROW=1, ROWS=1)
+    bounds = linear_descriptor(4, 1, RULE=f.PRUNE, SELECTION=f.LARGEST, TAU=5)
     before = words(np.array([0, 2]))[1]
     weights = offset(5, 1, -6, 7, 2, -9)
     return [
@@ -243,30 +270,27 @@ def _effective() -> list[Case]:
             rubbish(4), offset(1, -1, 100, -100), offset(-32, -32, 127, 127), NONE, words(gain)],
             offset(1, 0, 127, -127)),
         _case("effective_weights", "row 1 of the largest", [
-            rubbish(3), weights, offset(0, 0, -65, -64), plain(*before), words(largest)],
+            rubbish(3), weights, offset(0, 0, -65, -64), raw(*before), words(largest)],
             offset(0, 2, -9)),
+        _case("effective_weights", "just large enough to be pruned", [
+            rubbish(4), offset(5, 4, -5, -4), offset(-65, -65), raw(*before[:4]), words(bounds)],
+            offset(0, 4, 0, -4)),
         _case("effective_weights", "row 1 of a bitmap", [
-            rubbish(3), weights, offset(0, 0, -64, -65), plain(*before, 0b110101), words(bits)],
+            rubbish(3), weights, offset(0, 0, -64, -65), raw(*before, 0b110101), words(bits)],
             offset(7, 2, 0)),
     ]
-
-
-def _scalar(kernel, what, operands, result, **values) -> Case:
-    d = np.zeros(f.N_FIELDS, np.int32)
-    for name, value in values.items():
-        d[getattr(f, name)] = value
-    return _case(kernel, what, [*operands, words(d)], result=result)
 
 
 def _orders() -> list[Case]:
     one, draw = words(np.array([1]))[1], words(np.array([270369]))[1]  # xorshift32 of 1
     scores = offset(5, 3, 5)
     return [
-        _scalar("kth_largest", "second of two equals", [scores, SCRATCH], 133, KEEP_COUNT=2),
-        _scalar("kth_largest", "the smallest", [scores, SCRATCH], 131, KEEP_COUNT=3),
-        _scalar("kth_largest", "of one, the lowest", [offset(-128), SCRATCH], 0, KEEP_COUNT=1),
-        _scalar("count_below", "equal is not below", [scores], 1, THRESHOLD=133),
-        _scalar("count_below", "none", [scores], 0, THRESHOLD=0),
+        _case("kth_largest", "second of two equals", [scores, SCRATCH], number=2, result=133),
+        _case("kth_largest", "the smallest", [scores, SCRATCH], number=3, result=131),
+        _case("kth_largest", "of one, the lowest", [offset(-128), SCRATCH], number=1, result=0),
+        _case("count_below", "equal is not below", [scores], number=133, result=1),
+        _case("count_below", "none", [scores], number=0, result=0),
+        _case("count_below", "all", [offset(-128, 127)], number=256, result=2),
         _case("classify", "first of equals, saturated", [signed(3, 127, -127, 127, -126)],
               result=1 + 3 * 256),
         _case("classify", "all lowest", [signed(-127, -127)], result=2 * 256),

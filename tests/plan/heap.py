@@ -47,7 +47,7 @@ from priot import Trainer, load  # noqa: E402
 look("imported")
 net = load(MODEL)  # noqa: F821
 look("loaded")
-answer = [moments, len(net.arena)]
+answer = [moments, [net.weight_bytes, net.work_bytes]]
 if METHOD == "apply":  # noqa: F821
     net.apply(**OPTIONS)  # noqa: F821
     look("applied")

@@ -10,9 +10,11 @@ from binascii import crc32
 import priot
 from priot import backend
 
+_THRESHOLD = 32  # device/priot/fields.py, which is folded away
+
 
 def trace(model, dataset, wanted, method, options, steps, epoch, save):
-    """A list of one CRC32 per step over activations, winners, weights, scores, gradients."""
+    """A list of one CRC32 per step over weights, scores, thresholds."""
     backend.use(wanted)
     net = priot.load(model)
     trainer = priot.Trainer(net, method, **options)
@@ -22,13 +24,10 @@ def trace(model, dataset, wanted, method, options, steps, epoch, save):
     for i in range(steps):
         trainer.step(data.read(i % len(data), net.record))
         crc = 0
-        for stage in net.stages:
-            crc = crc32(stage.y, crc)
-            crc = crc32(stage.argmax, crc)
         for layer in trainer.layers:
             crc = crc32(layer.stage.w, crc)
             crc = crc32(layer.scores, crc)
-            crc = crc32(bytes([layer.stage.d[22]]), crc)  # THRESHOLD
+            crc = crc32(bytes([layer.stage.d[_THRESHOLD]]), crc)
         crcs.append(crc)
     data.close()
     trainer.save(save)

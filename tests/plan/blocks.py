@@ -1,4 +1,4 @@
-"""Prints what the device package allocates for a model: `arenas.py MODEL BACKEND CASES`.
+"""Prints what the device package really takes for a model: `blocks.py MODEL BACKEND CASES`.
 
 CASES is a file with JSON, a list of ["train", method, keywords of the Trainer, stem of files to
 save to or null] and ["apply", adapter file, layout]. The answer is JSON: a list of dictionaries,
@@ -9,53 +9,53 @@ import json
 import sys
 
 import priot
-import priot.adapter
-from priot import backend
-from priot import fields as F
+from priot import backend, memory, network
+
+taken = []  # bytes of every block that was allocated
+_allocate = memory.allocate
 
 
-def scratch_bytes(net):
-    """Bytes of the network's scratch."""
-    return len(net.scratch) * (4 if net.backend == "plain" else 1)
+def noted(n, where):
+    """memory.allocate, remembered."""
+    if n:
+        taken.append(n)
+    return _allocate(n, where)
 
 
 def train(path, method, options, stem):
     """A Trainer's memory, and the files that it saves; or why it refuses."""
     net = priot.load(path)
+    taken.clear()
     try:
         t = priot.Trainer(net, method, **options)
     except ValueError as e:
         return {"refused": str(e)}
+    blocks = list(taken)
     if stem:
         t.save(stem + ".scores")
-        if t.method.rule == F.PRUNE:
+        try:
             t.export_mask(stem + ".mask")
-    return {"arena": len(t.arena), "ram_bytes": t.ram_bytes, "layout": t.layout,
-            "layers": [[a.stage.index, a.n_params, len(a.scores), len(a.select)]
+        except ValueError:
+            pass  # it prunes nothing
+    return {"blocks": blocks, "ram_bytes": t.ram_bytes, "layout": t.layout,
+            "layers": [[net.stages.index(a.stage), a.n_params, len(a.scores), len(a.select)]
                        for a in t.layers]}
 
 
 def apply(path, adapter, layout):
-    """The block that applying an adapter takes."""
-    sizes = []
-    allocate = priot.adapter.allocate
-
-    def noted(n, where):
-        sizes.append(n)
-        return allocate(n, where)
-
+    """The blocks that applying an adapter takes."""
     net = priot.load(path)
-    priot.adapter.allocate = noted
+    taken.clear()
     net.apply(adapter, layout)
-    priot.adapter.allocate = allocate
-    return {"arena": sum(sizes)}
+    return {"blocks": list(taken)}
 
 
 def run(path, name, cases):
     """All answers."""
     backend.use(name)
+    memory.allocate = network.allocate = noted
     net = priot.load(path)
-    answers = [{"arena": len(net.arena), "scratch": scratch_bytes(net),
+    answers = [{"blocks": list(taken),
                 "plans": [net.kernels.plan_name(s.plan) for s in net.stages]}]
     for what, *arguments in cases:
         answers.append((train if what == "train" else apply)(path, *arguments))
