@@ -9,7 +9,7 @@ from . import backend
 from .adapter import HEADER, RECORD
 from .adapter_reader import Reader, applied_layers
 from .events import emit
-from .fields import BITMAP, N_OUT
+from .fields import BITMAP
 from .files import pack_names
 from .kinds import KINDS
 from .layout import RESERVE, Layout
@@ -121,8 +121,7 @@ def _adapter(net, path, layout):
 
 def _sizes(net, layout):
     layers = [{"stage": net.stages.index(a.stage), "scored": a.n_params,
-               "selection": a.selection, "scores": a.score_bytes(), "select": a.select_bytes(),
-               "by_rows": layout.by_rows(a), "rows": a.stage.d[N_OUT]} for a in layout.layers]
+               "scores": a.score_bytes(), "select": a.select_bytes()} for a in layout.layers]
     return {"layout": layout.name, "layers": layers, "learned_bytes": layout.learned.size,
             "work_bytes": layout.work.size, "dynamic": layout.dynamic,
             "ram_bytes": layout.size - net.idle_bytes, "portable": layout.needs_portable}

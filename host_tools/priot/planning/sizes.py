@@ -51,17 +51,14 @@ class Training:
 class Layer:
     """What training or an adapter takes of one stage, in bytes.
 
-    scored: edges that have a score, gain or trained weight. by_rows: the effective weights are
-    not kept.
+    scored: edges that have a score, gain or trained weight; scores, select: of what they are, and
+    of what says which.
     """
 
     stage: int
     scored: int
-    selection: int
     scores: int
     select: int
-    by_rows: bool
-    rows: int
 
 
 @dataclass
