@@ -9,9 +9,10 @@ PRIOT_MICROPYTHON_GIT ?=
 PRIOT_MICROPYTHON_TAG ?= v1.25.0
 # An official RPI_PICO UF2 file to use instead of building the firmware.
 PICO_UF2 ?=
-# What `make test` runs, and further options of pytest.
+# What `make test` runs, and further options of pytest. Files of tests run beside each other, one a
+# core (-n 0: one after the other, where Ctrl-C and a debugger work as usual).
 TESTS ?= tests
-PYTEST_FLAGS ?=
+PYTEST_FLAGS ?= -n auto --dist loadfile
 
 export PYTHON MPY_DIR PRIOT_MICROPYTHON_GIT PRIOT_MICROPYTHON_TAG PICO_UF2
 

@@ -5,6 +5,7 @@ Everything lands in build/m0plus and is made again when a source or an option ch
 
 import hashlib
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def link(name: str, sources: Sequence[Path], options: Sequence[str] = ()) -> Pat
     """
     script = BUILD / "program.ld"
     BUILD.mkdir(parents=True, exist_ok=True)
-    script.write_text(_LINKER_SCRIPT)
+    if not script.exists() or script.read_text() != _LINKER_SCRIPT:
+        script.write_text(_LINKER_SCRIPT)
     headers = [h for folder in {s.parent for s in sources} for h in folder.glob("*.h")]
     command = [f"{CROSS}gcc", *TARGET_FLAGS, *options, "-nostdlib", "-Wl,--entry=0",
                f"-Wl,-T,{script}", *map(str, sources)]
@@ -56,8 +58,12 @@ def _made(name: str, inputs: Sequence[Path], command: list[str]) -> Path:
     BUILD.mkdir(parents=True, exist_ok=True)
     if output.exists() and stamp.exists() and stamp.read_text() == digest.hexdigest():
         return output
-    done = subprocess.run([*command, "-o", str(output)], capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{name}: {done.stderr.strip() or done.stdout.strip()}")
+    # Under a name of its own first: several runs may make it at once.
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        made = Path(folder) / name
+        done = subprocess.run([*command, "-o", str(made)], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{name}: {done.stderr.strip() or done.stdout.strip()}")
+        made.replace(output)
     stamp.write_text(digest.hexdigest())
     return output
