@@ -87,75 +87,65 @@ static bool fits(int32_t count, int32_t step, int32_t size, int32_t length) {
 
 // Fields of d that stand for themselves: index, least, largest.
 static const uint8_t RANGES[][3] = {
-    { KERNEL_H, 1, 15 }, { STRIDE_H, 1, 15 }, { POOL_H, 1, 15 }, { POOL_STRIDE_H, 1, 15 },
     { FORWARD_SHIFT, 0, 30 }, { BACKWARD_SHIFT, 0, 30 }, { UPDATE_SHIFT, 0, 30 },
-    { RULE, FROZEN, WEIGHTS }, { SELECTION, ALL, BITMAP }, { GROUPS, 1, 1 },
+    { RULE, FROZEN, WEIGHTS }, { SELECTION, ALL, BITMAP }, { HIGH, 1, 127 }, { MASK_DX, 0, 128 },
+    { MASK_DZ, 0, 128 },
 };
 
-// Fields of d along either side of an image. Kernels take squares: the first EQUAL are the same.
-enum { SIZE, STEP, WINDOW, WINDOW_STEP, BEFORE, AFTER, EQUAL, IN = EQUAL, CONV, OUT, N_ALONG };
+// Fields of d along either side of an image.
+enum { SIZE, STEP, WINDOW, WINDOW_STEP, BEFORE, AFTER, IN, CONV, OUT, N_ALONG };
 static const uint8_t ALONG[2][N_ALONG] = {
     { KERNEL_H, STRIDE_H, POOL_H, POOL_STRIDE_H, PAD_TOP, PAD_BOTTOM, H_IN, H_CONV, H_OUT },
     { KERNEL_W, STRIDE_W, POOL_W, POOL_STRIDE_W, PAD_LEFT, PAD_RIGHT, W_IN, W_CONV, W_OUT },
 };
 
-static bool is_square(const int32_t *d) {
-    for (int i = 0; i < EQUAL; i++) {
-        if (d[ALONG[0][i]] != d[ALONG[1][i]]) {
-            return false;
-        }
+enum { MAX_AREA = 225, MAX_SIDE = 63, MAX_STEP = 15 }; // of kernels and windows
+
+// The input's length with borders, 0 where sizes along this side are wrong. The window of a
+// global pool is its image, whatever that is.
+static uint32_t length_along(const uint8_t *fields, const int32_t *d, int32_t kind) {
+    int32_t in = d[fields[IN]], conv = d[fields[CONV]], size = d[fields[SIZE]];
+    int32_t window = d[fields[WINDOW]];
+    if (!within(in, 1, MAX_ELEMENTS) || !within(size, 1, kind == CONV2D ? MAX_SIDE : 1)
+        || !within(d[fields[STEP]], 1, kind == CONV2D ? MAX_STEP : 1)
+        || !within(window, 1, kind == GLOBAL_POOL ? MAX_ELEMENTS : MAX_SIDE)
+        || !within(d[fields[WINDOW_STEP]], 1, MAX_STEP) || !within(d[fields[BEFORE]], 0, size - 1)
+        || !within(d[fields[AFTER]], 0, size - 1)) {
+        return 0;
     }
-    return d[PAD_TOP] == d[PAD_BOTTOM];
+    int32_t length = in + d[fields[BEFORE]] + d[fields[AFTER]];
+    return fits(conv, d[fields[STEP]], size, length)
+        && fits(d[fields[OUT]], d[fields[WINDOW_STEP]], window, conv)
+        && (kind != GLOBAL_POOL || (conv == in && window == in)) ? length : 0;
 }
 
-// The input's length with borders, 0 where sizes along this side are wrong.
-static uint32_t length_along(const uint8_t *fields, const int32_t *d) {
-    int32_t in = d[fields[IN]], conv = d[fields[CONV]], border = 2 * d[PAD_TOP];
-    return within(in, 1, MAX_ELEMENTS) && fits(conv, d[STRIDE_H], d[KERNEL_H], in + border)
-        && fits(d[fields[OUT]], d[POOL_STRIDE_H], d[POOL_H], conv) ? in + border : 0;
+// 0, or a shift of 15 to the right .. 12 to the left: a sum of products has room for that
+static bool is_addition(int32_t add) {
+    return add == 0 || within(add, 64 - 15, 64 + 12);
 }
-
-#ifndef PRIOT_FAST
-
-// Whether the window of a global pool is its image, whatever that is.
-static bool is_global(const int32_t *d) {
-    for (int i = 0; i < 2; i++) {
-        const uint8_t *fields = ALONG[i];
-        if (d[fields[IN]] != d[fields[WINDOW]] || d[fields[IN]] != d[fields[CONV]]
-            || d[fields[OUT]] != 1 || d[fields[SIZE]] != 1 || d[fields[STEP]] != 1
-            || d[fields[WINDOW_STEP]] != 1 || d[fields[BEFORE]] != 0 || d[fields[AFTER]] != 0) {
-            return false;
-        }
-    }
-    return d[N_OUT] == d[N_IN] && d[GROUPS] == 1 && within(d[FORWARD_SHIFT], 0, 30)
-        && product(d[N_IN], product(d[H_IN], d[W_IN])) <= MAX_ELEMENTS;
-}
-
-#endif
 
 static bool is_good(const int32_t *d, int32_t kind) {
-    #ifndef PRIOT_FAST
-    if (kind == GLOBAL_POOL) {
-        return is_global(d);
-    }
-    #endif
     for (size_t i = 0; i < sizeof(RANGES) / sizeof(RANGES[0]); i++) {
         if (!within(d[RANGES[i][0]], RANGES[i][1], RANGES[i][2])) {
             return false;
         }
     }
-    int32_t kernel = d[KERNEL_H], pool = d[POOL_H], bits = d[ARGMAX_BITS];
-    return is_square(d) && within(d[PAD_TOP], 0, kernel - 1)
-        && product(d[N_IN], product(length_along(ALONG[0], d), length_along(ALONG[1], d)))
-            <= MAX_ELEMENTS
+    uint32_t height = length_along(ALONG[0], d, kind), width = length_along(ALONG[1], d, kind);
+    // both 0 where a side is wrong; otherwise kernels, and windows but the global ones, are small
+    int32_t pool = d[POOL_H] * d[POOL_W], bits = d[ARGMAX_BITS], taps = d[KERNEL_H] * d[KERNEL_W];
+    return product(d[N_IN], product(height, width)) <= MAX_ELEMENTS
         && product(d[N_OUT], product(d[H_OUT], d[W_OUT])) <= MAX_ELEMENTS
-        && (pool == 1 || kind == AVG_POOL
-            || ((bits == 2 || bits == 4 || bits == 8) && pool * pool <= 1 << bits))
-        && d[N_ROW] == d[N_IN] * kernel * kernel // below 2^23 * 2^8
-        && (kind == MAX_POOL || kind == AVG_POOL || product(d[N_OUT], d[N_ROW]) <= MAX_ELEMENTS)
+        && taps <= MAX_AREA && (kind == GLOBAL_POOL || pool <= MAX_AREA)
+        && (kind == AVG_POOL || kind == GLOBAL_POOL
+            || (pool == 1 ? bits == 0
+                : (bits == 2 || bits == 4 || bits == 8) && pool <= 1 << bits))
+        && product(d[GROUPS], d[GROUP_IN]) == (uint32_t)d[N_IN]
+        && product(d[GROUPS], d[GROUP_OUT]) == (uint32_t)d[N_OUT]
+        && d[N_ROW] == d[GROUP_IN] * taps // below 2^23 * 2^8
+        && (!HAS_WEIGHTS(kind) || product(d[N_OUT], d[N_ROW]) <= MAX_ELEMENTS)
         && within(d[ROW], 0, d[N_OUT] - 1) && within(d[ROWS], 1, d[N_OUT] - d[ROW])
-        && (kind == CONV2D || kernel * d[STRIDE_H] == 1)
-        && (HAS_WEIGHTS(kind) || d[N_OUT] == d[N_IN]);
+        && (HAS_WEIGHTS(kind) || d[N_OUT] == d[N_IN]) && (kind == CONV2D || d[GROUPS] == 1)
+        && within(d[Z_SHIFT], -15, 15) && is_addition(d[ADD_DX]) && is_addition(d[ADD_DZ]);
 }
 
 const int32_t *descriptor(const mp_obj_t *objects, int i, int32_t kind) {
@@ -176,7 +166,10 @@ static size_t bytes_of(int length, size_t found, const int32_t *d) {
         return d[N_OUT] * d[H_OUT] * d[W_OUT];
     }
     if (length == WINNERS) {
-        return d[POOL_H] == 1 ? 0 : d[N_OUT] * channel_argmax_bytes(d);
+        return d[N_OUT] * channel_argmax_bytes(d);
+    }
+    if (length == BIASES) {
+        return d[BIAS] != 0 ? 4 * d[N_OUT] : 0;
     }
     if (length == ROWS_OF_W) {
         return d[ROWS] * d[N_ROW];
@@ -198,7 +191,7 @@ static bool is_read_by_words(int length, int32_t kind) {
         return true;
     }
     #endif
-    return length == SELECT;
+    return length == SELECT || length == BIASES;
 }
 
 static operand_t operand(const mp_obj_t *objects, int i, int what, const int32_t *d,
@@ -213,7 +206,8 @@ static operand_t operand(const mp_obj_t *objects, int i, int what, const int32_t
     }
     bool written = what & WRITTEN || (what & WRITTEN_BY_RULE && d[RULE] == WEIGHTS);
     o = buffer_of(objects, i, written ? MP_BUFFER_RW : MP_BUFFER_READ);
-    size_t expected = bytes_of(length, o.n, d);
+    bool is_unwanted = kind == ADD && written && o.n == 0; // the gradient of one of its inputs
+    size_t expected = is_unwanted ? 0 : bytes_of(length, o.n, d);
     if (o.n != expected) {
         refuse_length(i, o.n, expected);
     }

@@ -26,6 +26,7 @@ enum {
     EVERY_W, // the whole layer
     EVERY_W_OR_NONE,
     SELECT,
+    BIASES,
     HISTOGRAM,
     SCRATCH, // at least so many words as scratch_words says; + 1, + 2: in training
     // of these the kernel is told the length, too

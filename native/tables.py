@@ -21,6 +21,8 @@ VERBS = ("forward", "backward", "update")
 OPERANDS = {
     "Y": ("int8_t *y", "OUTPUT | WRITTEN"), "y": ("const int8_t *g", "OUTPUT"),
     "X": ("int8_t *dx", "INPUT | WRITTEN"), "x": ("const int8_t *x", "INPUT"),
+    "Z": ("int8_t *dz", "INPUT | WRITTEN"), "z": ("const int8_t *z", "INPUT"),
+    "c": ("const int32_t *bias", "BIASES"),
     "A": ("uint8_t *argmax", "WINNERS | WRITTEN"), "a": ("const uint8_t *argmax", "WINNERS"),
     "R": ("uint8_t *weff", "ROWS_OF_W | WRITTEN"), "r": ("const uint8_t *w", "ROWS_OF_W"),
     "w": ("const uint8_t *w", "EVERY_W"), "W": ("const uint8_t *w", "EVERY_W | WRITTEN_BY_RULE"),

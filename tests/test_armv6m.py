@@ -108,7 +108,7 @@ def errors_of(total: int, n: int) -> np.ndarray:
 @pytest.mark.parametrize("byte", [1, 255])
 def test_linear_backward_at_the_lists_bound(aligned, total, sign, byte):
     for shift in range(0, 31, 3):
-        d = linear_descriptor(12, 5, MASK_DX=1, BACKWARD_SHIFT=shift)
+        d = linear_descriptor(12, 5, MASK_DX=128, BACKWARD_SHIFT=shift)
         cases.backward(aligned, f.LINEAR, d, sign * errors_of(total, 5), cases.NOTHING,
                        np.full(12, 127, np.int8), np.full(60, byte, np.uint8))
 
@@ -127,7 +127,7 @@ def test_linear_backward_of_two_lists(aligned, second, first, columns):
     assert errors[:4] @ rows[:4] == first
     w = np.outer(rows, np.tile(columns, 4))
     for sign in (1, -1):
-        d = linear_descriptor(16, 6, MASK_DX=1, BACKWARD_SHIFT=9)
+        d = linear_descriptor(16, 6, MASK_DX=128, BACKWARD_SHIFT=9)
         cases.backward(aligned, f.LINEAR, d, (sign * errors)[::-1].astype(np.int8), cases.NOTHING,
                        np.full(16, 127, np.int8), (w[::-1] + 128).astype(np.uint8).ravel())
 
@@ -141,7 +141,7 @@ def test_linear_backward_by_rows_and_few_inputs(aligned, relu, live, align):
     `live` inputs are not 0; `align`: bytes that the inputs lie off the start of a word.
     """
     rng = np.random.default_rng(live)
-    d = linear_descriptor(40, 12, MASK_DX=relu, BACKWARD_SHIFT=9)
+    d = linear_descriptor(40, 12, MASK_DX=128 * relu, BACKWARD_SHIFT=9)
     x, w = np.zeros(40, np.int8), cases.weights(rng, d)
     x[rng.choice(40, live, replace=False)] = rng.integers(1, 128, live)
     g = np.append(np.zeros(3), rng.integers(-127, 128, 9)).astype(np.int8)
@@ -164,7 +164,7 @@ def test_conv2d_backward_where_lanes_overflow(aligned, pool, error, byte):
     """Every output has an error: nine or four meet in an input, from up to three filters."""
     for n_out in (1, 2, 3):
         for shift in (0, 7, 16, 30):
-            d = conv2d_descriptor(3, (8, 7), n_out, 3, 1, 1, pool, MASK_DX=1, BACKWARD_SHIFT=shift)
+            d = conv2d_descriptor(3, (8, 7), n_out, 3, 1, 1, pool, MASK_DX=128, BACKWARD_SHIFT=shift)
             cases.backward(aligned, f.CONV2D, d, np.full(n_outputs(d), error, np.int8),
                            np.zeros(argmax_bytes(d), np.uint8), np.full(n_inputs(d), 1, np.int8),
                            np.full(n_out * 27, byte, np.uint8))
@@ -174,7 +174,7 @@ def test_conv2d_backward_where_lanes_overflow(aligned, pool, error, byte):
 @pytest.mark.parametrize("sign", [1, -1])
 def test_conv2d_backward_at_the_lanes_bound(aligned, total, sign):
     """Nine errors meet in the middle, all weights are -64: 512 * 64 is the first to overflow."""
-    d = conv2d_descriptor(2, (5, 5), 1, 3, 1, 0, 1, MASK_DX=1, BACKWARD_SHIFT=10)
+    d = conv2d_descriptor(2, (5, 5), 1, 3, 1, 0, 1, MASK_DX=128, BACKWARD_SHIFT=10)
     g = np.full(9, total // 9) + (np.arange(9) < total % 9)
     cases.backward(aligned, f.CONV2D, d, (sign * g).astype(np.int8), cases.NOTHING,
                    np.full(50, 1, np.int8), np.full(18, 64, np.uint8))
@@ -305,7 +305,8 @@ def random_layer(rng: np.random.Generator) -> tuple[int, np.ndarray]:
             int(rng.choice([pool, pool, 1])))
         if min(d[[f.H_OUT, f.W_OUT]]) < 1:
             return random_layer(rng)
-    d[f.MASK_DX], d[f.RULE], d[f.ROUNDING], d[f.SELECTION] = rng.integers([2, 4, 2, 3])
+    d[f.MASK_DX], d[f.RULE], d[f.ROUNDING], d[f.SELECTION] = rng.integers([2, 4, 2, 3]) * (
+        128, 1, 1, 1)
     d[f.LOW_MEMORY] = rng.random() < 0.25
     return kind, d
 
@@ -356,7 +357,7 @@ CHANGES = [  # kind of layer, part, field of d and what it becomes after the pla
 def test_what_changed_since_the_plan_is_refused(aligned, kind, slot, field, value):
     """module.c asks before every call: a kernel that does not take d would leave its buffers."""
     d = (linear_descriptor(16, 4, RULE=f.PRUNE) if kind == "linear" else
-         conv2d_descriptor(2, (8, 8), 3, 3, 1, 0, 2, RULE=f.PRUNE, MASK_DX=1))
+         conv2d_descriptor(2, (8, 8), 3, 3, 1, 0, 2, RULE=f.PRUNE, MASK_DX=128))
     aligned.plan(KINDS[kind], d)
     machine = aligned.machine
     answers = []

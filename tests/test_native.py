@@ -79,8 +79,8 @@ def test_native_module_names_what_it_has():
 def _good_calls() -> list:
     """One consistent call of every kernel, shapes with pooling, padding and several rows."""
     rng = np.random.default_rng(8)
-    conv = conv2d_descriptor(2, (6, 5), 3, kernel=3, padding=1, pool=2, RULE=f.PRUNE, MASK_DX=1)
-    linear = linear_descriptor(7, 5, RULE=f.GAIN, MASK_DX=1)
+    conv = conv2d_descriptor(2, (6, 5), 3, kernel=3, padding=1, pool=2, RULE=f.PRUNE, MASK_DX=128)
+    linear = linear_descriptor(7, 5, RULE=f.GAIN, MASK_DX=128)
     pool = pool_descriptor(2, (5, 5), 3, 2)
     x, g = rng.integers(0, 128, 60).astype(np.int8), rng.integers(-9, 9, 18).astype(np.int8)
     w, v = (rng.integers(1, 256, n).astype(np.uint8) for n in (54, 35))

@@ -153,11 +153,11 @@ def measure_one(o: Oracle, image: np.ndarray, label: int, seen: dict) -> None:
         s = o.states[i]
         found = {}
         if s.stage.kind == f.CONV2D:
-            found["forward"] = (oracle.conv2d_forward, (s.y, s.argmax, s.x, s.w, b"", s.d))
+            found["forward"] = (oracle.conv2d_forward, (s.y, s.argmax, s.x, s.w, b"", b"", s.d))
             found["backward"] = (oracle.conv2d_backward,
                                  (b"", s.g, s.argmax, s.x, s.w, o.scratch, s.d))
         elif s.stage.kind == f.LINEAR:
-            found["forward"] = (oracle.linear_forward, (s.y, s.x, s.w, b"", s.d))
+            found["forward"] = (oracle.linear_forward, (s.y, s.x, s.w, b"", b"", s.d))
             found["backward"] = (oracle.linear_backward,
                                  (b"", s.g, s.x, s.w, o.scratch, s.d))
         if i == first:

@@ -26,37 +26,45 @@ POOL_STRIDE_W = 17
 H_OUT = 18
 W_OUT = 19
 GROUPS = 20
-N_ROW = 21
-ARGMAX_BITS = 22
-MULTIPLIER = 23
-RELU = 24
-MASK_DX = 25
-NONNEGATIVE = 26
+GROUP_IN = 21
+GROUP_OUT = 22
+N_ROW = 23
+ARGMAX_BITS = 24
+MULTIPLIER = 25
+BIAS = 26
+RELU = 27
+HIGH = 28
+MASK_DX = 29
+MASK_DZ = 30
+NONNEGATIVE = 31
+Z_SHIFT = 32
 
 # ---- method and shifts: changed between calls --------------------------------------------------
-FORWARD_SHIFT = 27
-BACKWARD_SHIFT = 28
-UPDATE_SHIFT = 29
-RULE = 30
-ROUNDING = 31
-THRESHOLD = 32
-SELECTION = 33
-TAU = 34
-LOW_MEMORY = 35
-N_CLASSES = 36
-LOSS_SHIFT = 37
+FORWARD_SHIFT = 33
+BACKWARD_SHIFT = 34
+UPDATE_SHIFT = 35
+RULE = 36
+ROUNDING = 37
+THRESHOLD = 38
+SELECTION = 39
+TAU = 40
+LOW_MEMORY = 41
+N_CLASSES = 42
+LOSS_SHIFT = 43
+ADD_DX = 44
+ADD_DZ = 45
 
 # ---- call and plan: what a core needs of its own -----------------------------------------------
-ROW = 38
-ROWS = 39
-MEASURE = 40
-PLAN_FORWARD = 41
-PLAN_BACKWARD = 42
-PLAN_UPDATE = 43
-PLAN_PARAMETERS = 44
-PLAN_END = 48
+ROW = 46
+ROWS = 47
+MEASURE = 48
+PLAN_FORWARD = 49
+PLAN_BACKWARD = 50
+PLAN_UPDATE = 51
+PLAN_PARAMETERS = 52
+PLAN_END = 56
 
-N_FIELDS = 48
+N_FIELDS = 56
 
 # SELECTION: which edges have a score
 ALL = 0
@@ -64,4 +72,4 @@ LARGEST = 1
 BITMAP = 2
 
 # raised where package and native modules of different versions do not go together
-CONTRACT = 3
+CONTRACT = 4

@@ -6,7 +6,9 @@ made from it; capitals are written to.
 
     Y     the layer's output, int8            X     gradient of the input, int8
     y     gradient of the output, int8        x     the input, int8
+    Z z   of an addition: the same of its other input
     A a   winners of max-pooling              d     the layer's descriptor
+    c     int32 biases of the whole layer, or empty
     r     weights of rows ROW .. ROW + ROWS - 1, R written; w those of the whole layer. Forward and
           backward are given the effective weights, update (W) those of the backbone
     s S   scores                              E     effective weights of the whole layer, or empty
@@ -21,14 +23,16 @@ LINEAR = 2
 MAX_POOL = 3
 AVG_POOL = 4
 GLOBAL_POOL = 5
+ADD = 6
 
 # kind -> name, forms of forward, backward and update; without an update there are no weights
 KINDS = {
-    CONV2D: ("conv2d", "YAxr0d", "Xyaxw1d", "SEyaxWb2d"),
-    LINEAR: ("linear", "Yxr0d", "Xyxr1d", "SEyxWb2d"),
+    CONV2D: ("conv2d", "YAxrc0d", "Xyaxw1d", "SEyaxWb2d"),
+    LINEAR: ("linear", "Yxrc0d", "Xyxr1d", "SEyxWb2d"),
     MAX_POOL: ("max_pool", "YAxd", "Xyaxd", ""),
     AVG_POOL: ("avg_pool", "Yxd", "Xyxd", ""),
     GLOBAL_POOL: ("global_pool", "Yxd", "Xyxd", ""),
+    ADD: ("add", "Yxzd", "XZyxzd", ""),
 }
 
 # kernels of no kind

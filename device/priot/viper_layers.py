@@ -9,8 +9,8 @@ from . import fields as F
 def conv2d_forward(operands) -> int:
     """Filters ROW .. ROW + ROWS - 1 of a layer; `w` holds just those."""
     argmax = ptr8(operands[1])
-    d = ptr32(operands[5])
-    if int(d[F.POOL_H]) > 1 and int(d[F.MEASURE]) == 0:
+    d = ptr32(operands[6])
+    if int(d[F.ARGMAX_BITS]) and int(d[F.MEASURE]) == 0:
         n = (int(d[F.H_OUT]) * int(d[F.W_OUT]) * int(d[F.ARGMAX_BITS]) + 7) >> 3
         for j in range(int(d[F.ROWS]) * n):
             argmax[int(d[F.ROW]) * n + j] = 0
@@ -29,38 +29,47 @@ def _conv2d_filter(operands, row: int) -> int:
     argmax = ptr8(operands[1])
     x = ptr8(operands[2])
     w = ptr8(operands[3])
-    d = ptr32(operands[5])
-    n_in = int(d[F.N_IN])
+    bias = ptr32(operands[4])
+    d = ptr32(operands[6])
     h_in = int(d[F.H_IN])
     w_in = int(d[F.W_IN])
-    k = int(d[F.KERNEL_H])
-    stride = int(d[F.STRIDE_H])
-    pool = int(d[F.POOL_H])
+    n_in = int(d[F.GROUP_IN])
+    kh = int(d[F.KERNEL_H])
+    kw = int(d[F.KERNEL_W])
+    pool = int(d[F.POOL_W])
     bits = int(d[F.ARGMAX_BITS])
     shift = int(d[F.FORWARD_SHIFT])
     low = 0 if int(d[F.RELU]) else -127
+    high = int(d[F.HIGH])
     positions = int(d[F.H_OUT]) * int(d[F.W_OUT])
     i = (int(d[F.ROW]) + row) * positions
     bit = (int(d[F.ROW]) + row) * ((positions * bits + 7) >> 3) << 3
+    first = (int(d[F.ROW]) + row) // int(d[F.GROUP_OUT]) * n_in  # channel of its group
+    start = 0
+    if int(d[F.BIAS]):
+        sign = 1
+        sign <<= 31
+        start = (int(bias[int(d[F.ROW]) + row]) ^ sign) - sign
     largest = 0
     for py in range(int(d[F.H_OUT])):
         for px in range(int(d[F.W_OUT])):
             best = -1
             best <<= 31
             winner = 0
-            for wy in range(pool):
-                cy = (py * int(d[F.POOL_STRIDE_H]) + wy) * stride - int(d[F.PAD_TOP])
+            for wy in range(int(d[F.POOL_H])):
+                cy = (py * int(d[F.POOL_STRIDE_H]) + wy) * int(d[F.STRIDE_H]) - int(d[F.PAD_TOP])
                 top = 0 - cy if cy < 0 else 0
-                bottom = h_in - cy if cy + k > h_in else k
+                bottom = h_in - cy if cy + kh > h_in else kh
                 for wx in range(pool):
-                    cx = (px * int(d[F.POOL_STRIDE_H]) + wx) * stride - int(d[F.PAD_TOP])
+                    cx = (px * int(d[F.POOL_STRIDE_W]) + wx) * int(d[F.STRIDE_W]) - int(
+                        d[F.PAD_LEFT])
                     left = 0 - cx if cx < 0 else 0
-                    right = w_in - cx if cx + k > w_in else k
-                    acc = 0
+                    right = w_in - cx if cx + kw > w_in else kw
+                    acc = start
                     for c in range(n_in):
                         for ky in range(top, bottom):
-                            xi = (c * h_in + cy + ky) * w_in + cx
-                            wi = ((row * n_in + c) * k + ky) * k
+                            xi = ((first + c) * h_in + cy + ky) * w_in + cx
+                            wi = ((row * n_in + c) * kh + ky) * kw
                             for kx in range(left, right):
                                 acc += (int(w[wi + kx]) - 128) * ((int(x[xi + kx]) ^ 128) - 128)
                     if acc > best:
@@ -76,8 +85,8 @@ def _conv2d_filter(operands, row: int) -> int:
                 best = ((best >> (shift - 1)) + 1) >> 1
             if best < low:
                 best = low
-            y[i] = best if best < 127 else 127
-            if pool > 1:
+            y[i] = best if best < high else high
+            if bits:
                 argmax[bit >> 3] = int(argmax[bit >> 3]) | winner << (bit & 7)
             i += 1
             bit += bits
@@ -90,15 +99,22 @@ def linear_forward(operands) -> int:
     y = ptr8(operands[0])
     x = ptr8(operands[1])
     w = ptr8(operands[2])
-    d = ptr32(operands[4])
+    bias = ptr32(operands[3])
+    d = ptr32(operands[5])
     n_in = int(d[F.N_IN])
     shift = int(d[F.FORWARD_SHIFT])
     low = 0 if int(d[F.RELU]) else -127
+    high = int(d[F.HIGH])
+    has_bias = int(d[F.BIAS])
+    sign = 1
+    sign <<= 31
     o = int(d[F.ROW])
     largest = 0
     wi = 0
     for row in range(int(d[F.ROWS])):
         acc = 0
+        if has_bias:
+            acc = (int(bias[o + row]) ^ sign) - sign
         for i in range(n_in):
             acc += (int(w[wi]) - 128) * ((int(x[i]) ^ 128) - 128)
             wi += 1
@@ -112,7 +128,7 @@ def linear_forward(operands) -> int:
             acc = ((acc >> (shift - 1)) + 1) >> 1
         if acc < low:
             acc = low
-        y[o + row] = acc if acc < 127 else 127
+        y[o + row] = acc if acc < high else high
     return largest
 
 
@@ -143,32 +159,37 @@ def _scatter(operands, c: int):
     d = ptr32(operands[6])
     h_in = int(d[F.H_IN])
     w_in = int(d[F.W_IN])
-    k = int(d[F.KERNEL_H])
-    stride = int(d[F.STRIDE_H])
-    pool = int(d[F.POOL_H])
+    n_in = int(d[F.GROUP_IN])
+    kh = int(d[F.KERNEL_H])
+    kw = int(d[F.KERNEL_W])
+    pool = int(d[F.POOL_W])
     bits = int(d[F.ARGMAX_BITS])
     mask = (1 << bits) - 1
-    gi = 0
-    for f in range(int(d[F.N_OUT])):
-        wi = (f * int(d[F.N_IN]) + c) * k * k
-        bit = f * ((int(d[F.H_OUT]) * int(d[F.W_OUT]) * bits + 7) >> 3) << 3
+    positions = int(d[F.H_OUT]) * int(d[F.W_OUT])
+    first = c // n_in * int(d[F.GROUP_OUT])  # filter of its group
+    gi = first * positions
+    for f in range(first, first + int(d[F.GROUP_OUT])):
+        wi = (f * n_in + c % n_in) * kh * kw
+        bit = f * ((positions * bits + 7) >> 3) << 3
         for py in range(int(d[F.H_OUT])):
             for px in range(int(d[F.W_OUT])):
                 e = (int(g[gi]) ^ 128) - 128
                 if e:
                     wy = 0
                     wx = 0
-                    if pool > 1:
+                    if bits:
                         winner = int(argmax[bit >> 3]) >> (bit & 7) & mask
                         wy = winner // pool
                         wx = winner - wy * pool
-                    cy = (py * int(d[F.POOL_STRIDE_H]) + wy) * stride - int(d[F.PAD_TOP])
-                    cx = (px * int(d[F.POOL_STRIDE_H]) + wx) * stride - int(d[F.PAD_TOP])
+                    cy = (py * int(d[F.POOL_STRIDE_H]) + wy) * int(d[F.STRIDE_H]) - int(
+                        d[F.PAD_TOP])
+                    cx = (px * int(d[F.POOL_STRIDE_W]) + wx) * int(d[F.STRIDE_W]) - int(
+                        d[F.PAD_LEFT])
                     left = 0 - cx if cx < 0 else 0
-                    right = w_in - cx if cx + k > w_in else k
-                    for ky in range(0 - cy if cy < 0 else 0, h_in - cy if cy + k > h_in else k):
+                    right = w_in - cx if cx + kw > w_in else kw
+                    for ky in range(0 - cy if cy < 0 else 0, h_in - cy if cy + kh > h_in else kh):
                         si = (cy + ky) * w_in + cx
-                        ti = wi + ky * k
+                        ti = wi + ky * kw
                         for kx in range(left, right):
                             scratch[si + kx] = int(scratch[si + kx]) + (int(w[ti + kx]) - 128) * e
                 gi += 1
@@ -212,11 +233,20 @@ def _finish_backward(operands, at: int, first: int, n: int) -> int:
     shift = int(d[F.BACKWARD_SHIFT])
     mask_dx = int(d[F.MASK_DX])
     measure = int(d[F.MEASURE])
+    add = int(d[F.ADD_DX])
     largest = 0
     for i in range(n):
         v = (int(scratch[i]) ^ sign) - sign
-        if mask_dx and (int(x[first + i]) ^ 128) - 128 <= 0:
-            v = 0
+        if add:
+            earlier = (int(dx[first + i]) ^ 128) - 128
+            if add >= 64:
+                v += earlier << (add - 64)
+            else:
+                v += ((earlier >> (63 - add)) + 1) >> 1
+        if mask_dx:
+            a = (int(x[first + i]) ^ 128) - 128
+            if a <= 0 or a >= mask_dx:
+                v = 0
         if measure:
             if v < 0:
                 v = 0 - v

@@ -14,12 +14,15 @@ def max_pool_forward(operands) -> int:
     d = ptr32(operands[3])
     h_in = int(d[F.H_IN])
     w_in = int(d[F.W_IN])
-    pool = int(d[F.POOL_H])
-    stride = int(d[F.POOL_STRIDE_H])
+    pool_h = int(d[F.POOL_H])
+    pool_w = int(d[F.POOL_W])
+    down = int(d[F.POOL_STRIDE_H])
+    across = int(d[F.POOL_STRIDE_W])
     h_out = int(d[F.H_OUT])
     w_out = int(d[F.W_OUT])
     bits = int(d[F.ARGMAX_BITS])
-    relu = int(d[F.RELU])
+    low = 0 if int(d[F.RELU]) else -127
+    high = int(d[F.HIGH])
     channel_bytes = (h_out * w_out * bits + 7) >> 3
     for j in range(int(d[F.N_IN]) * channel_bytes):
         argmax[j] = 0
@@ -31,15 +34,17 @@ def max_pool_forward(operands) -> int:
                 best = -128
                 winner = 0
                 window = 0
-                for wy in range(pool):
-                    xi = (c * h_in + py * stride + wy) * w_in + px * stride
-                    for wx in range(pool):
+                for wy in range(pool_h):
+                    xi = (c * h_in + py * down + wy) * w_in + px * across
+                    for wx in range(pool_w):
                         v = (int(x[xi + wx]) ^ 128) - 128
                         if v > best:
                             best = v
                             winner = window
                         window += 1
-                y[i] = 0 if relu and best < 0 else best
+                if best < low:
+                    best = low
+                y[i] = best if best < high else high
                 argmax[bit >> 3] = int(argmax[bit >> 3]) | winner << (bit & 7)
                 i += 1
                 bit += bits
@@ -54,12 +59,15 @@ def max_pool_backward(operands) -> int:
     argmax = ptr8(operands[2])
     x = ptr8(operands[3])
     d = ptr32(operands[4])
-    pool = int(d[F.POOL_H])
-    stride = int(d[F.POOL_STRIDE_H])
+    pool_h = int(d[F.POOL_H])
+    pool_w = int(d[F.POOL_W])
+    down = int(d[F.POOL_STRIDE_H])
+    across = int(d[F.POOL_STRIDE_W])
     h_out = int(d[F.H_OUT])
     w_out = int(d[F.W_OUT])
     bits = int(d[F.ARGMAX_BITS])
     mask_dx = int(d[F.MASK_DX])
+    add = int(d[F.ADD_DX])
     channel_bytes = (h_out * w_out * bits + 7) >> 3
     mask = (1 << bits) - 1
     j = 0
@@ -68,19 +76,24 @@ def max_pool_backward(operands) -> int:
             for ix in range(int(d[F.W_IN])):
                 total = 0
                 for py in range(h_out):
-                    wy = iy - py * stride
-                    if wy < 0 or wy >= pool:
+                    wy = iy - py * down
+                    if wy < 0 or wy >= pool_h:
                         continue
                     for px in range(w_out):
-                        wx = ix - px * stride
-                        if wx < 0 or wx >= pool:
+                        wx = ix - px * across
+                        if wx < 0 or wx >= pool_w:
                             continue
                         p = py * w_out + px
                         bit = c * channel_bytes * 8 + p * bits
-                        if (int(argmax[bit >> 3]) >> (bit & 7)) & mask == wy * pool + wx:
+                        if (int(argmax[bit >> 3]) >> (bit & 7)) & mask == wy * pool_w + wx:
                             total += (int(g[c * h_out * w_out + p]) ^ 128) - 128
-                if mask_dx and (int(x[j]) ^ 128) - 128 <= 0:
-                    total = 0
+                if add:
+                    v = (int(dx[j]) ^ 128) - 128
+                    total += v << (add - 64) if add >= 64 else ((v >> (63 - add)) + 1) >> 1
+                if mask_dx:
+                    v = (int(x[j]) ^ 128) - 128
+                    if v <= 0 or v >= mask_dx:
+                        total = 0
                 if total < -127:
                     total = -127
                 dx[j] = total if total < 127 else 127
@@ -96,19 +109,25 @@ def avg_pool_forward(operands) -> int:
     d = ptr32(operands[2])
     h_in = int(d[F.H_IN])
     w_in = int(d[F.W_IN])
-    pool = int(d[F.POOL_H])
-    stride = int(d[F.POOL_STRIDE_H])
+    pool_h = int(d[F.POOL_H])
+    pool_w = int(d[F.POOL_W])
+    down = int(d[F.POOL_STRIDE_H])
+    across = int(d[F.POOL_STRIDE_W])
+    low = 0 if int(d[F.RELU]) else -127
+    high = int(d[F.HIGH])
     i = 0
     for c in range(int(d[F.N_IN])):
         for py in range(int(d[F.H_OUT])):
             for px in range(int(d[F.W_OUT])):
                 total = 0
-                for wy in range(pool):
-                    j = (c * h_in + py * stride + wy) * w_in + px * stride
-                    for wx in range(pool):
+                for wy in range(pool_h):
+                    j = (c * h_in + py * down + wy) * w_in + px * across
+                    for wx in range(pool_w):
                         total += (int(x[j + wx]) ^ 128) - 128
                 v = (((total * int(d[F.MULTIPLIER])) >> 15) + 1) >> 1
-                y[i] = 0 if v < 0 and int(d[F.RELU]) else v
+                if v < low:
+                    v = low
+                y[i] = v if v < high else high
                 i += 1
     return 0
 
@@ -120,26 +139,34 @@ def avg_pool_backward(operands) -> int:
     g = ptr8(operands[1])
     x = ptr8(operands[2])
     d = ptr32(operands[3])
-    pool = int(d[F.POOL_H])
-    stride = int(d[F.POOL_STRIDE_H])
+    pool_h = int(d[F.POOL_H])
+    pool_w = int(d[F.POOL_W])
+    down = int(d[F.POOL_STRIDE_H])
+    across = int(d[F.POOL_STRIDE_W])
     h_out = int(d[F.H_OUT])
     w_out = int(d[F.W_OUT])
     mask_dx = int(d[F.MASK_DX])
+    add = int(d[F.ADD_DX])
     j = 0
     for c in range(int(d[F.N_IN])):
         for iy in range(int(d[F.H_IN])):
             for ix in range(int(d[F.W_IN])):
                 total = 0
                 for py in range(h_out):
-                    wy = iy - py * stride
-                    if wy < 0 or wy >= pool:
+                    wy = iy - py * down
+                    if wy < 0 or wy >= pool_h:
                         continue
                     for px in range(w_out):
-                        wx = ix - px * stride
-                        if wx >= 0 and wx < pool:
+                        wx = ix - px * across
+                        if wx >= 0 and wx < pool_w:
                             total += (int(g[(c * h_out + py) * w_out + px]) ^ 128) - 128
-                if mask_dx and (int(x[j]) ^ 128) - 128 <= 0:
-                    total = 0
+                if add:
+                    v = (int(dx[j]) ^ 128) - 128
+                    total += v << (add - 64) if add >= 64 else ((v >> (63 - add)) + 1) >> 1
+                if mask_dx:
+                    v = (int(x[j]) ^ 128) - 128
+                    if v <= 0 or v >= mask_dx:
+                        total = 0
                 if total < -127:
                     total = -127
                 dx[j] = total if total < 127 else 127
@@ -156,6 +183,7 @@ def global_pool_forward(operands) -> int:
     area = int(d[F.H_IN]) * int(d[F.W_IN])
     shift = int(d[F.FORWARD_SHIFT])
     low = 0 if int(d[F.RELU]) else -127
+    high = int(d[F.HIGH])
     i = 0
     for c in range(int(d[F.N_IN])):
         v = 0
@@ -166,7 +194,7 @@ def global_pool_forward(operands) -> int:
             v = ((v >> (shift - 1)) + 1) >> 1
         if v < low:
             v = low
-        y[c] = v if v < 127 else 127
+        y[c] = v if v < high else high
     return 0
 
 
@@ -179,9 +207,70 @@ def global_pool_backward(operands) -> int:
     d = ptr32(operands[3])
     area = int(d[F.H_IN]) * int(d[F.W_IN])
     mask_dx = int(d[F.MASK_DX])
-    i = 0
+    add = int(d[F.ADD_DX])
+    j = 0
     for c in range(int(d[F.N_IN])):
         for _p in range(area):
-            dx[i] = 0 if mask_dx and (int(x[i]) ^ 128) - 128 <= 0 else int(g[c])
-            i += 1
+            total = (int(g[c]) ^ 128) - 128
+            if add:
+                v = (int(dx[j]) ^ 128) - 128
+                total += v << (add - 64) if add >= 64 else ((v >> (63 - add)) + 1) >> 1
+            if mask_dx:
+                v = (int(x[j]) ^ 128) - 128
+                if v <= 0 or v >= mask_dx:
+                    total = 0
+            if total < -127:
+                total = -127
+            dx[j] = total if total < 127 else 127
+            j += 1
+    return 0
+
+
+@micropython.viper
+def add_forward(operands) -> int:
+    """The sum of both inputs, at the exponent of the finer one, requantised."""
+    y = ptr8(operands[0])
+    x = ptr8(operands[1])
+    z = ptr8(operands[2])
+    d = ptr32(operands[3])
+    sign = 1
+    sign <<= 31
+    left = (int(d[F.Z_SHIFT]) ^ sign) - sign
+    shift = int(d[F.FORWARD_SHIFT])
+    low = 0 if int(d[F.RELU]) else -127
+    high = int(d[F.HIGH])
+    for i in range(int(len(operands[0]))):
+        a = (int(x[i]) ^ 128) - 128
+        b = (int(z[i]) ^ 128) - 128
+        v = a + (b << left) if left >= 0 else (a << (0 - left)) + b
+        if shift:
+            v = ((v >> (shift - 1)) + 1) >> 1
+        if v < low:
+            v = low
+        y[i] = v if v < high else high
+    return 0
+
+
+@micropython.viper
+def add_backward(operands) -> int:
+    """The gradient to both inputs; an empty buffer is not wanted."""
+    g = ptr8(operands[2])
+    d = ptr32(operands[5])
+    for which in range(2):
+        dx = ptr8(operands[which])
+        x = ptr8(operands[which + 3])
+        mask_dx = int(d[F.MASK_DZ]) if which else int(d[F.MASK_DX])
+        add = int(d[F.ADD_DZ]) if which else int(d[F.ADD_DX])
+        for j in range(int(len(operands[which]))):
+            total = (int(g[j]) ^ 128) - 128
+            if add:
+                v = (int(dx[j]) ^ 128) - 128
+                total += v << (add - 64) if add >= 64 else ((v >> (63 - add)) + 1) >> 1
+            if mask_dx:
+                v = (int(x[j]) ^ 128) - 128
+                if v <= 0 or v >= mask_dx:
+                    total = 0
+            if total < -127:
+                total = -127
+            dx[j] = total if total < 127 else 127
     return 0

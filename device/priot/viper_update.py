@@ -30,12 +30,13 @@ def _sum_products(operands, f: int) -> int:
     x = ptr8(operands[4])
     scratch = ptr32(operands[7])
     d = ptr32(operands[8])
-    n_in = int(d[F.N_IN])
+    n_in = int(d[F.GROUP_IN])
+    first = f // int(d[F.GROUP_OUT]) * n_in  # channel of its group
     h_in = int(d[F.H_IN])
     w_in = int(d[F.W_IN])
-    k = int(d[F.KERNEL_H])
-    stride = int(d[F.STRIDE_H])
-    pool = int(d[F.POOL_H])
+    kh = int(d[F.KERNEL_H])
+    kw = int(d[F.KERNEL_W])
+    pool = int(d[F.POOL_W])
     bits = int(d[F.ARGMAX_BITS])
     positions = int(d[F.H_OUT]) * int(d[F.W_OUT])
     for i in range(int(d[F.N_ROW])):
@@ -50,20 +51,20 @@ def _sum_products(operands, f: int) -> int:
                 found = 1
                 wy = 0
                 wx = 0
-                if pool > 1:
+                if bits:
                     winner = int(argmax[bit >> 3]) >> (bit & 7) & ((1 << bits) - 1)
                     wy = winner // pool
                     wx = winner - wy * pool
-                cy = (py * int(d[F.POOL_STRIDE_H]) + wy) * stride - int(d[F.PAD_TOP])
-                cx = (px * int(d[F.POOL_STRIDE_H]) + wx) * stride - int(d[F.PAD_TOP])
+                cy = (py * int(d[F.POOL_STRIDE_H]) + wy) * int(d[F.STRIDE_H]) - int(d[F.PAD_TOP])
+                cx = (px * int(d[F.POOL_STRIDE_W]) + wx) * int(d[F.STRIDE_W]) - int(d[F.PAD_LEFT])
                 top = 0 - cy if cy < 0 else 0
-                bottom = h_in - cy if cy + k > h_in else k
+                bottom = h_in - cy if cy + kh > h_in else kh
                 left = 0 - cx if cx < 0 else 0
-                right = w_in - cx if cx + k > w_in else k
+                right = w_in - cx if cx + kw > w_in else kw
                 for c in range(n_in):
                     for ky in range(top, bottom):
-                        si = (c * k + ky) * k
-                        xi = (c * h_in + cy + ky) * w_in + cx
+                        si = (c * kh + ky) * kw
+                        xi = ((first + c) * h_in + cy + ky) * w_in + cx
                         for kx in range(left, right):
                             scratch[si + kx] = int(scratch[si + kx]) + e * (
                                 (int(x[xi + kx]) ^ 128) - 128)

@@ -104,7 +104,8 @@ static void cut_out(int8_t *y, const layer_t *v, const int32_t *d) {
 }
 
 int32_t conv3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
-    int32_t *scratch, const int32_t *d) {
+    const int32_t *bias, int32_t *scratch, const int32_t *d) {
+    (void)bias;
     layer_t v;
     prepare(&v, x, scratch, d);
     int32_t outputs = d[H_OUT] * d[W_OUT], argmax_bytes = channel_argmax_bytes(d);

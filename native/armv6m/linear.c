@@ -38,8 +38,10 @@ static void exact_rows(int8_t *y, const int8_t *x, const uint8_t *w, const int32
     }
 }
 
-int32_t linear_fours_forward(int8_t *y, const int8_t *x, const uint8_t *w, int32_t *scratch,
+int32_t linear_fours_forward(int8_t *y, const int8_t *x, const uint8_t *w,
+    const int32_t *bias, int32_t *scratch,
     const int32_t *d) {
+    (void)bias;
     if (d[NONNEGATIVE] == 0 && any_negative(x, d[N_IN])) {
         exact_rows(y + d[ROW], x, w, d);
         return 0;

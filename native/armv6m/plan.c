@@ -17,6 +17,7 @@ enum { // of NAMES, 0 where there is nothing to say
     NOT_POOLED_BY_2,
     NOT_IN_FOURS,
     TOO_LARGE,
+    WITH_BIAS,
 };
 
 enum {
@@ -32,24 +33,44 @@ static int32_t limited(int32_t is_taken, int32_t words) {
     return is_taken && words <= MOST_WORDS ? words : -TOO_LARGE;
 }
 
-static int32_t forward_3x3(const int32_t *d) {
-    if (d[KERNEL_H] != 3 || d[STRIDE_H] != 1) {
+// Whether the fields at + 0, at + 1, .. at + n - 1 all have a value.
+static int32_t all_are(int32_t value, int32_t at, int32_t n, const int32_t *d) {
+    while (n != 0 && d[at] == value) {
+        at++;
+        n--;
+    }
+    return n == 0;
+}
+
+static int32_t shape_3x3(const int32_t *d) {
+    if (!all_are(3, KERNEL_H, 2, d) || !all_are(1, STRIDE_H, 2, d) || d[GROUPS] != 1
+        || !all_are(d[PAD_TOP], PAD_TOP, 4, d)) {
         return -NOT_3X3;
     }
     int32_t pool = d[POOL_H];
-    if (pool > 2 || d[POOL_STRIDE_H] != pool || (pool == 2 && d[ARGMAX_BITS] != 2)) {
+    if (pool > 2 || !all_are(pool, POOL_H, 4, d) || (pool == 2 && d[ARGMAX_BITS] != 2)) {
         return -NOT_POOLED_BY_2;
     }
-    return limited(d[N_ROW] <= MOST_TERMS, conv3x3_forward_words(d));
+    return limited(d[N_ROW] <= MOST_TERMS, 1);
+}
+
+// The fast kernels neither add a bias nor clamp at another value than 127.
+static int32_t is_plain(const int32_t *d) {
+    return d[BIAS] == 0 && d[HIGH] == 127;
+}
+
+static int32_t forward_3x3(const int32_t *d) {
+    int32_t shape = shape_3x3(d);
+    return shape < 0 ? shape : !is_plain(d) ? -WITH_BIAS : limited(1, conv3x3_forward_words(d));
 }
 
 static int32_t backward_3x3(const int32_t *d) {
-    return limited(forward_3x3(d) > 0 && d[MASK_DX] != 0 && 9 * d[N_OUT] <= MOST_TERMS,
-        conv3x3_backward_words(d));
+    return limited(shape_3x3(d) > 0 && d[MASK_DX] == 128 && d[ADD_DX] == 0
+        && 9 * d[N_OUT] <= MOST_TERMS, conv3x3_backward_words(d));
 }
 
 static int32_t update_3x3(const int32_t *d) {
-    return limited(forward_3x3(d) > 0 && d[H_OUT] * d[W_OUT] <= MOST_POSITIONS,
+    return limited(shape_3x3(d) > 0 && d[H_OUT] * d[W_OUT] <= MOST_POSITIONS,
         conv3x3_update_words(d));
 }
 
@@ -59,11 +80,11 @@ static int32_t in_fours(int32_t words, const int32_t *d) {
 }
 
 static int32_t forward_in_fours(const int32_t *d) {
-    return in_fours(linear_forward_words(d), d);
+    return in_fours(is_plain(d) ? linear_forward_words(d) : -WITH_BIAS, d);
 }
 
 static int32_t backward_in_fours(const int32_t *d) {
-    return in_fours(linear_backward_words(d), d);
+    return in_fours(d[ADD_DX] == 0 && (d[MASK_DX] & 127) == 0 ? linear_backward_words(d) : -WITH_BIAS, d);
 }
 
 #ifdef PRIOT_PLAN_ONLY // another processor wants to know what this one would do
@@ -134,7 +155,7 @@ planned_t fast_planned(int32_t kind, int32_t slot, const int32_t *d) {
 static const char NAMES[] =
     "portable C\0armv6m 3x3\0armv6m linear\0portable C: not 3x3 with stride 1\0"
     "portable C: not pooled by 2x2\0portable C: inputs not a multiple of 4\0"
-    "portable C: too large\0";
+    "portable C: too large\0portable C: bias or clamp\0";
 
 const char *fast_plan_name(int32_t number) {
     const char *name = NAMES;

@@ -4,15 +4,18 @@
 // for all filters; four positions go together. Pooling windows are taken one after another, so
 // that those that overlap (POOL_STRIDE < POOL) compute the positions they share again.
 
+#include <stdbool.h>
+
 #include "kernels.h"
 #include "loops.h"
 #include "scratch.h"
 
-// one call, unpacked; a row is a filter, counted from d[ROW]
+// A call, or the part of it that belongs to one group; a row is a filter.
 typedef struct {
     const int32_t *d;
-    const int8_t *x; // with zero borders
-    const uint8_t *w;
+    const int8_t *x; // with zero borders, from the group's first channel on
+    const uint8_t *w; // of the first row
+    const int32_t *bias; // of the first row, NULL where there are none
     int8_t *y; // of the first row
     uint8_t *argmax;
     int32_t *acc; // four per row
@@ -29,10 +32,10 @@ typedef struct {
 } conv2d_t;
 
 static int32_t channels_per_patch(const int32_t *d) {
-    int32_t taps = d[KERNEL_H] * d[KERNEL_H];
+    int32_t taps = d[KERNEL_H] * d[KERNEL_W];
     int32_t channels = 1;
     int32_t n = 2 * taps;
-    while (channels < d[N_IN] && n <= PATCH_LENGTH) {
+    while (channels < d[GROUP_IN] && n <= PATCH_LENGTH) {
         channels++;
         n += taps;
     }
@@ -40,17 +43,17 @@ static int32_t channels_per_patch(const int32_t *d) {
 }
 
 const int8_t *padded_image(int8_t *copy, const int8_t *x, const int32_t *d) {
-    int32_t padding = d[PAD_TOP], w_in = d[W_IN];
-    if (padding == 0) {
+    int32_t w_in = d[W_IN], n_bytes = padded_bytes(d);
+    if (n_bytes == 0) {
         return x;
     }
     int8_t *to = copy;
-    for (int32_t i = padded_bytes(d); i != 0; i--) {
+    for (int32_t i = n_bytes; i != 0; i--) {
         *to++ = 0;
     }
     int32_t width = padded_width(d);
     for (int32_t c = 0; c < d[N_IN]; c++) {
-        to = copy + padding * width + padding;
+        to = copy + padded_start(d);
         for (int32_t y = d[H_IN]; y != 0; y--) {
             for (int32_t i = 0; i < w_in; i++) {
                 to[i] = *x++;
@@ -59,7 +62,7 @@ const int8_t *padded_image(int8_t *copy, const int8_t *x, const int32_t *d) {
         }
         copy += padded_plane(d);
     }
-    return copy - padded_bytes(d);
+    return copy - n_bytes;
 }
 
 static void copy_tail(conv2d_t *v) {
@@ -75,23 +78,28 @@ static void copy_tail(conv2d_t *v) {
 static void accumulate(conv2d_t *v) {
     const int32_t *d = v->d;
     window_t window = v->window;
-    int32_t bias[4];
+    int32_t offset[4]; // what the sums of dot_rows leave out
     int32_t n_tail = tail_rows(v->rows, d), n_row = d[N_ROW];
     int32_t k = 0; // first tap of the channels at hand
     const int8_t *x = v->x;
-    for (int32_t left = d[N_IN]; left > 0; left -= window.channels) {
+    bool is_started = v->bias != NULL;
+    for (int32_t i = 0; is_started && i < 4 * v->rows; i++) {
+        v->acc[i] = v->bias[i >> 2];
+    }
+    for (int32_t left = d[GROUP_IN]; left > 0; left -= window.channels) {
         window.channels = smaller(left, window.channels);
-        int32_t n = window.channels * window.kernel * window.kernel;
-        copy_patches(v->patches, bias, x, v->offsets, &window);
-        const int32_t *start = bias;
+        int32_t n = window.channels * window.height * window.across;
+        copy_patches(v->patches, offset, x, v->offsets, &window);
+        const int32_t *start = offset;
         int32_t start_step = 0;
-        if (k != 0) {
+        if (is_started) {
             for (int32_t i = 0; i < 4 * v->rows; i++) {
-                v->acc[i] += bias[i & 3];
+                v->acc[i] = (int32_t)((uint32_t)v->acc[i] + (uint32_t)offset[i & 3]);
             }
             start = v->acc;
             start_step = 4;
         }
+        is_started = true;
         int32_t head = v->rows - n_tail;
         dot_rows(v->acc, start, start_step, v->w + k, n_row, head, v->patches, n);
         if (PRIOT_VECTORS) {
@@ -112,7 +120,7 @@ static void put_best(conv2d_t *v) {
         return;
     }
     put_outputs(v->y + output, d[H_OUT] * d[W_OUT], best, 2, v->rows, d);
-    if (d[POOL_H] > 1) {
+    if (d[ARGMAX_BITS] != 0) {
         int32_t bit = output * d[ARGMAX_BITS];
         int32_t step = channel_argmax_bytes(d);
         uint8_t *argmax = v->argmax + (bit >> 3);
@@ -134,7 +142,7 @@ static void flush(conv2d_t *v) {
     accumulate(v);
     for (int32_t j = 0; j < v->n; j++) {
         take_largest(v->best, v->acc + j, v->places[j], v->rows);
-        if (v->places[j] + 1 == v->d[POOL_H] * v->d[POOL_H]) {
+        if (v->places[j] + 1 == v->d[POOL_H] * v->d[POOL_W]) {
             put_best(v);
         }
     }
@@ -143,50 +151,77 @@ static void flush(conv2d_t *v) {
 
 // All positions of the pooling window that begins at `first`.
 static void put_window(conv2d_t *v, int32_t first) {
-    int32_t pool = v->d[POOL_H], stride = v->d[STRIDE_H], place = 0;
-    for (int32_t wy = pool; wy != 0; wy--) {
+    const int32_t *d = v->d;
+    int32_t place = 0;
+    for (int32_t wy = d[POOL_H]; wy != 0; wy--) {
         int32_t at = first;
-        for (int32_t wx = pool; wx != 0; wx--) {
+        for (int32_t wx = d[POOL_W]; wx != 0; wx--) {
             v->offsets[v->n] = at;
             v->places[v->n] = place++;
             v->n++;
             if (v->n == 4) {
                 flush(v);
             }
-            at += stride;
+            at += d[STRIDE_W];
         }
-        first += stride * v->window.width;
+        first += d[STRIDE_H] * v->window.width;
+    }
+}
+
+// All positions of the rows at hand.
+static void put_rows(conv2d_t *v) {
+    const int32_t *d = v->d;
+    int32_t down = d[POOL_STRIDE_H] * d[STRIDE_H] * v->window.width;
+    int32_t across = d[POOL_STRIDE_W] * d[STRIDE_W], first = 0;
+    v->output = v->n = 0;
+    copy_tail(v);
+    for (int32_t py = d[H_OUT]; py != 0; py--) {
+        int32_t at = first;
+        for (int32_t px = d[W_OUT]; px != 0; px--) {
+            put_window(v, at);
+            at += across;
+        }
+        first += down;
+    }
+    if (v->n != 0) {
+        flush(v);
     }
 }
 
 int32_t conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
-    int32_t *scratch, const int32_t *d) {
+    const int32_t *bias, int32_t *scratch, const int32_t *d) {
     conv2d_t v;
     v.d = d;
     v.w = w;
-    v.rows = d[ROWS];
+    v.bias = bias == NULL ? NULL : bias + d[ROW];
     v.y = y + d[ROW] * d[H_OUT] * d[W_OUT];
     v.argmax = argmax + d[ROW] * channel_argmax_bytes(d);
     v.window.channels = channels_per_patch(d);
     v.window.plane = padded_plane(d);
     v.window.width = padded_width(d);
-    v.window.kernel = d[KERNEL_H];
-    v.output = v.largest = v.n = 0;
+    v.window.height = d[KERNEL_H];
+    v.window.across = d[KERNEL_W];
+    v.largest = 0;
     v.acc = scratch;
-    v.best = v.acc + 4 * v.rows;
-    int32_t *patches = v.best + 2 * v.rows, *tail = patches + patches_words(d);
+    v.best = v.acc + 4 * d[ROWS];
+    int32_t *patches = v.best + 2 * d[ROWS], *tail = patches + patches_words(d);
     v.patches = (patch_t *)patches;
     v.tail = (uint8_t *)tail;
     v.x = padded_image((int8_t *)(tail + tail_words(d)), x, d);
-    copy_tail(&v);
-    int32_t step = d[POOL_STRIDE_H] * d[STRIDE_H];
-    for (int32_t py = 0; py < d[H_OUT]; py++) {
-        for (int32_t px = 0; px < d[W_OUT]; px++) {
-            put_window(&v, (py * v.window.width + px) * step);
-        }
+    int32_t in_group = d[ROW]; // of the first row
+    while (in_group >= d[GROUP_OUT]) {
+        in_group -= d[GROUP_OUT];
+        v.x += d[GROUP_IN] * v.window.plane;
     }
-    if (v.n != 0) {
-        flush(&v);
+    for (int32_t left = d[ROWS]; left > 0; left -= v.rows) {
+        v.rows = smaller(left, d[GROUP_OUT] - in_group);
+        put_rows(&v);
+        v.w += v.rows * d[N_ROW];
+        v.bias = v.bias == NULL ? NULL : v.bias + v.rows;
+        v.y += v.rows * d[H_OUT] * d[W_OUT];
+        v.argmax += v.rows * channel_argmax_bytes(d);
+        v.x += d[GROUP_IN] * v.window.plane;
+        in_group = 0;
     }
     return v.largest;
 }

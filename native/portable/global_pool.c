@@ -5,22 +5,21 @@
 #include "rounding.h"
 
 int32_t global_pool_forward(int8_t *y, const int8_t *x, const int32_t *d) {
-    int32_t low = d[RELU] != 0 ? 0 : -127;
+    int32_t low = d[RELU] != 0 ? 0 : -127, high = d[HIGH];
     for (int32_t c = d[N_IN]; c != 0; c--) {
         int32_t sum = 0;
         for (int32_t i = d[H_IN] * d[W_IN]; i != 0; i--) {
             sum += *x++;
         }
-        *y++ = clamp(round_half_up(sum, d[FORWARD_SHIFT]), low, 127);
+        *y++ = clamp(round_half_up(sum, d[FORWARD_SHIFT]), low, high);
     }
     return 0;
 }
 
 int32_t global_pool_backward(int8_t *dx, const int8_t *g, const int8_t *x, const int32_t *d) {
-    int32_t cut = d[MASK_DX] != 0 ? 0 : -129;
     for (int32_t c = d[N_IN]; c != 0; c--) {
         for (int32_t i = d[H_IN] * d[W_IN]; i != 0; i--) {
-            *dx++ = *x++ <= cut ? 0 : *g;
+            put_gradient(dx++, *g, *x++, d[MASK_DX], d[ADD_DX]);
         }
         g++;
     }

@@ -6,13 +6,13 @@
 // Copies the patch at x; elements lie `step` apart. Returns the sum of its elements.
 static inline int32_t copy_patch(patch_t *patch, int32_t step, const int8_t *x,
     const window_t *window) {
-    int32_t kernel = window->kernel;
+    int32_t across = window->across;
     int32_t next_row = window->width;
-    int32_t next_channel = window->plane - kernel * next_row;
+    int32_t next_channel = window->plane - window->height * next_row;
     int32_t sum = 0;
     for (int32_t c = window->channels; c != 0; c--) {
-        for (int32_t ky = kernel; ky != 0; ky--) {
-            for (int32_t kx = 0; kx < kernel; kx++) {
+        for (int32_t ky = window->height; ky != 0; ky--) {
+            for (int32_t kx = 0; kx < across; kx++) {
                 int32_t v = x[kx];
                 *patch = (patch_t)v;
                 patch += step;
@@ -28,7 +28,7 @@ static inline int32_t copy_patch(patch_t *patch, int32_t step, const int8_t *x,
 void copy_patches(patch_t *patches, int32_t *bias, const int8_t *x, const int32_t *offsets,
     const window_t *window) {
     #if PRIOT_VECTORS
-    int32_t n = window->channels * window->kernel * window->kernel;
+    int32_t n = window->channels * window->height * window->across;
     for (int32_t j = 0; j < 4; j++) {
         copy_patch(patches, 1, x + offsets[j], window);
         for (int32_t k = n; k < patch_elements(n); k++) {
@@ -129,10 +129,16 @@ void add_two_rows(int32_t *sums, const uint8_t *w0, int16_t g0, const uint8_t *w
 int32_t put_gradients(int8_t *dx, const int8_t *x, const int32_t *sums, int32_t n,
     const int32_t *d) {
     int32_t shift = d[BACKWARD_SHIFT], measure = d[MEASURE];
-    int32_t cut = d[MASK_DX] != 0 ? 0 : -128;
+    int32_t mask = d[MASK_DX], add = d[ADD_DX];
     int32_t largest = 0;
     for (int32_t i = 0; i < n; i++) {
-        int32_t v = x[i] <= cut ? 0 : sums[i];
+        int32_t v = sums[i];
+        if (add != 0) {
+            v += earlier(dx[i], add);
+        }
+        if (mask != 0 && (x[i] <= 0 || x[i] >= mask)) {
+            v = 0;
+        }
         if (measure != 0) {
             largest = larger(largest, absolute(v));
         } else {
@@ -155,20 +161,20 @@ void take_largest(int32_t *best, const int32_t *acc, int32_t place, int32_t rows
 
 void put_outputs(int8_t *y, int32_t step, const int32_t *acc, int32_t acc_step, int32_t n,
     const int32_t *d) {
-    int32_t shift = d[FORWARD_SHIFT], low = d[RELU] != 0 ? 0 : -127;
+    int32_t shift = d[FORWARD_SHIFT], low = d[RELU] != 0 ? 0 : -127, high = d[HIGH];
     for (; n != 0; n--) {
-        *y = clamp(round_half_up(*acc, shift), low, 127);
+        *y = clamp(round_half_up(*acc, shift), low, high);
         y += step;
         acc += acc_step;
     }
 }
 
 void scatter(int32_t *sums, const uint8_t *w, int32_t error, const window_t *window) {
-    int32_t kernel = window->kernel, offset = 128 * error;
+    int32_t across = window->across, offset = 128 * error;
     for (int32_t c = window->channels; c != 0; c--) {
         int32_t *row = sums;
-        for (int32_t ky = kernel; ky != 0; ky--) {
-            int32_t *to = row, *end = row + kernel;
+        for (int32_t ky = window->height; ky != 0; ky--) {
+            int32_t *to = row, *end = row + across;
             do {
                 *to++ += *w++ * error - offset;
             } while (to != end);

@@ -45,7 +45,8 @@ typedef struct {
     int32_t channels;
     int32_t plane;
     int32_t width;
-    int32_t kernel;
+    int32_t height; // of the kernel
+    int32_t across; // width of the kernel
 } window_t;
 
 // Copies the patches at x + offsets[0..3], and into bias[0..3] what dot_rows has to start with.

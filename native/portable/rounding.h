@@ -24,8 +24,21 @@ static inline int32_t clamp(int32_t x, int32_t low, int32_t high) {
     return x < low ? low : x > high ? high : x;
 }
 
+// What a gradient that another stage has left adds to a sum: shifted left by add - 64 (ADD_DX).
+static inline int32_t earlier(int32_t x, int32_t add) {
+    return add >= 64 ? (int32_t)((uint32_t)x << (add - 64)) : round_half_up(x, 64 - add);
+}
+
 static inline int32_t absolute(int32_t x) {
     return x < 0 ? -x : x;
+}
+
+// A gradient that no shift follows: that of input x, by MASK_DX and ADD_DX or their twins.
+static inline void put_gradient(int8_t *dx, int32_t g, int32_t x, int32_t mask, int32_t add) {
+    if (add != 0) {
+        g += earlier(*dx, add);
+    }
+    *dx = mask != 0 && (x <= 0 || x >= mask) ? 0 : clamp(g, -127, 127);
 }
 
 static inline int32_t larger(int32_t a, int32_t b) {

@@ -22,18 +22,24 @@ static inline int32_t words_of(int32_t n_bytes) {
     return (n_bytes + 3) >> 2;
 }
 
-// An image with its zero border, as wide on all sides.
+// An image with its zero borders.
 static inline int32_t padded_width(const int32_t *d) {
-    return d[W_IN] + 2 * d[PAD_TOP];
+    return d[W_IN] + d[PAD_LEFT] + d[PAD_RIGHT];
 }
 
 static inline int32_t padded_plane(const int32_t *d) {
-    return (d[H_IN] + 2 * d[PAD_TOP]) * padded_width(d);
+    return (d[H_IN] + d[PAD_TOP] + d[PAD_BOTTOM]) * padded_width(d);
+}
+
+// where the image begins in its padded plane
+static inline int32_t padded_start(const int32_t *d) {
+    return d[PAD_TOP] * padded_width(d) + d[PAD_LEFT];
 }
 
 // bytes of the copy with borders; without padding the image itself is used
 static inline int32_t padded_bytes(const int32_t *d) {
-    return d[PAD_TOP] == 0 ? 0 : d[N_IN] * padded_plane(d);
+    return (d[PAD_TOP] | d[PAD_BOTTOM] | d[PAD_LEFT] | d[PAD_RIGHT]) == 0
+        ? 0 : d[N_IN] * padded_plane(d);
 }
 
 // x with zero borders: x itself or a copy in `copy`
@@ -44,7 +50,7 @@ static inline int32_t channels_at_once(const int32_t *d) {
     int32_t plane = padded_plane(d);
     int32_t channels = 1;
     int32_t words = 2 * plane;
-    while (channels < d[N_IN] && words <= most_sums(d)) {
+    while (channels < d[GROUP_IN] && words <= most_sums(d)) {
         channels++;
         words += plane;
     }
@@ -53,7 +59,7 @@ static inline int32_t channels_at_once(const int32_t *d) {
 
 static inline int32_t sums_words(const int32_t *d) {
     int32_t plane = padded_plane(d);
-    return smaller(d[N_IN] * plane, larger(plane, most_sums(d)));
+    return smaller(d[GROUP_IN] * plane, larger(plane, most_sums(d)));
 }
 
 // The errors of one filter that are not 0, as words (position << 8) | (error & 255) where
@@ -94,7 +100,7 @@ static inline int32_t patches_words(const int32_t *d) {
     return words_of(4 * n * (int32_t)sizeof(patch_t));
 }
 
-// Rows at the end of w beyond which dot_rows would read out of w.
+// Rows at the end of a group's part of w beyond which dot_rows would read out of that.
 static inline int32_t tail_rows(int32_t rows, const int32_t *d) {
     int32_t n = 0;
     for (int32_t bytes = PATCH_STEP - 1; bytes > 0 && n < rows; bytes -= d[N_ROW]) {

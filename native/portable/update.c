@@ -71,10 +71,10 @@ int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
 // dW of a filter from the list of its errors; x with zero borders
 static void filter_gradient(int32_t *dw, const int32_t *list, const int8_t *x,
     const int32_t *d) {
-    int32_t kernel = d[KERNEL_H], width = padded_width(d), plane = padded_plane(d);
-    for (int32_t c = d[N_IN]; c != 0; c--) {
+    int32_t kernel = d[KERNEL_W], width = padded_width(d), plane = padded_plane(d);
+    for (int32_t c = d[GROUP_IN]; c != 0; c--) {
         const int8_t *from = x;
-        for (int32_t ky = kernel; ky != 0; ky--) {
+        for (int32_t ky = d[KERNEL_H]; ky != 0; ky--) {
             for (int32_t kx = 0; kx < kernel; kx += kernel < 3 ? 1 : 3) {
                 if (kernel < 3) {
                     dw[kx] = one_tap(list, from + kx);
@@ -96,9 +96,14 @@ int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
     layer_t layer = { d, scores, scores + n_scores, weff, (uint8_t *)w, select };
     int32_t outputs = d[H_OUT] * d[W_OUT];
     int32_t *dw = scratch, *list = dw + d[N_ROW];
-    int32_t largest = 0;
+    int32_t largest = 0, in_group = 0;
     x = padded_image((int8_t *)(list + outputs + 1), x, d);
     for (int32_t row = 0; row < d[N_OUT]; row++) {
+        if (in_group == d[GROUP_OUT]) {
+            in_group = 0;
+            x += d[GROUP_IN] * padded_plane(d);
+        }
+        in_group++;
         if (list_errors(list, g, argmax, d) != 0) {
             filter_gradient(dw, list, x, d);
             largest = larger(largest, update_row(&layer, row, dw, 1));

@@ -46,9 +46,9 @@ def forward(target: Target, kind: int, d: np.ndarray, x: np.ndarray, w: np.ndarr
     words = scratch(target, kind, 0, d)
     y = np.full(n_outputs(d), RUBBISH, np.uint8)
     if kind == f.LINEAR:
-        return compare(target, "linear_forward", (y, x, w, words, d))
+        return compare(target, "linear_forward", (y, x, w, NOTHING, words, d))
     argmax = np.full(argmax_bytes(d), RUBBISH, np.uint8)
-    return compare(target, "conv2d_forward", (y, argmax, x, w, words, d))
+    return compare(target, "conv2d_forward", (y, argmax, x, w, NOTHING, words, d))
 
 
 def backward(target: Target, kind: int, d: np.ndarray, g: np.ndarray, argmax: np.ndarray,
@@ -130,7 +130,7 @@ def _shifts(rng: Rng, d: np.ndarray) -> None:
     every = rng.random() < 0.3
     d[f.FORWARD_SHIFT], d[f.BACKWARD_SHIFT] = rng.integers(0, 31, 2) if every else (
         rng.integers(4, 11, 2))
-    d[f.RELU], d[f.MASK_DX], d[f.NONNEGATIVE] = rng.integers(0, 2, 3)
+    d[f.RELU], d[f.MASK_DX], d[f.NONNEGATIVE] = rng.integers(0, 2, 3) * (1, 128, 1)
 
 
 def some_rows(rng: Rng, d: np.ndarray) -> None:
@@ -151,7 +151,7 @@ def random_backward(target: Target, rng: Rng, kind: int) -> None:
     """One random backward call."""
     d = random_conv2d(rng) if kind == f.CONV2D else random_linear(rng)
     if kind == f.CONV2D:
-        d[f.MASK_DX] = 1
+        d[f.MASK_DX] = 128
     backward(target, kind, d, random_errors(rng, n_outputs(d)), random_argmax(rng, d),
              random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE])), weights(rng, d))
 

@@ -20,6 +20,7 @@ from kernels.layers import (
     pool_descriptor,
     random_activations,
     random_argmax,
+    random_biases,
     random_errors,
     random_linear,
     random_shape,
@@ -33,20 +34,22 @@ SEED = 20250316
 SHAPES = 60  # random shapes of each kind of layer
 NETWORK_A = (
     conv2d_descriptor(1, (28, 28), 8, pool=2, RELU=1, NONNEGATIVE=1, FORWARD_SHIFT=8),
-    conv2d_descriptor(8, (13, 13), 16, pool=2, RELU=1, MASK_DX=1, FORWARD_SHIFT=7),
+    conv2d_descriptor(8, (13, 13), 16, pool=2, RELU=1, MASK_DX=128, FORWARD_SHIFT=7),
 )
 
 
 def _image_layer(rng, what, d) -> Iterator[Case]:
     """Every kernel of one conv2d stage."""
     x = random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE]))
-    w = random_weights(rng, int(d[f.N_OUT] * d[f.N_ROW]))
+    w, bias = random_weights(rng, int(d[f.N_OUT] * d[f.N_ROW])), random_biases(rng, d)
     g, argmax = random_errors(rng, n_outputs(d)), random_argmax(rng, d)
     for at, whole_d in ((what, d), (what + " measured", changed(d, MEASURE=1))):
-        yield call("conv2d_forward", at, whole_d, x=x, r=w)
-        yield call("conv2d_backward", at, whole_d, y=g, a=argmax, x=x, w=w)
+        yield call("conv2d_forward", at, whole_d, x=x, r=w, c=bias)
+        yield call("conv2d_backward", at, whole_d, y=g, a=argmax, x=x, w=w,
+                   X=random_errors(rng, n_inputs(d)))
     for rows_d, part in in_rows(d, 2):
-        yield call("conv2d_forward", f"{what} row {rows_d[f.ROW]}", rows_d, x=x, r=w[part])
+        yield call("conv2d_forward", f"{what} row {rows_d[f.ROW]}", rows_d, x=x, r=w[part],
+                   c=bias)
     for label, update_d, kept in _rules(rng, d):
         yield learning.update("conv2d_update", f"{what} {label}", rng, update_d, w, kept, y=g,
                               a=argmax, x=x)
@@ -55,15 +58,17 @@ def _image_layer(rng, what, d) -> Iterator[Case]:
 def _linear_layer(rng, what, d) -> Iterator[Case]:
     """Every kernel of one linear stage, also a few rows at a time."""
     x = random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE]))
-    w = random_weights(rng, int(d[f.N_OUT] * d[f.N_ROW]))
-    g = random_errors(rng, n_outputs(d))
+    w, bias = random_weights(rng, int(d[f.N_OUT] * d[f.N_ROW])), random_biases(rng, d)
+    g, before = random_errors(rng, n_outputs(d)), random_errors(rng, n_inputs(d))
     for at, whole_d in ((what, d), (what + " measured", changed(d, MEASURE=1))):
-        yield call("linear_forward", at, whole_d, x=x, r=w)
-        yield call("linear_backward", at, whole_d, y=g, x=x, r=w)
+        yield call("linear_forward", at, whole_d, x=x, r=w, c=bias)
+        yield call("linear_backward", at, whole_d, y=g, x=x, r=w, X=before)
     for rows_d, part in in_rows(d, 3):
-        yield call("linear_forward", f"{what} row {rows_d[f.ROW]}", rows_d, x=x, r=w[part])
+        yield call("linear_forward", f"{what} row {rows_d[f.ROW]}", rows_d, x=x, r=w[part],
+                   c=bias)
     for rows_d, part in in_rows(d, 3):
-        case = call("linear_backward", f"{what} row {rows_d[f.ROW]}", rows_d, y=g, x=x, r=w[part])
+        case = call("linear_backward", f"{what} row {rows_d[f.ROW]}", rows_d, y=g, x=x, r=w[part],
+                    X=before)
         case.continues = bool(rows_d[f.ROW])
         yield case
     for label, update_d, kept in _rules(rng, d):
@@ -113,8 +118,28 @@ def _pools(rng) -> Iterator[Case]:
             size = (int(rng.integers(pool, pool + 9)), int(rng.integers(pool, pool + 9)))
             cut, is_image = rng.integers(0, 2, 2)
             d = pool_descriptor(int(rng.integers(1, 4)), size, pool, min(pool_stride, 15),
-                                RELU=rng.integers(2), MASK_DX=cut, NONNEGATIVE=cut | is_image)
+                                RELU=rng.integers(2), MASK_DX=128 * cut, NONNEGATIVE=cut | is_image)
             yield from layers.pool_cases(rng, f"pool {pool} stride {pool_stride}", d)
+    for _ in range(20):
+        pool = [int(p) for p in rng.choice([1, 2, 3, 4, 25], 2)]
+        size = tuple(p + int(rng.integers(0, 6)) for p in pool)
+        cut = int(rng.integers(0, 2))
+        d = pool_descriptor(int(rng.integers(1, 4)), size, pool,
+                            [int(s) for s in rng.integers(1, 6, 2)], RELU=rng.integers(2),
+                            MASK_DX=128 * cut)
+        if pool[0] * pool[1] <= 225:
+            yield from layers.pool_cases(rng, f"pool {pool}", layers.random_clamps(rng, d))
+
+
+def _additions(rng) -> Iterator[Case]:
+    """Sums of two tensors, every distance of their exponents."""
+    for left in range(-15, 16):
+        d = layers.add_descriptor(int(rng.integers(1, 4)), tuple(map(int, rng.integers(1, 6, 2))),
+                                  Z_SHIFT=left, FORWARD_SHIFT=rng.integers(0, abs(left) + 2),
+                                  RELU=rng.integers(2), MASK_DX=rng.choice([0, 1, 48, 128]),
+                                  MASK_DZ=rng.choice([0, 96, 128]),
+                                  ADD_DZ=rng.choice([0, 62, 64, 67]))
+        yield from layers.add_cases(rng, f"shift {left}", layers.random_clamps(rng, d))
 
 
 def _global_pools(rng) -> Iterator[Case]:
@@ -123,7 +148,7 @@ def _global_pools(rng) -> Iterator[Case]:
     for shift in range(31):
         size = sizes[shift % len(sizes)]
         d = layers.global_pool_descriptor(int(rng.integers(1, 5)), size, FORWARD_SHIFT=shift,
-                                          RELU=rng.integers(2), MASK_DX=rng.integers(2))
+                                          RELU=rng.integers(2), MASK_DX=128 * rng.integers(2))
         yield from layers.global_pool_cases(rng, f"{size}, shift {shift}", d)
 
 
@@ -192,7 +217,7 @@ def _large(rng) -> Iterator[Case]:
 
 def _in_parts(rng) -> Iterator[Case]:
     """Layers that a backend with little scratch does a few channels at a time."""
-    d = conv2d_descriptor(130, (5, 4), 3, MASK_DX=1, FORWARD_SHIFT=12)
+    d = conv2d_descriptor(130, (5, 4), 3, MASK_DX=128, FORWARD_SHIFT=12)
     x, w = rng.integers(0, 128, 2600).astype(np.int8), rng.integers(1, 256, 3510).astype(np.uint8)
     yield call("conv2d_forward", "130 channels", d, x=x, r=w)
     d = conv2d_descriptor(7, (28, 30), 2, pool=2, BACKWARD_SHIFT=6)
@@ -234,9 +259,11 @@ def _generated(rng) -> Iterator[Case]:
     for i in range(SHAPES):
         yield from _image_layer(rng, f"shape {i}", random_shape(rng))
         yield from _linear_layer(rng, f"shape {i}", random_linear(rng))
+        yield from _image_layer(rng, f"rectangle {i}", layers.random_rectangle(rng))
     yield from _shifts(rng)
     yield from _pools(rng)
     yield from _global_pools(rng)
+    yield from _additions(rng)
     yield from _losses(rng)
     yield from _effective(rng)
     yield from _orders(rng)

@@ -31,6 +31,7 @@ def raw(*values: int) -> Operand:
 
 
 NONE = raw()
+NO_BIAS: Operand = ("i", b"")
 
 
 def _case(kernel: str, what: str, operands: list, *outputs: Operand, result: int = 0,
@@ -41,7 +42,7 @@ def _case(kernel: str, what: str, operands: list, *outputs: Operand, result: int
 
 def _linear(what, x, w, y, **values) -> Case:
     d = linear_descriptor(len(x[1]), len(y[1]), **{"FORWARD_SHIFT": 0, **values})
-    return _case("linear_forward", what, [rubbish(len(y[1])), x, w, SCRATCH, words(d)], y)
+    return _case("linear_forward", what, [rubbish(len(y[1])), x, w, NO_BIAS, SCRATCH, words(d)], y)
 
 
 def _forward() -> list[Case]:
@@ -80,19 +81,21 @@ def _forward() -> list[Case]:
 def _conv(what, size, x, w, y, argmax, **values) -> Case:
     d = conv2d_descriptor(1, size, 1, **{"FORWARD_SHIFT": 0, **values})
     return _case("conv2d_forward", what,
-                 [rubbish(len(y[1])), rubbish(len(argmax[1])), x, w, SCRATCH, words(d)], y, argmax)
+                 [rubbish(len(y[1])), rubbish(len(argmax[1])), x, w, NO_BIAS, SCRATCH,
+                  words(d)], y, argmax)
 
 
 def _measured() -> Case:
     d = linear_descriptor(2, 2, MEASURE=1)
     return _case("linear_forward", "measures and writes nothing",
-                 [rubbish(2), signed(100, 100), offset(1, 1, -1, -2), SCRATCH, words(d)],
+                 [rubbish(2), signed(100, 100), offset(1, 1, -1, -2), NO_BIAS, SCRATCH,
+                  words(d)],
                  rubbish(2), result=300)
 
 
 def _backward() -> list[Case]:
     d = linear_descriptor(2, 1, BACKWARD_SHIFT=2)
-    cut = linear_descriptor(3, 1, BACKWARD_SHIFT=0, MASK_DX=1, NONNEGATIVE=0)
+    cut = linear_descriptor(3, 1, BACKWARD_SHIFT=0, MASK_DX=128, NONNEGATIVE=0)
     at = conv2d_descriptor(1, (2, 2), 1, kernel=1, pool=2, BACKWARD_SHIFT=0)
     padded = conv2d_descriptor(1, (1, 1), 1, kernel=2, padding=1, BACKWARD_SHIFT=1)
     return [
@@ -120,7 +123,7 @@ def _pooling() -> list[Case]:
     four = pool_descriptor(1, (2, 2), 2)
     relu = pool_descriptor(1, (2, 2), 2, RELU=1)
     three = pool_descriptor(1, (3, 3), 3)
-    cut = pool_descriptor(1, (2, 2), 2, MASK_DX=1)
+    cut = pool_descriptor(1, (2, 2), 2, MASK_DX=128)
     image = pool_descriptor(1, (2, 2), 2, NONNEGATIVE=1)
     whole = global_pool_descriptor(2, (1, 3), FORWARD_SHIFT=1)
     grid = signed(1, 2, 3, 4, 9, 5, 6, 7, 8)
@@ -166,7 +169,7 @@ def _pooling() -> list[Case]:
                words(changed(whole, FORWARD_SHIFT=0))], signed(127, -127)),
         _case("global_pool_backward", "to every position that the relu let through",
               [rubbish(6), signed(5, -7), signed(1, 0, 3, 4, 5, -6),
-               words(changed(whole, MASK_DX=1))], signed(5, 0, 5, -7, -7, 0)),
+               words(changed(whole, MASK_DX=128))], signed(5, 0, 5, -7, -7, 0)),
         _case("avg_pool_backward", "sums of windows clamp",
               [rubbish(9), signed(100, -3, 50, 7), grid, words(two)],
               signed(100, 97, -3, 127, 127, 4, 50, 57, 7)),

@@ -26,9 +26,14 @@ def int32(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def store(buffer, values: np.ndarray, low: int = -127, at: int = 0) -> None:
-    """Write values clamped to low..127 as int8, from index `at` on."""
-    view(buffer, np.int8)[at : at + values.size] = np.clip(values, low, 127).ravel()
+def store(buffer, values: np.ndarray, low: int = -127, high: int = 127, at: int = 0) -> None:
+    """Write values clamped to low..high as int8, from index `at` on."""
+    view(buffer, np.int8)[at : at + values.size] = np.clip(values, low, high).ravel()
+
+
+def store_outputs(y, values: np.ndarray, d, at: int = 0) -> None:
+    """Write outputs of a layer, clamped as its descriptor says."""
+    store(y, values, 0 if d[f.RELU] else -127, int(d[f.HIGH]), at)
 
 
 def largest(x: np.ndarray) -> int:
@@ -36,22 +41,39 @@ def largest(x: np.ndarray) -> int:
     return int(np.abs(x).max(initial=0))
 
 
-def windows(x: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """Square windows of x [channel][y][x]: [channel][y][x][size][size]."""
-    every = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
-    return every[:, ::stride, ::stride]
+def windows(x: np.ndarray, size: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
+    """Windows of x [channel][y][x]: [channel][y][x][height][width]."""
+    every = np.lib.stride_tricks.sliding_window_view(x, size, axis=(1, 2))
+    return every[:, :: stride[0], :: stride[1]]
+
+
+def pair(d, field: int) -> tuple[int, int]:
+    """A field of the descriptor and its twin across: (KERNEL_H, KERNEL_W)."""
+    return int(d[field]), int(d[field + 1])
+
+
+def image(x, d) -> np.ndarray:
+    """The input as [n_in][h_in][w_in]."""
+    return int8_values(x).reshape(d[f.N_IN], d[f.H_IN], d[f.W_IN])
+
+
+def pools(x: np.ndarray, d) -> np.ndarray:
+    """The pooling windows of x [channel][y][x], each flat: [channel][h_out][w_out][area]."""
+    seen = windows(x, pair(d, f.POOL_H), pair(d, f.POOL_STRIDE_H))
+    return seen.reshape(*seen.shape[:3], -1)
 
 
 def patches(x, d) -> np.ndarray:
-    """What the kernel sees: [n_in][h_conv][w_conv][kernel][kernel], zeros outside the image."""
-    image = int8_values(x).reshape(d[f.N_IN], d[f.H_IN], d[f.W_IN])
-    p = d[f.PAD_TOP]
-    return windows(np.pad(image, ((0, 0), (p, p), (p, p))), d[f.KERNEL_H], d[f.STRIDE_H])
+    """What the kernel sees, zeros outside the image:
+    [group][channel of it][h_conv][w_conv][kernel height][width]."""
+    borders = (0, 0), pair(d, f.PAD_TOP), pair(d, f.PAD_LEFT)
+    seen = windows(np.pad(image(x, d), borders), pair(d, f.KERNEL_H), pair(d, f.STRIDE_H))
+    return seen.reshape(d[f.GROUPS], d[f.GROUP_IN], *seen.shape[1:])
 
 
 def kernels(w, d) -> np.ndarray:
-    """Weights [rows][n_in][kernel][kernel] from offset bytes."""
-    return offset_values(w).reshape(-1, d[f.N_IN], d[f.KERNEL_H], d[f.KERNEL_H])
+    """Weights [rows][channel of the group][kernel height][width] from offset bytes."""
+    return offset_values(w).reshape(-1, d[f.GROUP_IN], d[f.KERNEL_H], d[f.KERNEL_W])
 
 
 def channel_bytes(d) -> int:
@@ -84,6 +106,6 @@ def scatter(g, argmax, d) -> np.ndarray:
     winner = unpack_argmax(argmax, d)
     channel, y, x = np.indices(error.shape)
     placed = np.zeros((d[f.N_OUT], d[f.H_CONV], d[f.W_CONV]), np.int64)
-    np.add.at(placed, (channel, y * d[f.POOL_STRIDE_H] + winner // d[f.POOL_H],
-                       x * d[f.POOL_STRIDE_H] + winner % d[f.POOL_H]), error)
+    np.add.at(placed, (channel, y * d[f.POOL_STRIDE_H] + winner // d[f.POOL_W],
+                       x * d[f.POOL_STRIDE_W] + winner % d[f.POOL_W]), error)
     return placed

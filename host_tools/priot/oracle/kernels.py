@@ -12,17 +12,20 @@ import numpy as np
 
 from priot.network import fields as f
 from priot.oracle.buffers import (
+    image,
     int8_values,
     int32,
     kernels,
     largest,
     offset_values,
     pack_argmax,
+    pair,
     patches,
+    pools,
     scatter,
     store,
+    store_outputs,
     view,
-    windows,
 )
 
 name = "oracle"
@@ -56,73 +59,91 @@ def xorshift32(state: int) -> int:
     return x ^ (x << 5 & 0xFFFFFFFF)
 
 
-def _cut(dx: np.ndarray, x, d) -> np.ndarray:
-    """dx, zero where the input comes from a ReLU that cut."""
-    return np.where(int8_values(x).reshape(dx.shape) <= 0, 0, dx) if d[f.MASK_DX] else dx
+def shifted(x: np.ndarray, left: int) -> np.ndarray:
+    """x * 2^left, rounded half up where that is a shift to the right."""
+    return x << left if left >= 0 else rhu(x, -left)
 
 
-def _low(d) -> int:
-    return 0 if d[f.RELU] else -127
+def _cut(dx: np.ndarray, x, mask: int) -> np.ndarray:
+    """dx, zero where the input comes from a ReLU that cut: mask is MASK_DX, or MASK_DZ."""
+    values = int8_values(x).reshape(dx.shape)
+    return np.where((values <= 0) | (values >= mask), 0, dx) if mask else dx
+
+
+def _plus_earlier(acc: np.ndarray, dx, add: int) -> np.ndarray:
+    """acc, and what dx holds from another stage that reads the same tensor: add is ADD_DX."""
+    return acc + shifted(int8_values(dx).reshape(acc.shape), int(add) - 64) if add else acc
 
 
 def _finish_forward(y, acc: np.ndarray, at: int, d) -> int:
     """Requantise and store accumulators, or measure them (device/DESIGN.md, MEASURE)."""
     if d[f.MEASURE]:
         return largest(np.maximum(acc, 0) if d[f.RELU] else acc)
-    store(y, rhu(int32(acc), int(d[f.FORWARD_SHIFT])), _low(d), at)
+    store_outputs(y, rhu(int32(acc), int(d[f.FORWARD_SHIFT])), d, at)
     return 0
 
 
 def _finish_backward(dx, acc: np.ndarray, x, d) -> int:
-    acc = _cut(int32(acc), x, d)
+    acc = _cut(int32(_plus_earlier(acc, dx, d[f.ADD_DX])), x, d[f.MASK_DX])
     if d[f.MEASURE]:
         return largest(acc)
     store(dx, rhu(acc, int(d[f.BACKWARD_SHIFT])))
     return 0
 
 
+def _biases(bias, d) -> np.ndarray:
+    """int64 [rows] of this call, zeros without any."""
+    if not len(bias):
+        return np.zeros(int(d[f.ROWS]), np.int64)
+    return view(bias, np.int32)[d[f.ROW] : d[f.ROW] + d[f.ROWS]].astype(np.int64)
+
+
 def conv2d_forward(operands) -> int:
-    """y int8, argmax of filters ROW .. ROW + ROWS - 1 from x int8 and their weights w."""
-    y, argmax, x, w, _scratch, d = operands
-    acc = np.einsum("oikl,ihwkl->ohw", kernels(w, d), patches(x, d))
-    pools = windows(acc, d[f.POOL_H], d[f.POOL_STRIDE_H])
-    pools = pools.reshape(*pools.shape[:3], -1)
+    """y int8, argmax of filters ROW .. ROW + ROWS - 1 from x int8, their weights w and the biases
+    of all."""
+    y, argmax, x, w, bias, _scratch, d = operands
+    group = np.arange(d[f.ROW], d[f.ROW] + d[f.ROWS]) // d[f.GROUP_OUT]
+    acc = np.stack([np.einsum("ikl,ihwkl->hw", taps, seen)
+                    for taps, seen in zip(kernels(w, d), patches(x, d)[group], strict=True)])
+    seen = pools(acc + _biases(bias, d)[:, None, None], d)
     if d[f.ARGMAX_BITS] and not d[f.MEASURE]:
-        pack_argmax(argmax, pools.argmax(axis=3), int(d[f.ROW]), d)
-    return _finish_forward(y, pools.max(axis=3), int(d[f.ROW] * d[f.H_OUT] * d[f.W_OUT]), d)
+        pack_argmax(argmax, seen.argmax(axis=3), int(d[f.ROW]), d)
+    return _finish_forward(y, seen.max(axis=3), int(d[f.ROW] * d[f.H_OUT] * d[f.W_OUT]), d)
 
 
 def linear_forward(operands) -> int:
     """y int8 of outputs ROW .. ROW + ROWS - 1 from x int8 [n_in] and their weights w."""
-    y, x, w, _scratch, d = operands
-    acc = offset_values(w).reshape(-1, d[f.N_IN]) @ int8_values(x)
+    y, x, w, bias, _scratch, d = operands
+    acc = offset_values(w).reshape(-1, d[f.N_IN]) @ int8_values(x) + _biases(bias, d)
     return _finish_forward(y, acc, int(d[f.ROW]), d)
 
 
 def max_pool_forward(operands) -> int:
     """y int8, argmax: the largest of each window, the first of equals."""
     y, argmax, x, d = operands
-    image = int8_values(x).reshape(d[f.N_IN], d[f.H_IN], d[f.W_IN])
-    pools = windows(image, d[f.POOL_H], d[f.POOL_STRIDE_H])
-    pools = pools.reshape(*pools.shape[:3], -1)
-    pack_argmax(argmax, pools.argmax(axis=3), 0, d)
-    store(y, pools.max(axis=3), _low(d))
+    seen = pools(image(x, d), d)
+    pack_argmax(argmax, seen.argmax(axis=3), 0, d)
+    store_outputs(y, seen.max(axis=3), d)
+    return 0
+
+
+def _put_gradient(dx, total: np.ndarray, x, d) -> int:
+    """dx int8 from sums that no shift follows."""
+    store(dx, _cut(_plus_earlier(total, dx, d[f.ADD_DX]), x, d[f.MASK_DX]))
     return 0
 
 
 def max_pool_backward(operands) -> int:
     """dx int8: each gradient at its winner, sums clamped."""
     dx, g, argmax, x, d = operands
-    store(dx, _cut(scatter(g, argmax, d), x, d))
-    return 0
+    return _put_gradient(dx, scatter(g, argmax, d), x, d)
 
 
 def avg_pool_forward(operands) -> int:
     """y int8 = RHU(sum * MULTIPLIER, 16)."""
     y, x, d = operands
-    image = int8_values(x).reshape(d[f.N_IN], d[f.H_IN], d[f.W_IN])
-    total = windows(image, d[f.POOL_H], d[f.POOL_STRIDE_H]).sum(axis=(3, 4))
-    store(y, rhu(int32(total * d[f.MULTIPLIER]), 16), _low(d))
+    total = pools(image(x, d), d).sum(axis=3)
+    store_outputs(y, rhu(int32(total * d[f.MULTIPLIER]), 16), d)
     return 0
 
 
@@ -132,17 +153,16 @@ def avg_pool_backward(operands) -> int:
     error = int8_values(g).reshape(d[f.N_OUT], d[f.H_OUT], d[f.W_OUT])
     total = np.zeros((d[f.N_IN], d[f.H_IN], d[f.W_IN]), np.int64)
     for y0, x0 in np.ndindex(*error.shape[1:]):
-        top, left, size = y0 * d[f.POOL_STRIDE_H], x0 * d[f.POOL_STRIDE_H], d[f.POOL_H]
-        total[:, top : top + size, left : left + size] += error[:, y0, x0, None, None]
-    store(dx, _cut(total, x, d))
-    return 0
+        top, left = y0 * d[f.POOL_STRIDE_H], x0 * d[f.POOL_STRIDE_W]
+        total[:, top : top + d[f.POOL_H], left : left + d[f.POOL_W]] += error[:, y0, x0, None, None]
+    return _put_gradient(dx, total, x, d)
 
 
 def global_pool_forward(operands) -> int:
     """y int8 = RHU(sum of a channel, fs)."""
     y, x, d = operands
     total = int8_values(x).reshape(d[f.N_IN], -1).sum(axis=1)
-    store(y, rhu(int32(total), int(d[f.FORWARD_SHIFT])), _low(d))
+    store_outputs(y, rhu(int32(total), int(d[f.FORWARD_SHIFT])), d)
     return 0
 
 
@@ -150,7 +170,25 @@ def global_pool_backward(operands) -> int:
     """dx int8: every position of a channel gets its gradient."""
     dx, g, x, d = operands
     area = int(d[f.H_IN] * d[f.W_IN])
-    store(dx, _cut(int8_values(g).repeat(area), x, d))
+    return _put_gradient(dx, int8_values(g).repeat(area), x, d)
+
+
+def add_forward(operands) -> int:
+    """y int8 = RHU(x + z, fs), one of the two shifted left to the exponent of the other."""
+    y, x, z, d = operands
+    left = int(d[f.Z_SHIFT])
+    total = (int8_values(x) << max(0, -left)) + (int8_values(z) << max(0, left))
+    store_outputs(y, rhu(int32(total), int(d[f.FORWARD_SHIFT])), d)
+    return 0
+
+
+def add_backward(operands) -> int:
+    """dx, dz int8: both get the gradient; a buffer that is empty is not wanted."""
+    dx, dz, g, x, z, d = operands
+    for buffer, values, add, mask in ((dx, x, d[f.ADD_DX], d[f.MASK_DX]),
+                                      (dz, z, d[f.ADD_DZ], d[f.MASK_DZ])):
+        if len(buffer):
+            store(buffer, _cut(_plus_earlier(int8_values(g), buffer, add), values, mask))
     return 0
 
 
@@ -170,15 +208,19 @@ def cross_entropy(operands, label: int) -> int:
 def conv2d_backward(operands) -> int:
     """dx int8 = RHU(w^T g, bs), through the argmax."""
     dx, g, argmax, x, w, _scratch, d = operands
-    error, taps = scatter(g, argmax, d), kernels(w, d)
-    stride, p = int(d[f.STRIDE_H]), int(d[f.PAD_TOP])
-    h, w_conv = error.shape[1:]
-    padded = np.zeros((d[f.N_IN], d[f.H_IN] + 2 * p, d[f.W_IN] + 2 * p), np.int64)
-    for ky, kx in np.ndindex(*taps.shape[2:]):
-        part = np.einsum("oi,ohw->ihw", taps[:, :, ky, kx], error)
-        padded[:, ky : ky + stride * h : stride, kx : kx + stride * w_conv : stride] += part
-    acc = padded[:, p : p + d[f.H_IN], p : p + d[f.W_IN]]
-    return _finish_backward(dx, acc, x, d)
+    groups = int(d[f.GROUPS])
+    error = scatter(g, argmax, d).reshape(groups, d[f.GROUP_OUT], d[f.H_CONV], d[f.W_CONV])
+    taps = kernels(w, d).reshape(groups, d[f.GROUP_OUT], d[f.GROUP_IN], *pair(d, f.KERNEL_H))
+    down, across = pair(d, f.STRIDE_H)
+    padded = np.zeros((groups, d[f.GROUP_IN], d[f.H_IN] + sum(pair(d, f.PAD_TOP)),
+                       d[f.W_IN] + sum(pair(d, f.PAD_LEFT))), np.int64)
+    for ky, kx in np.ndindex(*taps.shape[3:]):
+        part = np.einsum("goi,gohw->gihw", taps[..., ky, kx], error)
+        padded[..., ky : ky + down * d[f.H_CONV] : down,
+               kx : kx + across * d[f.W_CONV] : across] += part
+    top, left = d[f.PAD_TOP], d[f.PAD_LEFT]
+    acc = padded[..., top : top + d[f.H_IN], left : left + d[f.W_IN]]
+    return _finish_backward(dx, acc.reshape(d[f.N_IN], d[f.H_IN], d[f.W_IN]), x, d)
 
 
 def linear_backward(operands) -> int:
@@ -234,7 +276,8 @@ def _update(scores, weff, dw: np.ndarray, w, select, d) -> int:
 def conv2d_update(operands) -> int:
     """Scores (or w) and weff of a whole layer, dW = sum of g * x over the pooled positions."""
     scores, weff, g, argmax, x, w, select, _scratch, d = operands
-    dw = np.einsum("ohw,ihwkl->oikl", scatter(g, argmax, d), patches(x, d))
+    error = scatter(g, argmax, d).reshape(d[f.GROUPS], d[f.GROUP_OUT], d[f.H_CONV], d[f.W_CONV])
+    dw = np.einsum("gohw,gihwkl->goikl", error, patches(x, d))
     return _update(scores, weff, dw.ravel(), w, select, d)
 
 
