@@ -18,17 +18,17 @@ _EMPTY = bytearray(0)  # kernels want a buffer they may write to, even where it 
 _TENSOR_BITS = 7  # of the largest value of an int8 tensor
 
 
-def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=b"", layer=None):
+def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=b"", dz=b"", layer=None):
     """The call of FORWARD, BACKWARD or UPDATE of a stage.
 
-    dynamic: it measures its shift before it computes. g: gradient of its output; dx: of its
-    input, to be written; layer: its LayerState, to update.
+    dynamic: it measures its shift before it computes. g: gradient of its output; dx, dz: of its
+    inputs, to be written; layer: its LayerState, to update.
     """
     name, *forms = KINDS[stage.kind]
     name = "%s_%s" % (name, _VERBS[verb])
     kernels = net.kernels if stage.d[_PLANS[verb]] else net.portable()
-    places = {"Y": stage.y, "X": dx, "y": g, "x": stage.x, "A": stage.argmax, "a": stage.argmax,
-              "r": stage.weff, "w": stage.weff, "W": stage.w, "0": scratch, "1": scratch,
+    places = {"Y": stage.y, "X": dx, "Z": dz, "y": g, "x": stage.x, "z": stage.z,
+              "A": stage.argmax, "a": stage.argmax, "c": stage.bias, "r": stage.weff, "w": stage.weff, "W": stage.w, "0": scratch, "1": scratch,
               "2": scratch, "d": stage.d}
     if layer is not None:
         places["S"], places["b"] = layer.scores, layer.select

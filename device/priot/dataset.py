@@ -40,9 +40,10 @@ class Dataset:
             fail(path, "header size", header, _HEADER + n_names)
         if reserved or more or most:
             fail(path, "reserved", reserved or more or most, 0)
-        if target_bytes != 1 or flags:
+        if target_bytes != 1 or flags > 1:
             raise ValueError("%s: has targets or values of another kind, which this version "
                              "cannot compute" % path)
+        self.signed = flags
         check_scale(path, scale)
         if not 2 <= classes <= 256:
             fail(path, "classes", classes, "2..256")
@@ -56,9 +57,11 @@ class Dataset:
         for i in range(n):
             f.readinto(record)
             crc = crc32(record, crc)
-            if max(image) > 127 or record[-1] >= classes:
-                if max(image) > 127:
-                    fail(path, "pixel of sample %d" % i, max(image), "0..127")
+            wrong = 128 in image if flags else max(image) > 127
+            if wrong or record[-1] >= classes:
+                if wrong:
+                    fail(path, "pixel of sample %d" % i, -128 if flags else max(image),
+                         "-127..127" if flags else "0..127")
                 fail(path, "label of sample %d" % i, record[-1], "below %d" % classes)
         if crc != expected:
             fail(path, "crc32", "%08x" % crc, "%08x (corrupt file)" % expected)
@@ -118,6 +121,9 @@ def check_dataset(dataset, net):
     if dataset.shape != net.shape:
         raise ValueError("%s: images are %dx%dx%d, expected %dx%dx%d" % (
             (dataset.path,) + dataset.shape + net.shape))
+    if dataset.signed != net.signed:
+        raise ValueError("%s: values are %s, the network's are not" % (
+            dataset.path, "signed" if dataset.signed else "0..127"))
     if dataset.n_classes > net.n_classes:
         raise ValueError("%s: %d classes, the network has %d" % (
             dataset.path, dataset.n_classes, net.n_classes))

@@ -12,7 +12,7 @@ from . import fields as F
 from . import methods as M
 from .blocks import ALWAYS, Block
 from .calls import BACKWARD, FORWARD, UPDATE, stage_call
-from .kinds import CONV2D
+from .kinds import AVG_POOL, CONV2D
 from .layer_state import LayerState
 
 RESERVE = 49152  # bytes of heap that layout="auto" leaves free
@@ -40,6 +40,8 @@ class Layout:
         self.learned = Block()
         self.work = Block()
         self._of = {id(layer.stage): layer for layer in layers}
+        self._needs = self._stages_with_gradient()
+        self._set_additions()
         for stage in net.stages:
             stage.d[F.LOW_MEMORY] = 1 if small else 0
             stage.plan = net.kernels.plan(stage.kind, stage.d)
@@ -80,23 +82,54 @@ class Layout:
         return (self.name == "small" and layer.rule != M.WEIGHTS and not layer.is_mask
                 and layer.stage.kind != CONV2D)
 
+    def _stages_with_gradient(self):
+        """Of every stage whether it, or one that it depends on, is trained."""
+        needs = []
+        for stage in self.net.stages:
+            needs.append(self.first is not None and (
+                id(stage) in self._of or (stage.input >= 0 and needs[stage.input])
+                or (stage.second >= 0 and needs[stage.second])))
+        return needs
+
+    def _set_additions(self):
+        """Where several stages read a tensor, its gradient is a sum: say how each adds to it."""
+        stages = self.net.stages
+        exponents = [None] * len(stages)  # of gradients: a value v stands for v * 2^-exponent
+        exponents[-1] = 0
+        for i in range(len(stages) - 1, -1, -1):
+            stage = stages[i]
+            for number, add in ((stage.input, F.ADD_DX), (stage.second, F.ADD_DZ)):
+                stage.d[add] = 0
+                if self._needs[i] and self._wants(number):
+                    exponent = exponents[i] + gradient_gain(stage)
+                    stage.d[add] = addition(exponents[number], exponent)
+                    exponents[number] = exponent - stage.d[F.BACKWARD_SHIFT]
+
     def _backward(self, i):
         """The moment of backward and update of stage i."""
         return 2 * len(self.net.stages) + 1 - i
 
+    def _wants(self, number):
+        """Whether the gradient of a stage's output is wanted; not of the image, nor of none."""
+        return number >= 0 and self._needs[number]
+
     def _want_activations(self):
         """The image with its label, then output and winners of each stage."""
-        net, first = self.net, self.first
+        net = self.net
         n = len(net.stages)
         last = [0] * n + [ALWAYS]  # use of the image, of each output; logits stay
         for i, stage in enumerate(net.stages):
-            use = i + 1 if first is None or i < first else self._backward(i)
-            last[stage.input + 1] = max(last[stage.input + 1], use)
+            # backward, inputs are asked for dW, and where a ReLU below has cut
+            for number, mask in ((stage.input, F.MASK_DX), (stage.second, F.MASK_DZ)):
+                if number >= -1:
+                    again = self._needs[i] and (id(stage) in self._of or stage.d[mask])
+                    use = self._backward(i) if again else i + 1
+                    last[number + 1] = max(last[number + 1], use)
         channels, height, width = net.shape
         self._image = self.work.want(channels * height * width + 1, 0, last[0])
         self._outputs = []
         for i, stage in enumerate(net.stages):
-            until = i + 1 if first is None or i < first else self._backward(i)
+            until = self._backward(i) if self._needs[i] else i + 1
             self._outputs.append((self.work.want(stage.size_out(), i + 1, last[i + 1]),
                                   self.work.want(stage.argmax_bytes(), i + 1, until)))
 
@@ -108,10 +141,14 @@ class Layout:
         if self.first is None:
             return
         born = [n + 1] * n  # the logits' with the loss
-        for i in range(self.first + 1, n):
-            born[stages[i].input] = self._backward(i)  # the last consumer runs first
-        for i in range(self.first, n):
-            self._gradients[i] = self.work.want(stages[i].size_out(), born[i], self._backward(i))
+        for i, stage in enumerate(stages):
+            for number in (stage.input, stage.second):
+                if number >= 0:
+                    born[number] = self._backward(i)  # the last consumer runs first
+        for i in range(n):
+            if self._needs[i]:
+                self._gradients[i] = self.work.want(stages[i].size_out(), born[i],
+                                                    self._backward(i))
 
     def _want_scratch(self):
         """int32 scratch of each moment."""
@@ -120,10 +157,11 @@ class Layout:
         self._scratch = [self._words(stage, 0, i + 1) for i, stage in enumerate(net.stages)]
         self._loss_scratch = self.work.want(4 * net.n_classes, n + 1, n + 1)
         self._back_scratch = [None] * n
-        if self.first is not None:
-            for i in range(self.first, n):
-                self._back_scratch[i] = self._words(
-                    net.stages[i], 2 if i == self.first else 1, self._backward(i))
+        for i, stage in enumerate(net.stages):
+            if self._needs[i]:
+                passes_on = self._wants(stage.input) or self._wants(stage.second)
+                self._back_scratch[i] = self._words(stage, 1 if passes_on else 2,
+                                                    self._backward(i))
 
     def _words(self, stage, training, moment):
         """What the kernels of a stage need at a moment, of the backend's own and portable ones."""
@@ -159,6 +197,8 @@ class Layout:
         record = views[self._image]
         for stage, (output, argmax) in zip(stages, self._outputs):
             stage.x = record[:-1] if stage.input < 0 else stages[stage.input].y
+            if stage.second >= -1:
+                stage.z = record[:-1] if stage.second < 0 else stages[stage.second].y
             stage.y, stage.argmax = views[output], views[argmax]
         return record
 
@@ -176,12 +216,16 @@ class Layout:
         """The calls of a backward pass, last stage first; and what each is: (stage, name)."""
         calls, names = [], []
         stages = self.net.stages
-        for i in range(len(stages) - 1, self.first - 1, -1):
+        for i in range(len(stages) - 1, -1, -1):
             stage = stages[i]
+            if not self._needs[i]:
+                continue
             g, scratch = self.views[self._gradients[i]], self.views[self._back_scratch[i]]
-            if i != self.first:
-                dx = self.views[self._gradients[stage.input]]
-                calls.append(stage_call(self.net, stage, BACKWARD, scratch, self.dynamic, g, dx))
+            wanted = [number for number in (stage.input, stage.second) if self._wants(number)]
+            dx = [self.views[self._gradients[number]] if number in wanted else b""
+                  for number in (stage.input, stage.second)]
+            if wanted:
+                calls.append(stage_call(self.net, stage, BACKWARD, scratch, self.dynamic, g, *dx))
                 names.append((i, "backward"))
             layer = self._of.get(id(stage))
             if layer is not None:
@@ -192,6 +236,29 @@ class Layout:
                     calls.append((LayerState.follow_threshold, layer))
                     names.append((i, "threshold"))
         return calls, names
+
+
+def gradient_gain(stage):
+    """What a stage adds to the exponent of a gradient, before its backward shift."""
+    if stage.kind == AVG_POOL:
+        return _log2(stage.d[F.POOL_H] * stage.d[F.POOL_W])
+    return stage.weight_exponent  # of a global pool: what lies in the weights behind it
+
+
+def addition(earlier, exponent):
+    """ADD_DX for a gradient of an exponent where another stage has left one of `earlier`, or
+    None: both are added at the new exponent."""
+    if earlier is None:
+        return 0
+    return 64 + max(-15, min(12, exponent - earlier))
+
+
+def _log2(n):
+    """The power of two at or below n."""
+    k = 0
+    while n >> (k + 1):
+        k += 1
+    return k
 
 
 def choose(name, net, layers, first, dynamic, free):

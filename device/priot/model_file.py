@@ -8,7 +8,7 @@ from array import array
 
 from . import fields as F
 from .files import MODEL, check_crc, check_scale, check_text, fail, read_names, read_prefix
-from .kinds import AVG_POOL, CONV2D, GLOBAL_POOL, KINDS, LINEAR
+from .kinds import ADD, AVG_POOL, CONV2D, GLOBAL_POOL, KINDS, LINEAR
 from .memory import aligned
 from .stage import Stage
 
@@ -16,6 +16,9 @@ HEADER = 64
 _RECORD = 64
 _NOWHERE = 0xFFFFFFFF
 _MAX_PRODUCTS = 131072  # of 127 * 127: an int32 sum of so many is exact
+_MAX_SIDE = 63  # of a kernel, and of a window that is not global
+_MAX_AREA = 225  # of both
+_MAX_STRIDE = 15
 _MAX_ELEMENTS = 1 << 23  # of a tensor: what the kernels' checks take
 
 
@@ -23,8 +26,8 @@ class Description:
     """What a model file says before its weights.
 
     name, crc, shape (channels, height, width), n_classes, names (of the classes, or none),
-    input_exponent (a value v of the image stands for v * 2^that), stages, weight_bytes (of the
-    payload, which follows in the file).
+    input_exponent (a value v of the image stands for v * 2^that), signed (the input is -127..127),
+    stages, weight_bytes (of the payload, which follows in the file).
     """
 
     def __init__(self, f, path):
@@ -38,7 +41,10 @@ class Description:
             fail(path, "header size", header_size, HEADER + _RECORD * n_stages + n_names)
         if reserved or more:
             fail(path, "reserved", reserved or more, 0)
-        _unable(path, "a loss or an input of another kind", loss or flags)
+        _range(path, "loss", loss, 0, 1)
+        _range(path, "flags", flags, 0, 1)
+        _unable(path, "squared error", loss)
+        self.signed = flags
         check_scale(path, scale)
         self.name = check_text(path, "name", name.rstrip(b"\0"), 16)
         self.shape = (channels, height, width)
@@ -49,8 +55,14 @@ class Description:
         self.n_classes = classes
         self.stages = []
         at = 0
+        unread = set()
         for i in range(n_stages):
             at = self._add("%s: stage %d" % (path, i), i, f.read(_RECORD), at)
+            unread.discard(self.stages[i].input)
+            unread.discard(self.stages[i].second)
+            unread.add(i)
+        if len(unread) > 1:
+            raise ValueError("%s: stage %d: no stage reads its output" % (path, min(unread)))
         self.names = read_names(f, path, n_names, classes)
         if at != self.weight_bytes or f.seek(0, 2) != header_size + at:
             fail(path, "payload", self.weight_bytes, "%d bytes" % at)
@@ -65,63 +77,61 @@ class Description:
         """Append a stage; `at`: where in the payload its weights have to begin, and end."""
         r = struct.unpack("<BBH12BHhhBbhb5B3I20s", record)
         kind, flags, n_out = r[:3]
-        groups, a, b, largest, b_shift, exponent, we, fs, bs, gw, gs, gb, start = r[15:28]
+        groups, a, b, largest, b_shift, exponent, we, fs, bs, gw, gs, gb, start, bias = r[15:29]
         if kind not in KINDS:
             fail(where, "kind", kind, "1..%d" % len(KINDS))
         if flags > 1 or any(r[30]):
             fail(where, "flags or reserved", "set", 0)
-        _unable(where, "a second input", b != -2 or b_shift)
-        _unable(where, "another input than the stage before", a != i - 1)
-        _unable(where, "groups", groups != 1)
-        _unable(where, "an upper clamp", largest != 127)
-        _unable(where, "a bias", r[28] != _NOWHERE or gb)
         _unable(where, "shifts by row", r[29] != _NOWHERE)
-        d = array("i", [0] * F.N_FIELDS)
-        stage = Stage(kind, d)
         conv = kind == CONV2D
         weighted = conv or kind == LINEAR
         whole = kind == GLOBAL_POOL
-        below = self.stages[-1] if i else None
-        if below:
-            d[F.N_IN], d[F.H_IN], d[F.W_IN] = [below.d[j] for j in (F.N_OUT, F.H_OUT, F.W_OUT)]
-            d[F.MASK_DX] = below.d[F.RELU]
-            d[F.NONNEGATIVE] = below.d[F.RELU] or (below.index < 0 and below.d[F.NONNEGATIVE])
-        else:
-            d[F.N_IN], d[F.H_IN], d[F.W_IN] = self.shape
-            d[F.NONNEGATIVE] = 1
+        is_sum = kind == ADD
+        d = array("i", [0] * F.N_FIELDS)
+        stage = Stage(kind, d)
+        stage.input, stage.second = a, b
+        _range(where, "input", a, -1, i - 1)
+        if not (-1 <= b < i and b != a if is_sum else b == -2):
+            fail(where, "second input", b, "another stage before" if is_sum else "none")
+        low = self._connect(where, stage, expected_shift=b_shift)
         if kind == LINEAR:
             d[F.N_IN] *= d[F.H_IN] * d[F.W_IN]
             d[F.H_IN] = d[F.W_IN] = 1
         _range(where, "outputs", n_out, 1, 65535)
         d[F.N_OUT] = d[F.ROWS] = n_out
         d[F.RELU] = flags
-        d[F.GROUPS] = 1
+        _range(where, "largest output", largest, 1 if flags else 127, 127)
+        d[F.HIGH] = largest
+        _range(where, "groups", groups, 1, 65535 if conv else 1)
+        if d[F.N_IN] % groups or n_out % groups:
+            fail(where, "groups", groups, "a divisor of inputs and outputs")
+        d[F.GROUPS] = groups
+        d[F.GROUP_IN] = d[F.N_IN] // groups
+        d[F.GROUP_OUT] = n_out // groups
         for j in range(8):
             d[F.KERNEL_H + j] = r[3 + j]
         for j in range(4):
             d[F.POOL_H + j] = r[11 + j]
-        for j in range(2):
-            _axis(where, d, j, 15 if conv else 1, 1 if kind == LINEAR else 15,
-                  not weighted and not whole, whole)
-        _unable(where, "sizes that are not square",
-                r[3] != r[4] or r[5] != r[6] or r[7:9] != r[9:11] or r[7] != r[8]
-                or (r[11] != r[12] and not whole) or r[13] != r[14])
-        n_row = d[F.N_ROW] = d[F.N_IN] * d[F.KERNEL_H] * d[F.KERNEL_W]
         area = d[F.POOL_H] * d[F.POOL_W]
+        is_pool = not (weighted or whole or is_sum)
+        for j in range(2):
+            _axis(where, d, j, conv, conv or is_pool, whole)
+        _range(where, "area of the kernel", d[F.KERNEL_H] * d[F.KERNEL_W], 1, _MAX_AREA)
+        _range(where, "area of the window", area, 1 + is_pool, area if whole else _MAX_AREA)
+        n_row = d[F.N_ROW] = d[F.GROUP_IN] * d[F.KERNEL_H] * d[F.KERNEL_W]
         if kind == AVG_POOL:
             d[F.MULTIPLIER] = (65536 + (area >> 1)) // area
         elif area > 1 and not whole:
             d[F.ARGMAX_BITS] = 2 if area <= 4 else 4 if area <= 16 else 8
-        _range(where, "forward shift", fs, 0, 30 if weighted or whole else 0)
+        _range(where, "forward shift", fs, 0, 30 if weighted or whole or is_sum else 0)
         _range(where, "backward shift", bs, 0, 30 if weighted else 0)
         _range(where, "update bits", max(gw, gs), 0, 31 if weighted else 0)
+        _range(where, "update bits of the bias", gb, 0, 0)
         d[F.FORWARD_SHIFT], d[F.BACKWARD_SHIFT] = stage.shifts = fs, bs
-        expected = fs - we + (below.exponent if below else self.input_exponent)
         if whole:
             _range(where, "area of the window", area >> we if we >= 0 else 0, 1, 1)  # 2^we or more
-        if exponent != expected or (we and not weighted and not whole):
-            fail(where, "exponent", exponent, expected)
-        stage.input = a
+        if exponent != low + fs - we or (we and not weighted and not whole):
+            fail(where, "exponent", exponent, low + fs - we)
         stage.exponent = exponent
         stage.weight_exponent = we
         stage.bits_weights = gw
@@ -132,8 +142,8 @@ class Description:
             _range(where, "weights of a row", n_row, 1, _MAX_PRODUCTS)
             _range(where, "positions", d[F.H_OUT] * d[F.W_OUT], 1, _MAX_PRODUCTS)
             # overlapping windows may all send their gradient to one position
-            _range(where, "products of a gradient", n_out * _reach(d, 0) * _reach(d, 1), 1,
-                   _MAX_PRODUCTS)
+            _range(where, "products of a gradient", d[F.GROUP_OUT] * _reach(d, 0) * _reach(d, 1),
+                   1, _MAX_PRODUCTS)
         elif n_out != d[F.N_IN]:
             fail(where, "outputs", n_out, d[F.N_IN])
         if start != (at if weighted else _NOWHERE):
@@ -141,10 +151,45 @@ class Description:
         _range(where, "values", max(_padded(d), stage.size_out(), stage.n_edges()), 1,
                _MAX_ELEMENTS)
         self.stages.append(stage)
-        return at + aligned(stage.n_edges())
+        at += aligned(stage.n_edges())
+        if bias != _NOWHERE:
+            if not weighted or bias != at:
+                fail(where, "place of the bias", bias, at if weighted else _NOWHERE)
+            d[F.BIAS] = 1
+            at += 4 * n_out
+        return at
+
+    def _connect(self, where, stage, expected_shift):
+        """Write what a stage's inputs say into its descriptor; returns the finer exponent."""
+        d = stage.d
+        shapes, exponents = [], []
+        d[F.NONNEGATIVE] = 1
+        for number, mask in ((stage.input, F.MASK_DX), (stage.second, F.MASK_DZ)):
+            if number >= 0:
+                below = self.stages[number]
+                shapes.append([below.d[j] for j in (F.N_OUT, F.H_OUT, F.W_OUT)])
+                exponents.append(below.exponent)
+                if below.d[F.RELU]:
+                    d[mask] = below.d[F.HIGH] if below.d[F.HIGH] < 127 else 128
+                elif below.index >= 0 or not below.d[F.NONNEGATIVE]:
+                    d[F.NONNEGATIVE] = 0
+            elif number == -1:
+                shapes.append(list(self.shape))
+                exponents.append(self.input_exponent)
+                if self.signed:
+                    d[F.NONNEGATIVE] = 0
+        if shapes[0] != shapes[-1]:
+            fail(where, "second input", shapes[-1], shapes[0])
+        if expected_shift != exponents[-1] - exponents[0]:
+            fail(where, "shift of the second input", expected_shift, exponents[-1] - exponents[0])
+        _range(where, "shift of the second input", expected_shift, -15, 15)
+        d[F.N_IN], d[F.H_IN], d[F.W_IN] = shapes[0]
+        d[F.Z_SHIFT] = expected_shift
+        return min(exponents)
 
     def check_weights(self, path, payload):
-        """ValueError unless the bytes of the payload are weights of -127..127, and padding."""
+        """ValueError unless the bytes of the payload are weights of -127..127, padding and biases
+        that leave sums in int32."""
         for stage in self.stages:
             n = stage.n_edges()
             if n:
@@ -154,24 +199,28 @@ class Description:
                 for i in range(at + n, at + aligned(n)):
                     if payload[i] != 128:
                         fail(path, "padding", payload[i], 128)
+                most = 2147483647 - 16129 * stage.d[F.N_ROW]
+                for i in range(stage.d[F.N_OUT] if stage.d[F.BIAS] else 0):
+                    value = struct.unpack_from("<i", payload, at + aligned(n) + 4 * i)[0]
+                    _range(path, "bias", value, -most, most)
 
 
-def _axis(where, d, j, most, most_window, is_pool, is_whole):
+def _axis(where, d, j, is_conv, has_window, is_whole):
     """Check the sizes of one axis, 0 down or 1 across, and derive those of the output."""
     kernel = d[F.KERNEL_H + j]
     stride = d[F.STRIDE_H + j]
     window = d[F.POOL_H + j]
     step = d[F.POOL_STRIDE_H + j]
     before, after = d[F.PAD_TOP + 2 * j], d[F.PAD_BOTTOM + 2 * j]
-    _range(where, "kernel", kernel, 1, most)
-    _range(where, "stride", stride, 1, most)
+    _range(where, "kernel", kernel, 1, _MAX_SIDE if is_conv else 1)
+    _range(where, "stride", stride, 1, _MAX_STRIDE if is_conv else 1)
     _range(where, "padding", max(before, after), 0, kernel - 1)
     if is_whole:
         _range(where, "window", window, d[F.H_IN + j], d[F.H_IN + j])
-        most_window = window
-    _range(where, "window", window, 2 if is_pool else 1, most_window)
-    has_window = d[F.POOL_H] > 1 or d[F.POOL_W] > 1
-    _range(where, "stride of the window", step, 1, 15 if has_window and not is_whole else 1)
+    else:
+        _range(where, "window", window, 1, _MAX_SIDE if has_window else 1)
+    pools = d[F.POOL_H] > 1 or d[F.POOL_W] > 1
+    _range(where, "stride of the window", step, 1, _MAX_STRIDE if pools and not is_whole else 1)
     size = d[F.H_IN + j] + before + after
     _range(where, "kernel", kernel, 1, size)
     size = d[F.H_CONV + j] = (size - kernel) // stride + 1

@@ -8,7 +8,7 @@ from . import fields as F
 from .calls import run
 from .files import MODEL, check_crc, fail, open_file, read_prefix
 from .heap import unload
-from .memory import allocate
+from .memory import aligned, allocate
 
 _HEADER = 64  # of a model file, at least
 
@@ -50,6 +50,7 @@ class Network:
         self.n_classes = description.n_classes
         self.names = description.names
         self.input_exponent = description.input_exponent
+        self.signed = description.signed
         self.stages = description.stages
         self.n_weights = sum([s.n_edges() for s in self.stages])
         self._weights = weights = memoryview(allocate(description.weight_bytes, path))
@@ -57,7 +58,11 @@ class Network:
             fail(path, "file size", "short", "%d weight bytes" % len(weights))
         description.check_weights(path, weights)
         for stage in self.weight_stages():
-            stage.w = stage.weff = weights[stage.offset:stage.offset + stage.n_edges()]
+            at, n = stage.offset, stage.n_edges()
+            stage.w = stage.weff = weights[at:at + n]
+            if stage.d[F.BIAS]:
+                at += aligned(n)
+                stage.bias = weights[at:at + 4 * stage.d[F.N_OUT]]
 
     def _reread(self):
         """Read the weights again, which a method that trains them has changed in place."""
@@ -123,9 +128,9 @@ class Network:
 
     def set_exponent(self):
         """Tell cross_entropy the exponent of the logits: a logit z stands for z * 2^exponent."""
-        exponent = self.input_exponent
+        exponent = self.stages[-1].exponent
         for stage in self.stages:
-            exponent += stage.d[F.FORWARD_SHIFT] - stage.weight_exponent
+            exponent += stage.d[F.FORWARD_SHIFT] - stage.shifts[0]  # where scales are dynamic
         self.loss[F.LOSS_SHIFT] = max(-8, min(8, exponent + 4))  # beyond +-8 nothing changes
 
     # ---- using it ----------------------------------------------------------------------------
@@ -137,7 +142,8 @@ class Network:
         run(self.forward_calls)
 
     def predict(self, image):
-        """Class of one image: a buffer of channels * height * width bytes, 0..127."""
+        """Class of one image: a buffer of channels * height * width values, 0..127, or where the
+        input is signed -127..127."""
         self.put(image)
         self.forward()
         return self.top_class()
@@ -154,6 +160,9 @@ class Network:
         if len(image) != len(self.x):
             raise ValueError("image: %d bytes, expected %d" % (len(image), len(self.x)))
         low, high = min(image), max(image)
+        if self.signed:
+            self._put_signed(image, low, high)
+            return
         if low < 0 or high > 127:
             raise ValueError("image: pixel %d, expected 0..127" % (low if low < 0 else high))
         try:
@@ -161,6 +170,13 @@ class Network:
         except (TypeError, NotImplementedError):  # a list
             for i in range(len(image)):
                 self.x[i] = image[i]
+
+    def _put_signed(self, image, low, high):
+        """Values of -127..127, as such or as the bytes of int8."""
+        if low < -127 or high > 255 or (low < 0 and high > 127) or 128 in image:
+            raise ValueError("image: values %d..%d, expected -127..127" % (low, high))
+        for i in range(len(image)):
+            self.x[i] = image[i] & 255
 
     def top_class(self):
         """Index of the largest logit, the first of equals."""
@@ -175,7 +191,7 @@ class Network:
         self.release()
         self.trainer = None
         for stage in self.stages:
-            stage.x = stage.y = stage.argmax = b""
+            stage.x = stage.z = stage.y = stage.argmax = b""
         for stage in self.weight_stages():
             stage.backbone()
         gc.collect()

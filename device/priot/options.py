@@ -53,6 +53,10 @@ class Options:
             layer.keep = self.keep or 0
             layer.describe(self.rounding_number(), self.threshold_byte())
         if method.dynamic:
+            for i, stage in enumerate(net.stages):
+                if stage.input != i - 1 or stage.second != -2:
+                    raise ValueError("method: %s trains networks without branches only"
+                                     % method.name)
             net.portable()  # before the blocks take the large piece of heap that it needs
         return layers, choose(self.layout, net, layers, net.stages.index(stages[0]),
                               method.dynamic, free())

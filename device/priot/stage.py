@@ -14,13 +14,15 @@ class Stage:
         self.d = d
         self.index = -1  # among the stages with weights
         self.input = -1  # number of the stage whose output this one reads, -1: the image
+        self.second = -2  # the other input of a sum, -2: none
         self.weight_exponent = 0  # we: a weight w stands for (w - 128) * 2^-we
         self.exponent = 0  # of the output: a value y stands for y * 2^exponent
         self.shifts = (0, 0)  # fs, bs of the file
         self.bits_weights = 0  # gb: bits of the largest dW, for UPDATE_SHIFT
         self.bits_scores = 0  # gb: bits of the largest dW * w
         self.offset = 0  # of the weights in the file's payload
-        self.x = self.y = self.argmax = b""
+        self.x = self.z = self.y = self.argmax = b""
+        self.bias = b""
         self.w = b""  # the backbone's weights, offset bytes
         self.weff = b""  # what the forward pass uses: w, or effective weights
         self.rows = None  # operands of effective_weights, where weff holds only some rows

@@ -12,14 +12,18 @@ for image i: so large will they be in an unfamiliar place. Correct labels give s
 too small: on a network of 27,464 weights they cost 28 to 84 points (`--naive` shows it).
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from priot.backbone.float_network import FloatNetwork
 from priot.errors import PriotError
 from priot.formats import Dataset, Model
 from priot.network import fields as f
-from priot.network.link import loss_shift
-from priot.network.stage import Stage
+from priot.network.gradients import Exponents, needs_gradient
+from priot.network.link import addition_shift, exponents, link, loss_shift, most_bias
+from priot.network.stage import IMAGE, Stage
 from priot.network.stages import compile_layers
 from priot.oracle import batch
 
@@ -58,34 +62,79 @@ def wrong_labels(labels: np.ndarray, classes: int) -> np.ndarray:
     return (labels.astype(np.int64) + shift) % classes
 
 
-def calibrate(model: Model, dataset: Dataset, naive: bool = False) -> None:
-    """Set all shifts and bits of the model's stages from a dataset's images (all of them)."""
+@dataclass
+class FloatEnds:
+    """What of a float network is fixed only when shifts are: by the number of the stage.
+
+    biases: float [n_out]. clamps: where a ReLU clamps, as 6 of ReLU6.
+    """
+
+    biases: Mapping[int, np.ndarray] = field(default_factory=dict)
+    clamps: Mapping[int, float] = field(default_factory=dict)
+
+
+def calibrate(model: Model, dataset: Dataset, naive: bool = False,
+              ends: FloatEnds | None = None) -> None:
+    """Set all shifts and bits of the model's stages from a dataset's images (all of them), and
+    biases and upper clamps, which follow from the shifts."""
     stages = model.stages
-    inputs, winners = _calibrate_forward(stages, dataset.images, naive)
+    tensors, winners = _calibrate_forward(model, dataset.images, naive, ends or FloatEnds())
     labels = dataset.labels if naive else wrong_labels(dataset.labels, model.classes)
-    g = batch.loss_gradient(loss_shift(model.exponents[-1]), inputs[-1], labels)
-    first = next(i for i, stage in enumerate(stages) if stage.has_weights)
-    for i in range(len(stages) - 1, first - 1, -1):
-        if stages[i].has_weights:
-            _calibrate_update(stages[i], g, winners[i], inputs[i], naive)
-        if i > first:
-            g = _calibrate_backward(stages[i], g, winners[i], inputs[i], naive)
+    gradients: dict[int, np.ndarray] = {len(stages) - 1: batch.loss_gradient(
+        loss_shift(model.exponents[-1]), tensors[-1], labels)}
+    needs = needs_gradient(stages, {i for i, stage in enumerate(stages) if stage.has_weights})
+    gradient_exponents = Exponents(len(stages))
+    for i in range(len(stages) - 1, -1, -1):
+        if not needs[i]:
+            continue
+        stage, g = stages[i], gradients.pop(i)
+        if stage.has_weights:
+            _calibrate_update(stage, g, winners[i], tensors[stage.a], naive)
+        for tensor, mask in zip(stage.inputs, (stage.mask_dx, stage.mask_dz), strict=False):
+            if tensor != IMAGE and needs[tensor]:
+                add, before = gradient_exponents.add(stages, i, tensor), stage.backward_shift
+                gradients[tensor] = _calibrate_backward(
+                    stage, g, winners[i], tensors[tensor], mask, gradients.get(tensor), add,
+                    naive)
+                gradient_exponents.settle(before, tensor, stage.backward_shift)
 
 
-def _calibrate_forward(stages: list[Stage], images: np.ndarray, naive: bool,
+def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: FloatEnds,
                        ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Forward shifts; returns the int8 input of every stage and, last, the logits; winners."""
-    inputs, winners = [images.astype(np.int8)], []
-    for stage in stages:
-        x = inputs[-1]
-        parts = [batch.forward(stage, x[some]) for some in batch.chunks(stage, len(x))]
+    """Forward shifts; returns the int8 output of every stage and, last, the images, which are
+    number -1; and the winners."""
+    stages = model.stages
+    tensors: list[np.ndarray] = [images.astype(np.int8)]
+    winners = []
+    for i, stage in enumerate(stages):
+        found = exponents(stages[:i], model.input_exponent)
+        stage.b_shift = addition_shift(stage, found, model.input_exponent)
+        exponent = min(model.input_exponent if n == IMAGE else found[n] for n in stage.inputs)
+        exponent -= stage.weight_exponent  # of the accumulators
+        if i in ends.biases:
+            stage.bias = quantize_bias(ends.biases[i], exponent, stage)
+        x, *z = (tensors[n] for n in stage.inputs)
+        parts = [batch.forward(stage, x[some], *(other[some] for other in z))
+                 for some in batch.chunks(stage, len(x))]
         acc = np.concatenate([part[0].astype(np.int32) for part in parts])
         winners.append(np.concatenate([part[1] for part in parts]))
-        if stage.has_weights or stage.kind == f.GLOBAL_POOL:
+        if stage.has_weights or stage.kind in (f.GLOBAL_POOL, f.ADD):
             largest = _largest(np.maximum(acc, 0) if stage.relu else acc)
+            if i in ends.clamps:
+                largest = np.minimum(largest, round(ends.clamps[i] * 2.0**-exponent))
             stage.forward_shift = max(0, percentile_bits(largest, naive) - 7)
-        inputs.append(batch.requantise(stage, acc))
-    return inputs, winners
+        if i in ends.clamps:
+            clamp = round(ends.clamps[i] * 2.0**-(exponent + stage.forward_shift))
+            stage.largest = max(1, min(127, clamp))
+        tensors.insert(len(tensors) - 1, batch.requantise(stage, acc))
+    link(stages, model.shape, model.classes, model.signed)  # masks follow from the clamps
+    return tensors, winners
+
+
+def quantize_bias(bias: np.ndarray, exponent: int, stage: Stage) -> np.ndarray:
+    """int32 biases of a stage whose accumulators have an exponent; too large ones are clamped."""
+    most = min(1 << 30, most_bias(stage))
+    return np.clip(np.rint(bias * 2.0**-exponent), -most, most).astype(np.int32)
 
 
 def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray,
@@ -100,11 +149,13 @@ def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.nda
     stage.update_bits_scores = percentile_bits(np.concatenate(largest_product), naive)
 
 
-def _calibrate_backward(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray,
-                        naive: bool) -> np.ndarray:
-    """The backward shift of a stage that has one; returns the gradient of its input."""
+def _calibrate_backward(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray, mask: int,
+                        earlier: np.ndarray | None, add: int, naive: bool) -> np.ndarray:
+    """The backward shift of a stage that has one; returns the gradient of its input x, to which
+    another stage may have added its own."""
     acc = np.concatenate([
-        batch.backward_input(stage, g[some], winner[some], x[some]).astype(np.int32)
+        batch.backward_input(stage, g[some], winner[some], x[some], mask,
+                             earlier[some] if earlier is not None else None, add).astype(np.int32)
         for some in batch.chunks(stage, len(x))])
     if stage.has_weights:
         stage.backward_shift = max(0, percentile_bits(_largest(acc), naive) - 7)
@@ -117,16 +168,23 @@ def _largest(values: np.ndarray) -> np.ndarray:
     return np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.int64)
 
 
+def outputs(model: Model, images: np.ndarray) -> list[np.ndarray]:
+    """int8 output of every stage, and last the images themselves, which are number -1."""
+    tensors = [images.astype(np.int8)]
+    for stage in model.stages:
+        x, *z = (tensors[n] for n in stage.inputs)
+        tensors.insert(len(tensors) - 1, np.concatenate([
+            batch.requantise(stage, batch.forward(stage, x[some], *(o[some] for o in z))[0])
+            for some in batch.chunks(stage, len(x))]))
+    return tensors
+
+
 def accuracy(model: Model, dataset: Dataset) -> float:
     """Percent of a dataset's images that the model classifies rightly, bit for bit as a board."""
     right = 0
     for first in range(0, len(dataset), 500):
         x = dataset.images[first : first + 500].astype(np.int8)
-        for stage in model.stages:
-            x = np.concatenate([
-                batch.requantise(stage, batch.forward(stage, x[some])[0])
-                for some in batch.chunks(stage, len(x))])
-        top = x.reshape(len(x), -1).argmax(axis=1)
+        top = outputs(model, x)[-2].reshape(len(x), -1).argmax(axis=1)
         right += int((top == dataset.labels[first : first + 500]).sum())
     return 100 * right / len(dataset)
 

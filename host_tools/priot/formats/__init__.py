@@ -35,18 +35,20 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
     64      64 bytes for each stage:
             0     u8   kind, a number of device/priot/kinds.py
             1     u8   flags: 1 a ReLU ends the stage
-            2     u16  filters, outputs; channels of a pool
+            2     u16  filters, outputs; channels of a pool or a sum
             4     u8   kernel: height, width (1, 1 unless conv2d)
             6     u8   stride of the kernel: down, across (1, 1 unless conv2d)
             8     u8   zero padding: top, bottom, left, right (0 unless conv2d)
             12    u8   pooling window: height, width (1, 1: none)
             14    u8   stride of the window: down, across (1, 1 without one)
-            16    u16  groups (1)
+            16    u16  groups, a divisor of channels and outputs (1 unless conv2d)
             18    i16  input: the number of an earlier stage, -1 the image
-            20    i16  second input, -2: none
-            22    u8   largest output, 127 or what an upper clamp says
-            23    i8   shift that brings the second input to the accumulator (0 without one)
-            24    i16  exponent of the output: that of the input + forward shift - weight exponent
+            20    i16  second input of a sum, -2: none
+            22    u8   largest output, 127 or what the upper clamp of a ReLU says, 1..126
+            23    i8   shift to the left that brings the second input of a sum to the exponent of
+                       the first, of the first to that of the second where below 0; -15..15
+            24    i16  exponent of the output: that of the input (of a sum: the finer one) + forward
+                       shift - weight exponent
             26    i8   weight exponent we: a weight is w * 2^-we
             27    u8   forward shift fs, 0..30
             28    u8   backward shift bs, 0..30
@@ -54,20 +56,22 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
             30    u8   update bits of scores, 0..31: bit length of the largest dW * w
             31    u8   update bits of the bias, 0..31
             32    u32  where the weights begin in the payload; 0xFFFFFFFF: there are none
-            36    u32  where the bias begins: int32 for each output; 0xFFFFFFFF: there is none
+            36    u32  where the bias begins: int32 for each output, at the exponent of the
+                       accumulator; 0xFFFFFFFF: there is none
             40    u32  where shifts by row begin; 0xFFFFFFFF: there are none
             44         20 reserved
     then    the payload, in the order of the stages: a byte w + 128 (never 0) per weight,
-            [n_out][n_in / groups][ky][kx], padded with bytes 128 to a multiple of 4
+            [n_out][n_in / groups][ky][kx], padded with bytes 128 to a multiple of 4; then the bias
 
-A linear stage reads its input as one row, a pool has as many outputs as its input channels and no
-shifts or bits. At most 2^23 values in a tensor (padding included) and weights in a stage; 131072
-weights in a row, positions of a stage with weights, and n_out * kernel area (each side of the
-kernel times ceil(window / its stride)): so every sum fits int32. The last stage has no ReLU.
+Stages stand in the order in which they are computed; the output of every one but the last is read
+by others. A linear stage reads its input as one row, a pool has as many outputs as its input
+channels and no shifts or bits. Kernels and windows have sides of 1..63 and an area of at most 225,
+strides are 1..15; a global pool's window is its input. At most 2^23 values in a tensor (padding included) and weights in a stage; 131072
+weights in a row, positions of a stage with weights, and outputs of a group * kernel area (each side
+of the kernel times ceil(window / its stride)); a bias of at most 2^31 - 1 - 127 * 127 * weights in a
+row: so every sum fits int32. The last stage has no ReLU.
 
-What no kernel computes yet is refused: a second input, groups other than 1, bias, shifts by row,
-an upper clamp, a signed input, squared error, kernels, strides, paddings and windows that are not
-square, a stage whose output has several consumers or none (the last has none).
+What no kernel computes yet is refused: shifts by row, squared error.
 
 Dataset, magic `PRID`.
 
@@ -84,7 +88,7 @@ Dataset, magic `PRID`.
     48      the names
     then    n samples: the values, a byte each, [channel][y][x], and the target: a byte, the label
 
-Targets of other sizes and signed values are refused as yet.
+Targets of other sizes are refused as yet.
 
 Adapter, magic `PRIA`: what a method learned, for one backbone. Methods go with contents: those
 that prune with 1 and 2, gain with 3, those that train weights with 4.

@@ -1,4 +1,4 @@
-"""Dataset files: images of 0..127 with labels. Byte table: priot/formats."""
+"""Dataset files: images of 0..127, or signed ones, with labels. Byte table: priot/formats."""
 
 import struct
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ _LABEL_BYTES = 1  # of a target
 
 @dataclass
 class Dataset:
-    """`images` uint8 [n][channels][height][width], 0..127; `labels` uint8 [n], < classes.
+    """`images` uint8 [n][channels][height][width], 0..127, or int8, -127..127, where values are
+    signed; `labels` uint8 [n], < classes.
 
     names: of the classes, or none. scale, zero: what a value of an image means, as of a Model.
     """
@@ -40,6 +41,11 @@ class Dataset:
     names: tuple[str, ...] = ()
     scale: float = 0.0
     zero: int = 0
+
+    @property
+    def signed(self) -> bool:
+        """Whether values are -127..127."""
+        return self.images.dtype == np.int8
 
     @property
     def shape(self) -> Shape:
@@ -53,10 +59,10 @@ class Dataset:
     def check(self, where: object = "dataset") -> None:
         """Raise FileError unless shapes, types and ranges are those of the format."""
         images, labels = self.images, self.labels
-        if images.ndim != 4 or images.dtype != np.uint8 or labels.dtype != np.uint8:
+        if images.ndim != 4 or images.dtype not in (np.uint8, np.int8) or labels.dtype != np.uint8:
             raise FileError(where, mismatch(
                 "images, labels", f"{images.ndim} axes of {images.dtype}, {labels.dtype}",
-                "4 axes of uint8, uint8"))
+                "4 axes of uint8 or int8, uint8"))
         if labels.shape != images.shape[:1]:
             raise FileError(where, mismatch("labels", labels.shape, images.shape[:1]))
         for field, value, high in zip(
@@ -68,6 +74,8 @@ class Dataset:
             raise FileError(where, mismatch("classes", self.classes, "2..256"))
         if int(images.max()) > 127:
             raise FileError(where, mismatch("pixel", int(images.max()), "0..127"))
+        if int(images.min()) < -127:
+            raise FileError(where, mismatch("value", int(images.min()), "-127..127"))
         if int(labels.max()) >= self.classes:
             raise FileError(where, mismatch("label", int(labels.max()), f"below {self.classes}"))
 
@@ -75,6 +83,9 @@ class Dataset:
         """Raise FileError unless `model` takes these images and knows their classes."""
         if self.shape != model.shape:
             raise FileError(where, mismatch("images", self.shape, model.shape))
+        if self.signed != model.signed:
+            raise FileError(where, mismatch("values", *(
+                "-127..127" if signed else "0..127" for signed in (self.signed, model.signed))))
         if self.classes > model.classes:
             raise FileError(where, mismatch("classes", self.classes,
                                             f"at most {model.classes}, the model's"))
@@ -82,14 +93,15 @@ class Dataset:
     def head(self) -> bytes:
         """What follows the prefix and precedes the samples. Raises FileError."""
         names = pack_names(self.names, "dataset")
-        return TABLE.pack(len(self), *self.shape, self.classes, _LABEL_BYTES, 0, 0, len(names), 0,
+        return TABLE.pack(len(self), *self.shape, self.classes, _LABEL_BYTES, self.signed, 0,
+                          len(names), 0,
                           self.scale, self.zero, 0) + names
 
     def to_bytes(self) -> bytes:
         """The bytes of the file. Raises FileError."""
         self.check()
         n = len(self)
-        records = np.concatenate([self.images.reshape(n, -1), self.labels[:, None]], axis=1)
+        records = np.concatenate([self.images.view(np.uint8).reshape(n, -1), self.labels[:, None]], axis=1)
         data = pack_file(MAGIC, self.head(), records.tobytes())
         _check_table(self.head(), "dataset")
         return data
@@ -106,9 +118,11 @@ class Dataset:
             n, shape, classes = version1.read_dataset_table(contents, where)
             dataset = cls(*_unpack_samples(n, shape, contents.payload, where), classes)
         else:
-            n, shape, classes, names, scale, zero = _check_table(contents.tables, where)
-            dataset = cls(*_unpack_samples(n, shape, contents.payload, where), classes, names,
-                          scale, zero)
+            n, shape, classes, signed, names, scale, zero = _check_table(contents.tables, where)
+            images, labels = _unpack_samples(n, shape, contents.payload, where)
+            if signed:
+                images = images.view(np.int8)
+            dataset = cls(images, labels, classes, names, scale, zero)
         dataset.check(where)
         return dataset
 
@@ -119,8 +133,8 @@ class Dataset:
 
 
 def _check_table(tables: bytes, where: object,
-                 ) -> tuple[int, Shape, int, tuple[str, ...], float, int]:
-    """Samples, shape, classes, names, scale and zero. Raises FileError."""
+                 ) -> tuple[int, Shape, int, bool, tuple[str, ...], float, int]:
+    """Samples, shape, classes, whether values are signed, names, scale and zero. FileError."""
     (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, more, scale,
      zero, most) = unpack_table(TABLE, tables, where)
     check_header(tables, TABLE.size + n_names, where)
@@ -128,13 +142,11 @@ def _check_table(tables: bytes, where: object,
         raise FileError(where, mismatch("reserved", reserved | more | most, 0))
     if flags > 1:
         raise FileError(where, mismatch("flags", flags, "0..1"))
-    for name, lacking in (("signed values", flags), ("targets that are not labels",
-                                                     target_bytes != _LABEL_BYTES)):
-        if lacking:
-            raise FileError(where, f"has {name}, which this version cannot compute")
+    if target_bytes != _LABEL_BYTES:
+        raise FileError(where, "has targets that are not labels, which this version cannot compute")
     check_scale(struct.unpack_from("<I", tables, 20)[0], where)
     names = unpack_names(tables[TABLE.size :], classes, where)
-    return n, (channels, height, width), classes, names, scale, zero
+    return n, (channels, height, width), classes, bool(flags), names, scale, zero
 
 
 def _unpack_samples(n: int, shape: Shape, payload: bytes, where: object,

@@ -27,7 +27,7 @@ from priot.formats.container import (
     write_file,
 )
 from priot.network.layer import Layer
-from priot.network.link import exponents, link
+from priot.network.link import addition_shift, exponents, link, most_bias
 from priot.network.stage import Shape, Stage
 from priot.network.stages import layers_of
 
@@ -39,6 +39,7 @@ MAX_STAGES = 256
 INPUT_EXPONENT = -7  # a pixel v of 0..127 stands for v * 2^-7
 _NOWHERE = 0xFFFFFFFF
 _RELU = 1
+_SIGNED = 1
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Model:
 
     classes: its outputs. names: of the classes, or none. A value v of the input stands for
     v * 2^input_exponent; v = round(x / scale) + zero of what a sensor gives, scale 0: not known.
+    signed: values of the input are -127..127, otherwise 0..127.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Model:
     input_exponent: int = INPUT_EXPONENT
     scale: float = 0.0
     zero: int = 0
+    signed: bool = False
 
     @property
     def crc(self) -> int:
@@ -86,10 +89,14 @@ class Model:
         if not 1 <= len(self.stages) <= MAX_STAGES:
             raise FileError(where, mismatch("stages", len(self.stages), f"1..{MAX_STAGES}"))
         try:
-            link(self.stages, self.shape, self.classes)
+            link(self.stages, self.shape, self.classes, self.signed)
         except ValueError as error:
             raise FileError(where, str(error)) from None
         for i, (stage, exponent) in enumerate(zip(self.stages, self.exponents, strict=True)):
+            shift = addition_shift(stage, self.exponents, self.input_exponent)
+            if stage.b_shift != shift:
+                raise FileError(f"{where}: stage {i}", mismatch("shift of the second input",
+                                                                stage.b_shift, shift))
             if not -0x8000 <= exponent <= 0x7FFF:
                 raise FileError(f"{where}: stage {i}", mismatch("exponent", exponent,
                                                                 "-32768..32767"))
@@ -100,15 +107,14 @@ class Model:
         """The bytes of the file. Raises FileError."""
         self.check()
         names = pack_names(self.names, "model")
-        blocks = [to_offset(stage.rows).tobytes() for stage in self.weight_stages]
-        payload = b"".join(block + b"\x80" * (pad4(len(block)) - len(block)) for block in blocks)
-        table = TABLE.pack(self.name.encode(), *self.shape, self.classes, 0, 0,
+        payload = b"".join(_pack_block(stage) for stage in self.weight_stages)
+        table = TABLE.pack(self.name.encode(), *self.shape, self.classes, 0, _SIGNED * self.signed,
                            self.input_exponent, 0, len(self.stages), len(names), self.scale,
                            self.zero, len(payload), 0)
         records, at = [], 0
         for stage, exponent in zip(self.stages, self.exponents, strict=True):
             records.append(_pack_record(stage, exponent, at))
-            at += pad4(stage.rows.size) if stage.has_weights else 0
+            at += len(_pack_block(stage)) if stage.has_weights else 0
         data = pack_file(MAGIC, b"".join([table, *records, names]), payload)
         Model.from_bytes(data)  # what cannot be read back is not written
         return data
@@ -145,41 +151,49 @@ def _parse(tables: bytes, payload: bytes, where: object) -> Model:
                               ("reserved", reserved | more_reserved, 0)):
         if value > most:
             raise FileError(where, mismatch(name, value, f"0..{most}"))
-    for name, value in (("squared error", loss), ("a signed input", flags)):
-        if value:
-            raise FileError(where, f"has {name}, which this version cannot compute")
+    if loss:
+        raise FileError(where, "has squared error, which this version cannot compute")
     check_scale(struct.unpack_from("<I", tables, 32)[0], where)
     if n_bytes != len(payload):
         raise FileError(where, mismatch("bytes of the payload", len(payload), n_bytes))
     name = unpack_text(raw.rstrip(b"\0"), "name", NAME_BYTES, where)
     found = [_unpack_record(tables[at : at + RECORD.size], f"{where}: stage {i}")
              for i, at in enumerate(range(TABLE.size, end, RECORD.size))]
-    stages = [stage for stage, _, _ in found]
+    stages = [stage for stage, *_ in found]
     model = Model(name, (channels, height, width), classes, stages,
-                  unpack_names(tables[end:], classes, where), input_exponent, scale, zero)
+                  unpack_names(tables[end:], classes, where), input_exponent, scale, zero,
+                  bool(flags & _SIGNED))
     try:
-        link(stages, model.shape, classes)
+        link(stages, model.shape, classes, model.signed)
     except ValueError as error:
         raise FileError(where, str(error)) from None
-    for i, ((_, exponent, _), computed) in enumerate(zip(found, model.exponents, strict=True)):
+    for i, ((_, exponent, *_), computed) in enumerate(zip(found, model.exponents, strict=True)):
         if exponent != computed:
             raise FileError(f"{where}: stage {i}", mismatch("exponent", exponent, computed))
-    _unpack_weights(stages, [at for _, _, at in found], payload, where)
+    _unpack_payload(stages, [places for _, _, *places in found], payload, where)
     return model
+
+
+def _pack_block(stage: Stage) -> bytes:
+    """Weights and bias of a stage as they lie in the payload."""
+    weights = to_offset(stage.rows).tobytes()
+    bias = b"" if stage.bias is None else stage.bias.astype("<i4").tobytes()
+    return weights + b"\x80" * (pad4(len(weights)) - len(weights)) + bias
 
 
 def _pack_record(stage: Stage, exponent: int, at: int) -> bytes:
     """The record of a stage whose weights, if it has any, begin at `at` in the payload."""
+    bias_at = _NOWHERE if stage.bias is None else at + pad4(stage.rows.size)
     return RECORD.pack(
         stage.kind, _RELU * stage.relu, stage.n_out, *stage.kernel, *stage.stride,
         *stage.padding, *stage.window, *stage.window_stride, stage.groups, stage.a, stage.b,
         stage.largest, stage.b_shift, exponent, stage.weight_exponent, stage.forward_shift,
         stage.backward_shift, stage.update_bits_weights, stage.update_bits_scores,
-        stage.update_bits_bias, at if stage.has_weights else _NOWHERE, _NOWHERE, _NOWHERE, b"")
+        stage.update_bits_bias, at if stage.has_weights else _NOWHERE, bias_at, _NOWHERE, b"")
 
 
-def _unpack_record(record: bytes, where: str) -> tuple[Stage, int, int]:
-    """A stage without weights, the exponent of its output, and where its weights begin."""
+def _unpack_record(record: bytes, where: str) -> tuple[Stage, int, int, int]:
+    """A stage without weights, the exponent of its output, and where weights and bias begin."""
     (kind, flags, n_out, *sizes, groups, a, b, largest, b_shift, exponent, weight_exponent,
      fs, bs, bits_weights, bits_scores, bits_bias, weights, bias, by_row,
      reserved) = RECORD.unpack(record)
@@ -187,23 +201,24 @@ def _unpack_record(record: bytes, where: str) -> tuple[Stage, int, int]:
         raise FileError(where, mismatch("flags", flags, "0..1"))
     if any(reserved):
         raise FileError(where, mismatch("reserved", reserved.hex(), "zeros"))
-    for name, at in (("a bias", bias), ("shifts by row", by_row)):
-        if at != _NOWHERE:
-            raise FileError(where, f"has {name}, which this version cannot compute")
+    if by_row != _NOWHERE:
+        raise FileError(where, "has shifts by row, which this version cannot compute")
     ky, kx, down, across, top, bottom, left, right, wy, wx, w_down, w_across = sizes
     stage = Stage(kind, n_out, flags == _RELU, (ky, kx), (down, across),
                   (top, bottom, left, right), (wy, wx), (w_down, w_across), groups, a, b,
                   largest, b_shift, weight_exponent, fs, bs, bits_weights, bits_scores,
                   bits_bias)
-    return stage, exponent, weights
+    if bias != _NOWHERE:
+        stage.bias = np.zeros(n_out, np.int32)  # so that linking it sees one
+    return stage, exponent, weights, bias
 
 
-def _unpack_weights(stages: list[Stage], offsets: list[int], payload: bytes,
+def _unpack_payload(stages: list[Stage], places: list[list[int]], payload: bytes,
                     where: object) -> None:
-    """Give every stage its weights from the payload, in order and without gaps."""
+    """Give every stage its weights and bias from the payload, in order and without gaps."""
     data = np.frombuffer(payload, np.uint8)
     at = 0
-    for i, (stage, offset) in enumerate(zip(stages, offsets, strict=True)):
+    for i, (stage, (offset, bias_at)) in enumerate(zip(stages, places, strict=True)):
         here = f"{where}: stage {i}"
         expected = at if stage.has_weights else _NOWHERE
         if offset != expected:
@@ -211,8 +226,12 @@ def _unpack_weights(stages: list[Stage], offsets: list[int], payload: bytes,
         if not stage.has_weights:
             continue
         n = stage.n_out * stage.n_row
-        if at + pad4(n) > len(data):
-            raise FileError(where, mismatch("bytes of the payload", len(data), at + pad4(n)))
+        n_bias = 4 * stage.n_out if stage.bias is not None else 0
+        if at + pad4(n) + n_bias > len(data):
+            raise FileError(where, mismatch("bytes of the payload", len(data),
+                                            at + pad4(n) + n_bias))
+        if n_bias and bias_at != at + pad4(n):
+            raise FileError(here, mismatch("place of the bias", bias_at, at + pad4(n)))
         block = data[at : at + n]
         if not block.all():
             raise FileError(here, mismatch("weight byte", 0, "1..255"))
@@ -220,6 +239,9 @@ def _unpack_weights(stages: list[Stage], offsets: list[int], payload: bytes,
             raise FileError(here, mismatch("padding of weights", "other bytes", 128))
         stage.weights = from_offset(block).reshape(stage.weight_shape)
         at += pad4(n)
+        if n_bias:
+            stage.bias = data[at : at + n_bias].view("<i4").astype(np.int32)
+        at += n_bias
     if at != len(data):
         raise FileError(where, mismatch("bytes of the payload", len(data), at))
 
@@ -231,3 +253,11 @@ def _check_weights(stage: Stage, where: str) -> None:
                                         f"int8 {stage.weight_shape}"))
     if int(weights.min()) < -127:
         raise FileError(where, mismatch("weights", int(weights.min()), "-127..127"))
+    if stage.bias is None:
+        return
+    if stage.bias.dtype != np.int32 or stage.bias.shape != (stage.n_out,):
+        raise FileError(where, mismatch("bias", f"{stage.bias.dtype} {stage.bias.shape}",
+                                        f"int32 ({stage.n_out},)"))
+    largest = int(np.abs(stage.bias.astype(np.int64)).max())
+    if largest > most_bias(stage):
+        raise FileError(where, mismatch("bias", largest, f"at most {most_bias(stage)}"))

@@ -13,6 +13,10 @@ from priot.network.stage import IMAGE, NO_INPUT, Shape, Stage, global_exponent
 MAX_PRODUCTS = 131072
 # of a tensor, its padding included, and of the weights of a stage: what the kernels' checks take
 MAX_ELEMENTS = 1 << 23
+MAX_SIDE = 63  # of a kernel, and of a window that is not global
+MAX_AREA = 225  # of both
+MAX_STRIDE = 15
+MAX_ADD_SHIFT = 15  # between the exponents of the two inputs of a sum
 # Logits differ by at most 254: beyond 8 bits, either all differences vanish or all saturate.
 MAX_LOSS_SHIFT = 8
 _TABLE_EXPONENT = 4  # EXP_TABLE counts in sixteenths
@@ -24,26 +28,46 @@ def loss_shift(exponent: int) -> int:
 
 
 def exponents(stages: Sequence[Stage], image: int) -> list[int]:
-    """The exponent of every stage's output, from that of the image."""
+    """The exponent of every stage's output, from that of the image.
+
+    That of a sum is the finer one of its inputs', plus the forward shift.
+    """
     found: list[int] = []
     for stage in stages:
-        below = image if stage.a == IMAGE else found[stage.a]
-        found.append(below + stage.forward_shift - stage.weight_exponent)
+        below = [image if n == IMAGE else found[n] for n in stage.inputs]
+        found.append(min(below) + stage.forward_shift - stage.weight_exponent)
     return found
 
 
-def link(stages: Sequence[Stage], shape: Shape, classes: int) -> None:
+def addition_shift(stage: Stage, found: Sequence[int], image: int) -> int:
+    """How far to the left the second input of a sum is shifted, to the right the first if below 0,
+    so that both have one exponent. found: the exponents of all stages. 0 of other kinds."""
+    first, *second = [image if n == IMAGE else found[n] for n in stage.inputs]
+    return second[0] - first if second else 0
+
+
+def most_bias(stage: Stage) -> int:
+    """The largest bias beside which every sum of a stage fits int32."""
+    return 2**31 - 1 - 127 * 127 * stage.n_row
+
+
+def link(stages: Sequence[Stage], shape: Shape, classes: int, signed: bool = False) -> None:
     """Check stages on an input of (channels, height, width) and link each to those before it.
 
-    Raises ValueError, "stage i (kind): field: found .., expected ..".
+    signed: the input is -127..127. Raises ValueError, "stage i (kind): field: found .., expected
+    ..".
     """
     check_image(shape)
     if not 2 <= classes <= 256:
         raise ValueError(mismatch("classes", classes, "2..256"))
     for i in range(len(stages)):
-        link_stage(stages, i, shape)
+        link_stage(stages, i, shape, signed=signed)
     if not any(stage.has_weights for stage in stages):
         raise ValueError(mismatch("stages", "none with weights", "at least one"))
+    read = {n for stage in stages for n in stage.inputs}
+    for i, stage in enumerate(stages[:-1]):
+        if i not in read:
+            raise ValueError(f"stage {i} ({stage.name}): no stage reads its output")
     channels, height, width = stages[-1].shape_out
     if channels * height * width != classes:
         raise ValueError(mismatch("outputs of the last layer", channels * height * width,
@@ -59,7 +83,8 @@ def check_image(shape: Shape) -> None:
             raise ValueError(mismatch(name, value, "1..65535"))
 
 
-def link_stage(stages: Sequence[Stage], i: int, shape: Shape, where: str = "") -> None:
+def link_stage(stages: Sequence[Stage], i: int, shape: Shape, where: str = "",
+               signed: bool = False) -> None:
     """Check stage i and fill in what follows from the stages before it. Raises ValueError.
 
     where: what it is called in an error, if not by its number.
@@ -67,77 +92,79 @@ def link_stage(stages: Sequence[Stage], i: int, shape: Shape, where: str = "") -
     stage = stages[i]
     try:
         _check_ranges(stage)
-        _check_is_computed(stage, i)
-        _connect(stage, stages[:i], shape)
+        _check_inputs(stage, i)
+        _connect(stage, stages[:i], shape, signed)
         _check_sizes(stage)
     except ValueError as error:
         raise ValueError(f"{where or f'stage {i} ({stage.name})'}: {error}") from None
 
 
-def _connect(stage: Stage, before: Sequence[Stage], shape: Shape) -> None:
-    below = before[-1] if before else None
-    stage.shape_in = below.shape_out if below else shape
+def _connect(stage: Stage, before: Sequence[Stage], shape: Shape, signed: bool) -> None:
+    below = [None if n == IMAGE else before[n] for n in stage.inputs]
+    shapes = [shape if s is None else s.shape_out for s in below]
+    if shapes[0] != shapes[-1]:
+        raise ValueError(mismatch("second input", _text(shapes[-1]), _text(shapes[0])))
+    stage.shape_in = shapes[0]
     if stage.kind == f.LINEAR:
         channels, height, width = stage.shape_in
         stage.shape_in = channels * height * width, 1, 1
     stage.index = sum(s.has_weights for s in before) if stage.has_weights else -1
-    stage.mask_dx = below is not None and below.relu
-    # an image is 0..127; pools of what is not negative are not either
-    stage.nonnegative = below is None or below.relu or (
-        not below.has_weights and below.nonnegative)
+    stage.mask_dx = below[0].mask if below[0] is not None else 0
+    stage.mask_dz = below[1].mask if len(below) > 1 and below[1] is not None else 0
+    # sums and pools of what is not negative are not either
+    stage.nonnegative = all(not signed if s is None else s.relu or (
+        not s.has_weights and s.nonnegative) for s in below)
 
 
 def _check_ranges(stage: Stage) -> None:
     """Raise ValueError for a field outside its range, or used by a kind that has none."""
     if stage.kind not in f.KINDS:
         raise ValueError(mismatch("kind", stage.kind, f"{min(f.KINDS)}..{max(f.KINDS)}"))
-    conv, weighted = stage.kind == f.CONV2D, stage.has_weights
-    whole = stage.kind == f.GLOBAL_POOL
-    pool, has_window = not weighted and not whole, max(stage.window) > 1 and not whole
+    conv, weighted, add = stage.kind == f.CONV2D, stage.has_weights, stage.kind == f.ADD
+    whole, pool = stage.kind == f.GLOBAL_POOL, stage.kind in (f.MAX_POOL, f.AVG_POOL)
+    has_window = max(stage.window) > 1 and not whole
     top, bottom, left, right = stage.padding
     most_down, most_across = (stage.kernel[0] - 1, stage.kernel[1] - 1) if conv else (0, 0)
-    sizes = 15 if conv else 1
-    windows = 1 if stage.kind == f.LINEAR else 255 if whole else 15
+    sizes, steps = (MAX_SIDE, MAX_STRIDE) if conv else (1, 1)
+    windows = 0xFF if whole else MAX_SIDE if conv or pool else 1
     least, most = (global_exponent(stage.window),) * 2 if whole else (
         -128 * weighted, 127 * weighted)
     for name, value, low, high in (
             ("outputs", stage.n_out, 1, 0xFFFF),
             ("kernel", stage.kernel[0], 1, sizes), ("kernel", stage.kernel[1], 1, sizes),
-            ("stride", stage.stride[0], 1, sizes), ("stride", stage.stride[1], 1, sizes),
+            ("area of the kernel", stage.kernel[0] * stage.kernel[1], 1, MAX_AREA),
+            ("stride", stage.stride[0], 1, steps), ("stride", stage.stride[1], 1, steps),
             ("padding", top, 0, most_down), ("padding", bottom, 0, most_down),
             ("padding", left, 0, most_across), ("padding", right, 0, most_across),
-            ("window", stage.window[0], 1 + pool, windows),
-            ("window", stage.window[1], 1 + pool, windows),
-            ("stride of the window", stage.window_stride[0], 1, 15 if has_window else 1),
-            ("stride of the window", stage.window_stride[1], 1, 15 if has_window else 1),
+            ("window", stage.window[0], 1, windows), ("window", stage.window[1], 1, windows),
+            ("area of the window", stage.window[0] * stage.window[1], 1 + pool,
+             0xFE01 if whole else MAX_AREA),
+            ("stride of the window", stage.window_stride[0], 1, MAX_STRIDE if has_window else 1),
+            ("stride of the window", stage.window_stride[1], 1, MAX_STRIDE if has_window else 1),
+            ("groups", stage.groups, 1, 0xFFFF if conv else 1),
+            ("largest output", stage.largest, 1 if stage.relu else 127, 127),
             ("weight exponent", stage.weight_exponent, least, most),
-            ("forward shift", stage.forward_shift, 0, 30 * (weighted or whole)),
+            ("forward shift", stage.forward_shift, 0, 30 * (weighted or whole or add)),
             ("backward shift", stage.backward_shift, 0, 30 * weighted),
             ("update bits of weights", stage.update_bits_weights, 0, 31 * weighted),
             ("update bits of scores", stage.update_bits_scores, 0, 31 * weighted),
             ("update bits of the bias", stage.update_bits_bias, 0, 0),
-            ("shift of the second input", stage.b_shift, 0, 0)):
+            ("shift of the second input", stage.b_shift, -MAX_ADD_SHIFT * add,
+             MAX_ADD_SHIFT * add)):
         if not low <= value <= high:
             raise ValueError(mismatch(name, value, f"{low}..{high}"))
+    if stage.bias is not None and not weighted:
+        raise ValueError("has a bias, and no weights")
 
 
-def _check_is_computed(stage: Stage, i: int) -> None:
-    """Raise ValueError for what the format has a place for and no kernel computes yet."""
-    for name, lacking in (
-            ("a second input", stage.b != NO_INPUT),
-            ("another input than the stage before", stage.a != i - 1),
-            ("groups", stage.groups != 1),
-            ("a bias", stage.bias is not None),
-            ("an upper clamp", stage.largest != 127),
-            ("a kernel that is not square", stage.kernel[0] != stage.kernel[1]),
-            ("strides that differ", stage.stride[0] != stage.stride[1]),
-            ("paddings that differ", len(set(stage.padding)) > 1),
-            ("a window that is not square",
-             stage.window[0] != stage.window[1] and stage.kind != f.GLOBAL_POOL),
-            ("strides of the window that differ",
-             stage.window_stride[0] != stage.window_stride[1])):
-        if lacking:
-            raise ValueError(f"has {name}, which this version cannot compute")
+def _check_inputs(stage: Stage, i: int) -> None:
+    """Raise ValueError unless stage i reads as many earlier tensors as its kind does."""
+    if not IMAGE <= stage.a < i:
+        raise ValueError(mismatch("input", stage.a, f"{IMAGE}..{i - 1}"))
+    if stage.kind != f.ADD and stage.b != NO_INPUT:
+        raise ValueError(mismatch("second input", stage.b, "none"))
+    if stage.kind == f.ADD and (not IMAGE <= stage.b < i or stage.a == stage.b):
+        raise ValueError(mismatch("second input", stage.b, f"{IMAGE}..{i - 1}, another one"))
 
 
 def _check_sizes(stage: Stage) -> None:
@@ -148,6 +175,9 @@ def _check_sizes(stage: Stage) -> None:
     if height < stage.kernel[0] or width < stage.kernel[1]:
         raise ValueError(mismatch("kernel", _area(stage.kernel), "within " + _area((
             height, width))))
+    if channels % stage.groups or stage.n_out % stage.groups:
+        raise ValueError(mismatch("groups", stage.groups, f"a divisor of {channels} channels and "
+                                                          f"{stage.n_out} outputs"))
     if not stage.has_weights and stage.n_out != channels:
         raise ValueError(mismatch("outputs", stage.n_out, f"{channels} channels"))
     _, *conv = stage.shape_conv
@@ -165,9 +195,14 @@ def _check_sizes(stage: Stage) -> None:
             ("weights", weighted * stage.n_out * stage.n_row, MAX_ELEMENTS),
             ("weights of a row", weighted * stage.n_row, MAX_PRODUCTS),
             ("positions", weighted * stage.positions, MAX_PRODUCTS),
-            ("filters times kernel area", weighted * stage.n_out * down * across, MAX_PRODUCTS)):
+            ("filters times kernel area",
+             weighted * stage.n_out // stage.groups * down * across, MAX_PRODUCTS)):
         if value > most:
             raise ValueError(mismatch(name, value, f"at most {most}"))
+
+
+def _text(shape: Shape) -> str:
+    return "x".join(map(str, shape))
 
 
 def _area(pair: Sequence[int]) -> str:

@@ -14,13 +14,15 @@ NO_INPUT = -2
 
 @dataclass
 class Stage:
-    """One call of a kernel: a layer with weights and its ReLU and max-pool, or a pool.
+    """One call of a kernel: a layer with weights and its ReLU and max-pool, a pool, or a sum.
 
     Pairs are (height, width); `padding` is top, bottom, left, right; a window of (1, 1) is none.
-    `a`, `b`: numbers of the stages it reads, IMAGE, or NO_INPUT. `weights` int8, -127..127, of
-    `weight_shape`, none of a pool. `bias` int32 [n_out]. What follows from the stages before it
-    is filled in by `link`: `shape_in`, the shape of what it reads; `index` among the stages with
-    weights, -1 without; `mask_dx`, whether a ReLU lies below; `nonnegative`, the range of x.
+    `a`, `b`: numbers of the stages it reads, IMAGE, or NO_INPUT. `largest`: the upper clamp that
+    comes with a ReLU, 127 without. `weights` int8, -127..127, of `weight_shape`, none of a pool.
+    `bias` int32 [n_out] at the exponent of the accumulator, or None. What follows from the stages
+    before it is filled in by `link`: `shape_in`, the shape of what it reads; `index` among the
+    stages with weights, -1 without; `mask_dx`, `mask_dz`: from where on the ReLU below each input
+    clamps, 128 if nowhere, 0 without a ReLU; `nonnegative`, the range of x.
     """
 
     kind: int
@@ -47,7 +49,8 @@ class Stage:
     bias: np.ndarray | None = field(default=None, repr=False, compare=False)
     shape_in: Shape = field(default=(1, 1, 1), compare=False)
     index: int = field(default=-1, compare=False)
-    mask_dx: bool = field(default=False, compare=False)
+    mask_dx: int = field(default=0, compare=False)
+    mask_dz: int = field(default=0, compare=False)
     nonnegative: bool = field(default=False, compare=False)
 
     @property
@@ -59,6 +62,11 @@ class Stage:
     def has_weights(self) -> bool:
         """Whether its kernels have an update: conv2d, linear."""
         return bool(f.KINDS[self.kind][3])
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Numbers of the stages it reads, or IMAGE."""
+        return (self.a,) if self.b == NO_INPUT else (self.a, self.b)
 
     @property
     def shape_conv(self) -> Shape:
@@ -121,6 +129,11 @@ class Stage:
         area = self.window[0] * self.window[1]
         return (65536 + area // 2) // area if self.kind == f.AVG_POOL else 0
 
+    @property
+    def mask(self) -> int:
+        """What its output says to the gradient of who reads it: see `mask_dx`."""
+        return 0 if not self.relu else self.largest if self.largest < 127 else 128
+
     def descriptor(self) -> np.ndarray:
         """int32 [N_FIELDS], freshly made: what the device derives from the record."""
         d = np.zeros(f.N_FIELDS, np.int32)
@@ -132,9 +145,13 @@ class Stage:
         d[f.PAD_TOP], d[f.PAD_BOTTOM], d[f.PAD_LEFT], d[f.PAD_RIGHT] = self.padding
         d[f.POOL_H], d[f.POOL_W] = self.window
         d[f.POOL_STRIDE_H], d[f.POOL_STRIDE_W] = self.window_stride
-        d[f.GROUPS], d[f.N_ROW], d[f.ARGMAX_BITS] = self.groups, self.n_row, self.argmax_bits
+        d[f.GROUPS], d[f.GROUP_IN] = self.groups, self.shape_in[0] // self.groups
+        d[f.GROUP_OUT] = self.n_out // self.groups
+        d[f.N_ROW], d[f.ARGMAX_BITS] = self.n_row, self.argmax_bits
         d[f.MULTIPLIER] = self.multiplier
-        d[f.RELU], d[f.MASK_DX], d[f.NONNEGATIVE] = self.relu, self.mask_dx, self.nonnegative
+        d[f.BIAS], d[f.RELU], d[f.HIGH] = self.bias is not None, self.relu, self.largest
+        d[f.MASK_DX], d[f.MASK_DZ] = self.mask_dx, self.mask_dz
+        d[f.NONNEGATIVE], d[f.Z_SHIFT] = self.nonnegative, self.b_shift
         d[f.FORWARD_SHIFT], d[f.BACKWARD_SHIFT] = self.forward_shift, self.backward_shift
         d[f.ROWS] = self.n_out
         return d

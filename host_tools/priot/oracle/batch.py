@@ -11,7 +11,7 @@ import numpy as np
 
 from priot.network import fields as f
 from priot.network.stage import Pair, Stage
-from priot.oracle.kernels import EXP_TABLE, rhu
+from priot.oracle.kernels import EXP_TABLE, rhu, shifted
 
 _CHUNK_BYTES = 32 << 20  # of patches at a time
 
@@ -30,24 +30,35 @@ def _windows(x: np.ndarray, size: Pair, stride: Pair) -> np.ndarray:
 
 
 def _patches(x: np.ndarray, stage: Stage) -> np.ndarray:
-    """float64 [n][n_row][positions]: what each weight of a row is multiplied with."""
+    """float64 [n][groups][n_row][positions]: what each weight of a row is multiplied with."""
     top, bottom, left, right = stage.padding
     image = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     seen = _windows(image, stage.kernel, stage.stride)
     n, c, h, w, ky, kx = seen.shape
-    return seen.transpose(0, 1, 4, 5, 2, 3).reshape(n, c * ky * kx, h * w).astype(np.float64)
+    return seen.transpose(0, 1, 4, 5, 2, 3).reshape(
+        n, stage.groups, c // stage.groups * ky * kx, h * w).astype(np.float64)
 
 
-def forward(stage: Stage, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _grouped_rows(stage: Stage) -> np.ndarray:
+    """float64 [groups][rows of a group][n_row]."""
+    return stage.rows.astype(np.float64).reshape(stage.groups, -1, stage.n_row)
+
+
+def forward(stage: Stage, x: np.ndarray, z: np.ndarray | None = None,
+            ) -> tuple[np.ndarray, np.ndarray]:
     """Accumulators float64 [n][n_out][h_out][w_out] before requantisation, and the winners.
 
-    x [n][n_in][h_in][w_in]. Winners are uint8 wy * width of the window + wx, the first of equals.
+    x [n][n_in][h_in][w_in]; z, of a sum, likewise. Winners are uint8 wy * width of the window + wx, the first of equals.
     The accumulator of an average, and of a global pool, is the plain sum.
     """
     acc = x = x.reshape(-1, *stage.shape_in)
     if stage.has_weights:
-        acc = (stage.rows.astype(np.float64) @ _patches(x, stage)).reshape(
-            len(x), *stage.shape_conv)
+        acc = (_grouped_rows(stage) @ _patches(x, stage)).reshape(len(x), *stage.shape_conv)
+        if stage.bias is not None:
+            acc += stage.bias[:, None, None]
+    elif z is not None:
+        acc = (x.astype(np.int64) << max(0, -stage.b_shift)) + (
+            z.reshape(x.shape).astype(np.int64) << max(0, stage.b_shift))
     pools = _windows(acc, stage.window, stage.window_stride)
     pools = pools.reshape(*pools.shape[:4], -1)
     winner = pools.argmax(axis=4).astype(np.uint8)
@@ -63,7 +74,7 @@ def requantise(stage: Stage, acc: np.ndarray) -> np.ndarray:
         integers = rhu(integers * stage.multiplier, 16)
     else:
         integers = rhu(integers, stage.forward_shift)  # 0 of a max-pool
-    return np.clip(integers, 0 if stage.relu else -127, 127).astype(np.int8)
+    return np.clip(integers, 0 if stage.relu else -127, stage.largest).astype(np.int8)
 
 
 def loss_gradient(t: int, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -93,18 +104,28 @@ def scatter(stage: Stage, g: np.ndarray, winner: np.ndarray) -> np.ndarray:
     return placed
 
 
-def backward_input(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Accumulators float64 of dx [n][n_in][h_in][w_in], zero where a ReLU below cut."""
+def backward_input(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray,
+                   mask: int, earlier: np.ndarray | None = None, add: int = 0) -> np.ndarray:
+    """Accumulators float64 of dx [n][n_in][h_in][w_in], zero where a ReLU below cut.
+
+    mask: `mask_dx`, or `mask_dz` for the other input of a sum, x. earlier: what another stage has
+    left of dx, int8, added as ADD_DX says with `add` (network/gradients.py).
+    """
     x = x.reshape(-1, *stage.shape_in)
-    if stage.kind in (f.AVG_POOL, f.GLOBAL_POOL):
+    if stage.kind == f.ADD:
+        acc = g.reshape(x.shape).astype(np.float64)
+    elif stage.kind in (f.AVG_POOL, f.GLOBAL_POOL):
         acc = _spread(stage, g.reshape(-1, *stage.shape_out))
     elif stage.kind == f.MAX_POOL:
         acc = scatter(stage, g, winner)
     else:
         error = scatter(stage, g, winner)
-        taps = stage.rows.T.astype(np.float64) @ error.reshape(*error.shape[:2], -1)
+        errors = error.reshape(len(error), stage.groups, stage.n_out // stage.groups, -1)
+        taps = _grouped_rows(stage).transpose(0, 2, 1) @ errors
         acc = _fold(taps, error.shape[2:], stage)
-    return np.where(x <= 0, 0, acc) if stage.mask_dx else acc
+    if earlier is not None:
+        acc = acc + shifted(earlier.reshape(x.shape).astype(np.int64), add - 64)
+    return np.where((x <= 0) | (x >= mask), 0, acc) if mask else acc
 
 
 def _spread(stage: Stage, g: np.ndarray) -> np.ndarray:
@@ -141,4 +162,6 @@ def weight_gradient(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarr
     """dW of every image: float64 [n][n_out][n_row]."""
     x = x.reshape(-1, *stage.shape_in)
     error = scatter(stage, g, winner)
-    return error.reshape(*error.shape[:2], -1) @ _patches(x, stage).transpose(0, 2, 1)
+    errors = error.reshape(len(error), stage.groups, stage.n_out // stage.groups, -1)
+    products = errors @ _patches(x, stage).transpose(0, 1, 3, 2)
+    return products.reshape(len(error), stage.n_out, stage.n_row)

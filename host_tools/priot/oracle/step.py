@@ -16,7 +16,8 @@ from priot.formats.container import to_offset
 from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.link import loss_shift
-from priot.network.stage import Stage, trainable_by_scores
+from priot.network.gradients import Exponents, needs_gradient
+from priot.network.stage import IMAGE, NO_INPUT, Stage, trainable_by_scores
 from priot.oracle import kernels as oracle
 from priot.oracle.selection import select_edges
 
@@ -28,7 +29,7 @@ HALVING_EPOCHS = 8  # the step halves after so many epochs
 class StageState:
     """Buffers of one stage, as a device would hold them.
 
-    x, y, g (gradient of y), dx: int8 bytes. w, weff, scores: offset bytes; `weff` is `w` itself
+    x, z (the other input of a sum), y, g (gradient of y): int8 bytes. w, weff, scores: offset bytes; `weff` is `w` itself
     where the layer's weights are trained or nothing is. `trained` is False for frozen stages. `d`:
     the stage's descriptor.
     """
@@ -39,6 +40,8 @@ class StageState:
     argmax: bytearray
     g: bytearray
     x: bytearray = field(default_factory=bytearray)
+    z: bytearray = field(default_factory=bytearray)
+    bias: bytes = b""
     w: bytearray = field(default_factory=bytearray)
     weff: bytearray = field(default_factory=bytearray)
     scores: bytearray = field(default_factory=bytearray)
@@ -65,6 +68,8 @@ class Oracle:
         self.method = chosen = METHODS[method]
         if keep and chosen.rule != f.PRUNE:
             raise ValueError(f"keep: {method} prunes nothing")
+        if chosen.dynamic and any(s.inputs != (i - 1,) for i, s in enumerate(model.stages)):
+            raise ValueError(f"method: {method} trains networks without branches only")
         self.keep = keep
         self.u = chosen.step if step is None else step
         self.conv_u = self.u + chosen.conv_step - chosen.step
@@ -75,22 +80,31 @@ class Oracle:
         self.loss = np.zeros(f.N_FIELDS, np.int32)  # the descriptor of cross_entropy
         self.loss[f.N_CLASSES] = model.classes
         self.loss[f.LOSS_SHIFT] = loss_shift(model.exponents[-1])
-        below = bytearray(int(np.prod(model.shape)))
+        self.image = bytearray(int(np.prod(model.shape)))
         for s in self.states:
-            s.x, below = below, s.y
+            s.x = self._tensor(s.stage.a)
+            if s.stage.b != NO_INPUT:
+                s.z = self._tensor(s.stage.b)
         trained = self._last_layers(last or chosen.last)
         for s in trained:
             s.d[f.RULE] = chosen.rule
             s.d[f.ROUNDING] = chosen.rounding if rounding is None else rounding
             s.d[f.THRESHOLD] = chosen.threshold if threshold is None else threshold
         self._select(trained, fraction or chosen.fraction, select)
-        self.first = next(i for i, s in enumerate(self.states) if s.trained)
+        self.needs = needs_gradient(model.stages, {
+            i for i, s in enumerate(self.states) if s.trained})
         self._refresh()
+
+    def _tensor(self, number: int) -> bytearray:
+        """The output of a stage, or the image."""
+        return self.image if number == IMAGE else self.states[number].y
 
     def _new_state(self, stage: Stage) -> StageState:
         size = int(np.prod(stage.shape_out))
         state = StageState(stage, stage.descriptor(), bytearray(size),
                            bytearray(stage.argmax_bytes), bytearray(size))
+        if stage.bias is not None:
+            state.bias = stage.bias.astype("<i4").tobytes()
         if stage.has_weights:
             state.w = state.weff = bytearray(to_offset(stage.rows).tobytes())
             weights_rule = self.method.rule == f.WEIGHTS
@@ -137,18 +151,18 @@ class Oracle:
 
     def forward(self, image: np.ndarray) -> bytearray:
         """Logits int8 of an image uint8 0..127 of the model's shape."""
-        self.states[0].x[:] = np.ascontiguousarray(image).tobytes()
+        self.image[:] = np.ascontiguousarray(image).tobytes()
         for s in self.states:
             self._run(s, *self._call(s, "forward"), f.FORWARD_SHIFT)
         return self.states[-1].y
 
-    def _call(self, s: StageState, verb: str, dx: bytearray | None = None,
-              ) -> tuple[Callable, tuple]:
+    def _call(self, s: StageState, verb: str, dx: bytearray | bytes = b"",
+              dz: bytearray | bytes = b"") -> tuple[Callable, tuple]:
         """A kernel and its operands, by the form that device/priot/kinds.py gives it."""
         name, *forms = f.KINDS[s.stage.kind]
         form = forms[("forward", "backward", "update").index(verb)]
-        places = {"Y": s.y, "X": dx, "y": s.g, "x": s.x, "A": s.argmax, "a": s.argmax,
-                  "r": s.weff, "w": s.weff, "W": s.w, "S": s.scores, "E": s.weff,
+        places = {"Y": s.y, "X": dx, "Z": dz, "y": s.g, "x": s.x, "z": s.z, "A": s.argmax,
+                  "a": s.argmax, "c": s.bias, "r": s.weff, "w": s.weff, "W": s.w, "S": s.scores, "E": s.weff,
                   "b": s.select, "d": s.d}
         operands = tuple(self.scratch if c.isdigit() else places[c] for c in form)
         return getattr(oracle, f"{name}_{verb}"), operands
@@ -175,7 +189,7 @@ class Oracle:
         """Train on one sample; returns max abs of the loss gradient (below GMIN: skipped)."""
         self.forward(image)
         last = self.states[-1]
-        if self.method.dynamic:
+        if self.method.dynamic:  # of a chain of stages
             self.loss[f.LOSS_SHIFT] = loss_shift(self.model.input_exponent + sum(
                 int(s.d[f.FORWARD_SHIFT]) - s.stage.weight_exponent for s in self.states))
         largest = oracle.cross_entropy((last.g, last.y, self.scratch, self.loss), label)
@@ -183,12 +197,18 @@ class Oracle:
         if largest < GMIN:
             self.skipped += 1
             return largest
-        for i in range(len(self.states) - 1, self.first - 1, -1):
-            if i > self.first:
-                call = self._call(self.states[i], "backward", self.states[i - 1].g)
-                self._run(self.states[i], *call, f.BACKWARD_SHIFT)
-            if self.states[i].trained:
-                self._update(self.states[i])
+        exponents = Exponents(len(self.states))
+        for i, s in reversed(list(enumerate(self.states))):
+            wanted: list[bytearray | bytes] = [b"", b""]
+            for j, (tensor, add) in enumerate(zip(s.stage.inputs, (f.ADD_DX, f.ADD_DZ),
+                                                  strict=False)):
+                if self.needs[i] and tensor != IMAGE and self.needs[tensor]:
+                    s.d[add] = exponents.add(self.model.stages, i, tensor)
+                    wanted[j] = self.states[tensor].g
+            if any(wanted):
+                self._run(s, *self._call(s, "backward", *wanted), f.BACKWARD_SHIFT)
+            if s.trained:
+                self._update(s)
         if self.keep:
             self._refresh()
         return largest
