@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from priot.formats import Dataset, Model
+from priot.formats.model import INPUT_EXPONENT
 from priot.jobs.protocol import NATIVE_BACKENDS
+from priot.network import fields as f
+from priot.network.link import addition_shift, exponents
 from priot.network.spec import parse_network
 from priot.network.stages import Stage, compile_layers
 from priot.package import compile_package
@@ -23,15 +26,20 @@ def random_model(spec: str, shape: tuple[int, int, int], seed: int, classes: int
     """A model with random weights and shifts that keep its activations alive."""
     rng = np.random.default_rng(seed)
     stages = compile_layers(parse_network(spec), shape, classes)
-    for stage in stages:
+    for i, stage in enumerate(stages):
         if stage.has_weights:
             _fill(stage, rng)
+        stage.forward_shift += stage.kind == f.ADD
+        stage.b_shift = addition_shift(stage, exponents(stages[:i], INPUT_EXPONENT),
+                                       INPUT_EXPONENT)
     return Model("random", shape, classes, stages)
 
 
 def _fill(stage: Stage, rng: np.random.Generator) -> None:
     weights = np.clip(np.rint(rng.normal(0, 40, stage.weight_shape)), -127, 127)
     stage.weights = weights.astype(np.int8)
+    if stage.bias is not None:
+        stage.bias = rng.integers(-3000, 3000, stage.n_out).astype(np.int32)
     stage.weight_exponent = 6
     stage.forward_shift = 5 + stage.n_row.bit_length() // 2
     stage.backward_shift = 5 + (stage.n_out * stage.kernel[0] * stage.kernel[1]).bit_length() // 2

@@ -336,8 +336,8 @@ def test_network_lines_round_trip(text):
 
 def test_network_line_defaults():
     conv, pool = parse_network(" conv 8 3 ,maxpool 2 ")
-    assert (conv.n_out, conv.kernel, conv.stride, conv.padding) == (8, 3, 1, 0)
-    assert (pool.kernel, pool.stride) == (2, 2)
+    assert (conv.n_out, conv.kernel, conv.stride) == (8, (3, 3), (1, 1))
+    assert (pool.kernel, pool.stride) == ((2, 2), (2, 2))
     assert format_network([conv, pool]) == "conv 8 3, maxpool 2"
 
 

@@ -28,6 +28,17 @@ NETWORKS = {
               "flatten, linear 9, linear 10", (1, 12, 12)),
 }
 
+NETWORKS["residual"] = (
+    "conv 6 3 pad 1 stride 2 bias, relu as x, conv 6 3 pad 1 bias, relu, conv 6 3 pad 1 bias, add x, "
+    "relu as y, conv 8 3 stride 2 pad 0x1x0x1 bias, relu, conv 8 3 pad 1 as z, from y, "
+    "conv 8 1 stride 2 bias, add z, relu, globalpool, linear 10 bias", (1, 16, 16))
+NETWORKS["separable"] = (
+    "conv 8 4x10 stride 2x2 pad 1x2x4x5 bias, relu, dw 3 pad 1 bias, relu6, conv 9 1 bias, relu6, "
+    "dw 3x2 times 2 stride 2x1 bias, relu, maxpool 1x2, conv 6 3x1 groups 3, avgpool 2x1 stride 1, "
+    "flatten, linear 10 bias", (1, 17, 11))
+NETWORKS["skips"] = (
+    "conv 4 1x5 bias as a, conv 4 1x3 pad 0x1 bias, relu as b, add a as c, conv 4 1x3 pad 0x1, add b, "
+    "relu, add c, maxpool 1x3, flatten, linear 10", (3, 1, 24))
 NETWORKS["global"] = ("conv 5 3 pad 1 stride 2, relu, conv 7 3, relu, globalpool, linear 10",
                       (2, 15, 11))
 
@@ -53,6 +64,10 @@ class Case:
     model: Model
     data: Dataset
     traces: dict[str, tuple] = field(default_factory=dict)
+
+    def is_chain(self) -> bool:
+        """Whether every stage reads the one before it."""
+        return all(s.inputs == (i - 1,) for i, s in enumerate(self.model.stages))
 
 
 @pytest.fixture(scope="session", params=sorted(NETWORKS))
@@ -118,11 +133,13 @@ def first_difference(a: list, b: list) -> int:
 def test_trace_on_micropython(case, backend, tmp_path):
     """50 steps of every method on the unix port: every buffer of every step."""
     for method, options in CASES:
+        if method == "niti" and not case.is_chain():
+            continue  # test_dynamic_scales_want_a_chain
         for epoch in (0, 17):
             saved = tmp_path / "saved.scores"
             result = micropython(TRACE, str(case.model_path), str(case.data_path), backend,
                                  method, json.dumps({"seed": 3, **options}), str(STEPS),
-                                 str(epoch), str(saved), backend=backend)
+                                 str(epoch), str(saved), str(f.THRESHOLD), backend=backend)
             compare(case, method, options, epoch, json.loads(result.stdout.splitlines()[-1]),
                     saved)
 
@@ -133,6 +150,6 @@ def test_trace_on_cpython(case, method, options, tmp_path):
     saved = tmp_path / "saved.scores"
     found = subprocess.run(
         [sys.executable, str(TRACE), str(case.model_path), str(case.data_path), "viper", method,
-         json.dumps({"seed": 3, **options}), str(STEPS), "0", str(saved)],
+         json.dumps({"seed": 3, **options}), str(STEPS), "0", str(saved), str(f.THRESHOLD)],
         env=cpython_environment(), capture_output=True, text=True, check=True)
     compare(case, method, options, 0, json.loads(found.stdout.splitlines()[-1]), saved)

@@ -14,11 +14,11 @@ _SHIFTS = (F.FORWARD_SHIFT, F.BACKWARD_SHIFT, F.UPDATE_SHIFT)
 FORWARD = 0
 BACKWARD = 1
 UPDATE = 2
-_EMPTY = bytearray(0)  # kernels want a buffer they may write to, even where it has no bytes
+EMPTY = bytearray(0)  # kernels want a buffer they may write to, even where it has no bytes
 _TENSOR_BITS = 7  # of the largest value of an int8 tensor
 
 
-def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=b"", dz=b"", layer=None):
+def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=EMPTY, dz=EMPTY, layer=None):
     """The call of FORWARD, BACKWARD or UPDATE of a stage.
 
     dynamic: it measures its shift before it computes. g: gradient of its output; dx, dz: of its
@@ -28,11 +28,12 @@ def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=b"", dz=b"", 
     name = "%s_%s" % (name, _VERBS[verb])
     kernels = net.kernels if stage.d[_PLANS[verb]] else net.portable()
     places = {"Y": stage.y, "X": dx, "Z": dz, "y": g, "x": stage.x, "z": stage.z,
-              "A": stage.argmax, "a": stage.argmax, "c": stage.bias, "r": stage.weff, "w": stage.weff, "W": stage.w, "0": scratch, "1": scratch,
-              "2": scratch, "d": stage.d}
+              "A": stage.argmax, "a": stage.argmax, "c": stage.bias, "r": stage.weff,
+              "w": stage.weff, "W": stage.w, "0": scratch, "1": scratch, "2": scratch,
+              "d": stage.d}
     if layer is not None:
         places["S"], places["b"] = layer.scores, layer.select
-        places["E"] = stage.weff if stage.rows is None else _EMPTY
+        places["E"] = stage.weff if stage.rows is None else EMPTY
     operands = tuple([places[letter] for letter in forms[verb]])
     kernel = getattr(kernels, name)
     if dynamic and stage.index >= 0:

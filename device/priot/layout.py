@@ -11,7 +11,7 @@ import gc
 from . import fields as F
 from . import methods as M
 from .blocks import ALWAYS, Block
-from .calls import BACKWARD, FORWARD, UPDATE, stage_call
+from .calls import BACKWARD, EMPTY, FORWARD, UPDATE, stage_call
 from .kinds import AVG_POOL, CONV2D
 from .layer_state import LayerState
 
@@ -221,10 +221,10 @@ class Layout:
             if not self._needs[i]:
                 continue
             g, scratch = self.views[self._gradients[i]], self.views[self._back_scratch[i]]
-            wanted = [number for number in (stage.input, stage.second) if self._wants(number)]
-            dx = [self.views[self._gradients[number]] if number in wanted else b""
-                  for number in (stage.input, stage.second)]
-            if wanted:
+            inputs = (stage.input, stage.second)
+            if any([self._wants(number) for number in inputs]):
+                dx = [self.views[self._gradients[number]] if self._wants(number) else EMPTY
+                      for number in inputs]
                 calls.append(stage_call(self.net, stage, BACKWARD, scratch, self.dynamic, g, *dx))
                 names.append((i, "backward"))
             layer = self._of.get(id(stage))

@@ -1,6 +1,6 @@
 """Trains on a dataset in order and prints a CRC32 of every buffer after every step.
 
-Runs on MicroPython and on CPython: trace.py MODEL DATASET BACKEND METHOD OPTIONS STEPS EPOCH SAVE
+Runs on MicroPython and on CPython: trace.py MODEL DATASET BACKEND METHOD OPTIONS STEPS EPOCH SAVE THRESHOLD
 """
 
 import json
@@ -10,11 +10,13 @@ from binascii import crc32
 import priot
 from priot import backend
 
-_THRESHOLD = 32  # device/priot/fields.py, which is folded away
 
 
-def trace(model, dataset, wanted, method, options, steps, epoch, save):
-    """A list of one CRC32 per step over weights, scores, thresholds."""
+def trace(model, dataset, wanted, method, options, steps, epoch, save, threshold):
+    """A list of one CRC32 per step over weights, scores, thresholds.
+
+    threshold: the field of that name, which is folded away in the package.
+    """
     backend.use(wanted)
     net = priot.load(model)
     trainer = priot.Trainer(net, method, **options)
@@ -27,7 +29,7 @@ def trace(model, dataset, wanted, method, options, steps, epoch, save):
         for layer in trainer.layers:
             crc = crc32(layer.stage.w, crc)
             crc = crc32(layer.scores, crc)
-            crc = crc32(bytes([layer.stage.d[_THRESHOLD]]), crc)
+            crc = crc32(bytes([layer.stage.d[threshold]]), crc)
         crcs.append(crc)
     data.close()
     trainer.save(save)
@@ -35,6 +37,6 @@ def trace(model, dataset, wanted, method, options, steps, epoch, save):
 
 
 if __name__ == "__main__":
-    model, dataset, wanted, method, options, steps, epoch, save = sys.argv[1:]
+    model, dataset, wanted, method, options, steps, epoch, save, threshold = sys.argv[1:]
     print(json.dumps(trace(model, dataset, wanted, method, json.loads(options), int(steps),
-                           int(epoch), save)))
+                           int(epoch), save, int(threshold))))

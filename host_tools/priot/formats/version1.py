@@ -70,7 +70,7 @@ def _unpack_layer(record: tuple, where: str) -> tuple[Layer, tuple[int, ...]]:
         raise FileError(where, mismatch("reserved", "other bytes", "zeros"))
     if not 1 <= kind <= len(_KINDS):
         raise FileError(where, mismatch("kind", kind, f"1..{len(_KINDS)}"))
-    layer = Layer(_KINDS[kind - 1], kernel, stride, padding, n_out)
+    layer = Layer(_KINDS[kind - 1], (kernel, kernel), (stride, stride), (padding,) * 4, n_out)
     if any(shifts) and not layer.has_weights:
         raise FileError(where, mismatch("shifts", shifts, "zeros"))
     return layer, tuple(shifts)

@@ -15,8 +15,8 @@ from priot.formats import Model
 from priot.formats.container import to_offset
 from priot.methods import METHODS
 from priot.network import fields as f
-from priot.network.link import loss_shift
 from priot.network.gradients import Exponents, needs_gradient
+from priot.network.link import loss_shift
 from priot.network.stage import IMAGE, NO_INPUT, Stage, trainable_by_scores
 from priot.oracle import kernels as oracle
 from priot.oracle.selection import select_edges
@@ -29,9 +29,9 @@ HALVING_EPOCHS = 8  # the step halves after so many epochs
 class StageState:
     """Buffers of one stage, as a device would hold them.
 
-    x, z (the other input of a sum), y, g (gradient of y): int8 bytes. w, weff, scores: offset bytes; `weff` is `w` itself
-    where the layer's weights are trained or nothing is. `trained` is False for frozen stages. `d`:
-    the stage's descriptor.
+    x, z (the other input of a sum), y, g (gradient of y): int8 bytes. w, weff, scores: offset
+    bytes; `weff` is `w` itself where the layer's weights are trained or nothing is. `trained` is
+    False for frozen stages. `d`: the stage's descriptor.
     """
 
     stage: Stage
@@ -162,8 +162,8 @@ class Oracle:
         name, *forms = f.KINDS[s.stage.kind]
         form = forms[("forward", "backward", "update").index(verb)]
         places = {"Y": s.y, "X": dx, "Z": dz, "y": s.g, "x": s.x, "z": s.z, "A": s.argmax,
-                  "a": s.argmax, "c": s.bias, "r": s.weff, "w": s.weff, "W": s.w, "S": s.scores, "E": s.weff,
-                  "b": s.select, "d": s.d}
+                  "a": s.argmax, "c": s.bias, "r": s.weff, "w": s.weff, "W": s.w, "S": s.scores,
+                  "E": s.weff, "b": s.select, "d": s.d}
         operands = tuple(self.scratch if c.isdigit() else places[c] for c in form)
         return getattr(oracle, f"{name}_{verb}"), operands
 
