@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from priot.backbone.float_graph import FloatGraph
+from priot.backbone.float_graph import FloatGraph, FloatStage
 from priot.errors import FileError, mismatch
 from priot.importer import layers
 from priot.importer.advice import advice
@@ -417,10 +417,23 @@ class _Folder:
         assert builder.order is not None
         natural = np.array_equal(builder.order, np.arange(len(builder.order)))
         mean, std = self._scale()
+        if self.final == "sigmoid" and logits.places.size == 1 and last.weights is not None:
+            self._two_classes(last)
         return FloatGraph(
             self.listed.name, shape, builder.stages, self.final, mean, std, builder.limits,
             self.listed.shape[1:] if len(self.listed.shape) > 1 else self.listed.shape,
             None if natural else builder.order)
+
+    def _two_classes(self, last: FloatStage) -> None:
+        """Make one output z the two -z / 2, z / 2: their softmax is the sigmoid of z."""
+        assert last.weights is not None
+        half = last.weights / 2
+        last.weights, last.n_out = np.concatenate([-half, half]), 2
+        if last.bias is not None:
+            last.bias = np.concatenate([-last.bias / 2, last.bias / 2])
+        self.final = "softmax"
+        self.report.warnings.append(
+            "one output behind a sigmoid became two classes, 0 and 1, whose softmax is the same")
 
     def _logits(self) -> Value:
         """What all outputs of the file come from: the last stage, whole. Raises FileError."""

@@ -1,8 +1,9 @@
 """Removes filters whose output never changes, with the weights that read them: same outputs.
 
-A filter of weights that are exactly zero gives its bias, behind its ReLU, at every place. A layer
-that reads it without padding adds a constant, which goes to its bias; one with padding sees the
-constant only where there is no padding, so there the filter goes only if it gives 0.
+A filter of weights that are zero gives its bias, behind its ReLU, at every place. A layer that
+reads it without padding adds a constant, which goes to its bias; one with padding sees the constant
+only where there is no padding, so there the filter goes only if it gives 0. Weight decay leaves
+1e-30 for zero: what no float32 sum of the layer can show counts as zero.
 """
 
 from collections.abc import Iterable
@@ -13,10 +14,12 @@ from priot.backbone.float_graph import FloatGraph, FloatStage
 from priot.network.stage import IMAGE
 
 _VARIES = np.nan
+_ZERO = 2.0**-60  # of a layer's largest weight
 
 
 def remove_dead(graph: FloatGraph) -> int:
     """Take filters that give a constant out of a graph, in place; how many went."""
+    _clear(graph)
     constants = _constants(graph)
     spaces = _spaces(graph)
     removed = 0
@@ -30,6 +33,14 @@ def remove_dead(graph: FloatGraph) -> int:
             removed += int(dead.sum()) * sum(
                 graph.stages[i].weights is not None for i in members)
     return removed
+
+
+def _clear(graph: FloatGraph) -> None:
+    """Make filters whose largest weight is as good as zero exactly zero."""
+    for stage in graph.stages:
+        if stage.weights is not None:
+            largest = np.abs(stage.weights.reshape(stage.n_out, -1)).max(axis=1)
+            stage.weights[largest <= _ZERO * largest.max()] = 0
 
 
 def _single(stage: FloatStage) -> bool:
@@ -106,9 +117,9 @@ def _removable(graph: FloatGraph, members: list[int], constants: list[np.ndarray
     """bool [channels]: which channels of a space can go."""
     last = len(graph.stages) - 1
     channels = graph.stages[members[0]].n_out
-    sources = {source for i in members for source in (graph.stages[i].a, graph.stages[i].b)}
-    tied_to_image = any(graph.stages[i].weights is None or _single(graph.stages[i])
-                        for i in members) and IMAGE in sources
+    tied_to_image = any(
+        (stage.weights is None or _single(stage)) and IMAGE in (stage.a, stage.b)
+        for stage in (graph.stages[i] for i in members))
     many = any(1 < graph.stages[i].groups < graph.stages[i].n_out for i in members)
     if last in members or tied_to_image or many or any(
             stage.groups > 1 for stage in _readers(graph, members)):

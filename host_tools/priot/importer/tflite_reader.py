@@ -124,7 +124,9 @@ class _Reader:
         values = np.frombuffer(buffer.DataAsNumpy().tobytes(), _DTYPES[kind]).reshape(shape)
         scales = self._scales(i)
         if scales is not None and values.dtype.kind in "iu":
-            return dequantise(values, *scales)
+            scale, zero, axis = scales
+            # biases keep the axis of their weights
+            return dequantise(values, scale, zero, min(axis, values.ndim - 1))
         return values.astype(np.float32) if values.dtype.kind == "f" else values
 
     def _name(self, i: int) -> str:
