@@ -1,0 +1,150 @@
+"""Judges of an imported network: other people's interpreters of ONNX and TFLite."""
+
+import struct
+
+import numpy as np
+import onnx
+import onnxruntime
+import tflite
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from priot.backbone.float_graph import FloatGraph, run
+
+LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "AVERAGE_POOL_2D",
+          "MAX_POOL_2D", "MEAN")
+FINAL = ("SOFTMAX", "LOGISTIC")
+
+
+def logits(graph: FloatGraph, samples: np.ndarray) -> np.ndarray:
+    """Outputs of a graph [n][classes] for samples as the file takes them."""
+    return run(graph, graph.images(samples))[-1].reshape(len(samples), -1)
+
+
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference as a part of the largest expected value."""
+    assert found.shape == expected.shape and np.abs(expected).max() > 0
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def without_end(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose output is what a softmax or sigmoid at the end reads."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    last = next(node for node in model.graph.node if model.graph.output[0].name in node.output)
+    if last.op_type in ("Softmax", "LogSoftmax", "Sigmoid"):
+        del model.graph.output[1:]
+        model.graph.output[0].name = last.input[0]
+    return model
+
+
+def onnx_outputs(model: onnx.ModelProto, samples: np.ndarray) -> np.ndarray:
+    """What onnxruntime gives [n][classes], one sample at a time: batches of exports are fixed."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    entry = session.get_inputs()[0].name
+    return np.array([session.run(None, {entry: sample[None]})[0].ravel() for sample in samples])
+
+
+def without_activation_qdq(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that quantises weights alone, as the import does."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    constants = {tensor.name for tensor in model.graph.initializer}
+    new = {}
+    kept = []
+    for node in model.graph.node:
+        quantises = node.op_type == "QuantizeLinear"
+        if quantises or (node.op_type == "DequantizeLinear" and node.input[0] not in constants):
+            new[node.output[0]] = new.get(node.input[0], node.input[0])
+        else:
+            for i, name in enumerate(node.input):
+                node.input[i] = new.get(name, name)
+            kept.append(node)
+    for output in model.graph.output:
+        output.name = new.get(output.name, output.name)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return model
+
+
+class Tflite:
+    """A TFLite file under LiteRT: what every layer of it gave."""
+
+    def __init__(self, data: bytes) -> None:
+        self.graph = tflite.Model.GetRootAsModel(data, 0).Subgraphs(0)
+        model = tflite.Model.GetRootAsModel(data, 0)
+        words = {number: name for name, number in vars(tflite.BuiltinOperator).items()
+                 if isinstance(number, int)}
+        self.operators = []
+        for i in range(self.graph.OperatorsLength()):
+            operator = self.graph.Operators(i)
+            code = model.OperatorCodes(operator.OpcodeIndex())
+            self.operators.append((
+                words[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())],
+                list(operator.InputsAsNumpy()), list(operator.OutputsAsNumpy())))
+        data = _with_axes(data)
+        # the reference kernels: the others compute in other orders and precisions
+        self.interpreter = Interpreter(
+            model_content=data, experimental_preserve_all_tensors=True, num_threads=1,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+        self.interpreter.allocate_tensors()
+        self.details = {detail["index"]: detail
+                        for detail in self.interpreter.get_tensor_details()}
+
+    @property
+    def entry(self) -> int:
+        """The number of the input."""
+        return int(self.graph.InputsAsNumpy()[0])
+
+    def logits_tensor(self) -> int:
+        """The number of what a softmax at the end reads, or of the output."""
+        op, inputs, outputs = self.operators[-1]
+        return inputs[0] if op in FINAL else outputs[0]
+
+    def run(self, samples: np.ndarray, tensors: list[int]) -> list[np.ndarray]:
+        """Values of some tensors [n][...], float, for samples as the file takes them."""
+        found: list[list[np.ndarray]] = [[] for _ in tensors]
+        for sample in samples:
+            self.interpreter.set_tensor(self.entry, sample[None])
+            self.interpreter.invoke()
+            for values, i in zip(found, tensors, strict=True):
+                values.append(self.real(i, self.interpreter.get_tensor(i))[0])
+        return [np.array(values) for values in found]
+
+    def scale(self, i: int) -> float:
+        """The step of a quantised tensor; 0 of another."""
+        return float(self.details[i]["quantization"][0])
+
+    def real(self, i: int, values: np.ndarray) -> np.ndarray:
+        """What the numbers of a tensor mean."""
+        scale, zero = self.details[i]["quantization"]
+        if not scale:
+            return values
+        return ((values.astype(np.float64) - zero) * scale).astype(np.float32)
+
+    def layers(self) -> list[tuple[str, list[int], list[int]]]:
+        """Operators that become stages."""
+        return [operator for operator in self.operators if operator[0] in LAYERS]
+
+
+def _with_axes(data: bytes) -> bytes:
+    """A file whose one-dimensional constants are quantised along their only axis.
+
+    Old converters wrote the axis of the weights there, which LiteRT now refuses.
+    """
+    copy = bytearray(data)
+    graph = tflite.Model.GetRootAsModel(copy, 0).Subgraphs(0)
+    for i in range(graph.TensorsLength()):
+        tensor = graph.Tensors(i)
+        found = tensor.Quantization()
+        if found is not None and found.QuantizedDimension() >= max(1, tensor.ShapeLength()):
+            table = found._tab
+            struct.pack_into("<i", copy, table.Pos + table.Offset(16), 0)
+    return bytes(copy)
+
+
+def samples_for(shape: tuple[int, ...], n: int, seed: int = 0, scale: float = 1.0,
+                ) -> np.ndarray:
+    """Random samples float32 [n][...] of both signs."""
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal((n, *shape)) * scale).astype(np.float32)
+
