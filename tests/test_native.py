@@ -80,7 +80,7 @@ def _good_calls() -> list:
     """One consistent call of every kernel, shapes with pooling, padding and several rows."""
     rng = np.random.default_rng(8)
     conv = conv2d_descriptor(2, (6, 5), 3, kernel=3, padding=1, pool=2, RULE=f.PRUNE, MASK_DX=128)
-    linear = linear_descriptor(7, 5, RULE=f.GAIN, MASK_DX=128)
+    linear = linear_descriptor(7, 5, RULE=f.GAIN, MASK_DX=128, BIAS=1)
     pool = pool_descriptor(2, (5, 5), 3, 2)
     x, g = rng.integers(0, 128, 60).astype(np.int8), rng.integers(-9, 9, 18).astype(np.int8)
     w, v = (rng.integers(1, 256, n).astype(np.uint8) for n in (54, 35))
@@ -92,7 +92,8 @@ def _good_calls() -> list:
         layers.call("conv2d_backward", "good", conv, y=g, a=argmax, x=x, w=w),
         learning.update("conv2d_update", "good", rng, conv, w, y=g, a=argmax, x=x),
         learning.update("conv2d_update", "weights", rng, weights, w, y=g, a=argmax, x=x),
-        layers.call("linear_forward", "good", linear, x=x[:7], r=v),
+        layers.call("linear_forward", "good", linear, x=x[:7], r=v,
+                    c=layers.random_biases(rng, linear)),
         layers.call("linear_backward", "good", linear, y=g[:5], x=x[:7], r=v),
         learning.update("linear_update", "good", rng, linear, v, y=g[:5], x=x[:7]),
         learning.update("linear_update", "sparse", rng, sparse, v, y=g[:5], x=x[:7]),
@@ -100,6 +101,7 @@ def _good_calls() -> list:
         learning.effective_weights("sparse", rng, sparse, v),
         *layers.pool_cases(rng, "good", pool),
         *layers.global_pool_cases(rng, "good", layers.global_pool_descriptor(2, (3, 5))),
+        *layers.add_cases(rng, "good", layers.add_descriptor(2, (3, 5))),
         *(c for c in worked_cases() if c.what in (
             "two equals", "none saturated", "second of two equals", "none",
             "first draw", "two")),
@@ -135,15 +137,15 @@ def test_calls_allocate_nothing(tmp_path):
 
 
 def test_errors_name_the_operand():
-    script = ("import priot_portable as n\nfrom array import array\nd = array('i', [0] * 48)\n"
+    script = ("import priot_portable as n\nfrom array import array\nd = array('i', [0] * 56)\n"
               "try:\n    CALL\nexcept Exception as e:\n    print(repr(e))\n")
     environment = dict(os.environ, MICROPYPATH=str(native_module("x64").parent))
     for call, error in (
         ("n.classify((1,))", "TypeError('operands: one is no buffer, or read-only',)"),
-        ("n.linear_forward((b'', b'', b'', b'', b''))",
-         "ValueError('operand 4: 0 bytes, expected 192',)"),
+        ("n.linear_forward((b'', b'', b'', b'', b'', b''))",
+         "ValueError('operand 5: 0 bytes, expected 224',)"),
         ("n.count_below((b'', b''), 1)", "ValueError('operands: wrong number',)"),
-        ("n.linear_forward((d, d, d, d, d))",
+        ("n.linear_forward((d, d, d, d, d, d))",
          "ValueError('d: sizes inconsistent or out of range',)"),
     ):
         done = subprocess.run([str(tool("micropython")), "-c", script.replace("CALL", call)],

@@ -21,13 +21,12 @@ from runner import Call, Guarded, letters
 EXPECTED = (ValueError, TypeError)
 EXTREMES = (-2147483648, -65536, -1, 0, 1, 2, 3, 9, 16, 17, 255, 4097, 65536, 1 << 24, 2147483647)
 SCRATCH = "01234"
-WRITTEN = "AEGHRSUVXY" + SCRATCH  # W only where the rule is WEIGHTS
-IN_WORDS = "bdHU" + SCRATCH
+WRITTEN = "AEGHRSUVXYZ" + SCRATCH  # W only where the rule is WEIGHTS
+IN_WORDS = "bcdHU" + SCRATCH
 AT_LEAST = "U" + SCRATCH  # may be longer
 ANY_LENGTH = "vVH"
-# kernels take squares, with the same padding on all sides, and one group
-SHAPES = ("KERNEL_W", "STRIDE_W", "PAD_BOTTOM", "PAD_LEFT", "PAD_RIGHT", "POOL_W",
-          "POOL_STRIDE_W", "GROUPS")
+# one of these alone fits no other size
+SHAPES = ("KERNEL_W", "STRIDE_W", "POOL_W", "GROUPS", "GROUP_IN", "GROUP_OUT")
 
 
 class Spoiler:
@@ -89,7 +88,7 @@ class Spoiler:
             self.refused(call, how, wrong)
 
     def shapes(self, call):
-        """Rectangles and groups, and a layer of another kind."""
+        """Sizes that do not go together, and a layer of another kind."""
         d = call.operands[-1]
         for name in () if call.name.startswith("global_pool") else SHAPES:  # any rectangle
             self.with_field(call, self.fields[name], d[self.fields[name]] + 1, name)

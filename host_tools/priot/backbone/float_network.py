@@ -74,7 +74,7 @@ class FloatNetwork:
             if values.shape != stage.weight_shape:
                 raise PriotError(f"layer{stage.index}.weight",
                                  f"shape: found {values.shape}, expected {stage.weight_shape}")
-            found.append(values * _factor(stages, stage))
+            found.append(values * pool_factor(stages, stage))
         return found
 
 
@@ -115,7 +115,7 @@ def outputs(stages: Sequence[Stage], weights: Sequence[np.ndarray],
         yield x
 
 
-def _factor(stages: Sequence[Stage], stage: Stage) -> float:
+def pool_factor(stages: Sequence[Stage], stage: Stage) -> float:
     """What a global pool below leaves to a stage's weights, 2^k / area; 1 without one."""
     below = stages[stage.a] if stage.a >= 0 else None
     if below is None or below.kind != f.GLOBAL_POOL:

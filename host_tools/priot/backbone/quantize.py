@@ -12,21 +12,25 @@ for image i: so large will they be in an unfamiliar place. Correct labels give s
 too small: on a network of 27,464 weights they cost 28 to 84 points (`--naive` shows it).
 """
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from priot.backbone.float_network import FloatNetwork, check_weights
+from priot.backbone.float_graph import FloatGraph, FloatStage
+from priot.backbone.float_network import FloatNetwork, check_weights, pool_factor
 from priot.formats import Dataset, Model
+from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.gradients import Exponents, needs_gradient
 from priot.network.link import addition_shift, exponents, link, loss_shift, most_bias
-from priot.network.stage import IMAGE, Stage
+from priot.network.stage import IMAGE, NO_INPUT, Stage, global_exponent
 from priot.network.stages import compile_layers
 from priot.oracle import batch
 
 PERCENT = 99
+_RELATIVE_STEP = 5
+_NUMBERS = {name: kind for kind, name in f.KIND_NAMES.items()}
 
 
 def quantize_weights(weights: np.ndarray) -> tuple[np.ndarray, int]:
@@ -71,19 +75,23 @@ class FloatEnds:
     biases: float [n_out]. clamps: where a ReLU clamps, as 6 of ReLU6.
     """
 
-    biases: Mapping[int, np.ndarray] = field(default_factory=dict)
-    clamps: Mapping[int, float] = field(default_factory=dict)
+    biases: dict[int, np.ndarray] = field(default_factory=dict)
+    clamps: dict[int, float] = field(default_factory=dict)
 
 
 def calibrate(model: Model, dataset: Dataset, naive: bool = False,
-              ends: FloatEnds | None = None) -> None:
+              ends: FloatEnds | None = None, relative: bool = False) -> None:
     """Set all shifts and bits of the model's stages from a dataset's images (all of them), and
-    biases and upper clamps, which follow from the shifts."""
+    biases and upper clamps, which follow from the shifts.
+
+    relative: bits of updates from the size of a step beside that of the layer (`_relative_bits`),
+    not from the largest gradient.
+    """
     stages = model.stages
     tensors, winners = _calibrate_forward(model, dataset.images, naive, ends or FloatEnds())
     labels = dataset.labels if naive else wrong_labels(dataset.labels, model.classes)
     gradients: dict[int, np.ndarray] = {len(stages) - 1: batch.loss_gradient(
-        loss_shift(model.exponents[-1]), tensors[-1], labels)}
+        loss_shift(model.exponents[-1]), tensors[-2], labels)}
     needs = needs_gradient(stages, {i for i, stage in enumerate(stages) if stage.has_weights})
     gradient_exponents = Exponents(len(stages))
     for i in range(len(stages) - 1, -1, -1):
@@ -91,7 +99,7 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
             continue
         stage, g = stages[i], gradients.pop(i)
         if stage.has_weights:
-            _calibrate_update(stage, g, winners[i], tensors[stage.a], naive)
+            _calibrate_update(stage, g, winners[i], tensors[stage.a], naive, relative)
         for tensor, mask in zip(stage.inputs, (stage.mask_dx, stage.mask_dz), strict=False):
             if tensor != IMAGE and needs[tensor]:
                 add, before = gradient_exponents.add(stages, i, tensor), stage.backward_shift
@@ -140,15 +148,38 @@ def quantize_bias(bias: np.ndarray, exponent: int, stage: Stage) -> np.ndarray:
 
 
 def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray,
-                      naive: bool) -> None:
+                      naive: bool, relative: bool) -> None:
     weights = stage.rows.astype(np.float64)
     largest_dw, largest_product = [], []
+    squares = squares_of_products = 0.0
     for some in batch.chunks(stage, len(x)):
         dw = batch.weight_gradient(stage, g[some], winner[some], x[some])
         largest_dw.append(_largest(dw))
+        squares += float(np.square(dw).sum())
         largest_product.append(_largest(np.multiply(dw, weights, out=dw)))
+        squares_of_products += float(np.square(dw).sum())
+    if relative:
+        stage.update_bits_weights, stage.update_bits_scores = _relative_bits(
+            stage, squares / len(x), squares_of_products / len(x))
+        return
     stage.update_bits_weights = percentile_bits(np.concatenate(largest_dw), naive)
     stage.update_bits_scores = percentile_bits(np.concatenate(largest_product), naive)
+
+
+def _relative_bits(stage: Stage, square: float, square_of_products: float) -> tuple[int, int]:
+    """Update bits of weights and scores with which one sample moves a layer by 2^-5 of its norm.
+
+    square: mean over the samples of the sum of dW^2, and of (dW * w)^2. The update shift of a
+    method is bits - u (device/priot/methods.py): with the u of `weights` and `gain` it becomes
+    log2(rms |dW| / |w|) + 5 and log2(rms |dW * w| / (64 sqrt(edges))) + 5.
+    """
+    norm = float(np.linalg.norm(stage.rows.astype(np.float64)))
+    bits = []
+    for size, whole, method in ((square, norm, "weights"),
+                                (square_of_products, 64 * stage.rows.size**0.5, "gain")):
+        shift = round(math.log2(size**0.5 / whole)) + _RELATIVE_STEP if size else 0
+        bits.append(max(0, min(31, shift + METHODS[method].step)))
+    return bits[0], bits[1]
 
 
 def _calibrate_backward(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray, mask: int,
@@ -208,3 +239,60 @@ def quantize(network: FloatNetwork, dataset: Dataset, name: str, naive: bool = F
     model.check()
     calibrate(model, dataset, naive)
     return model
+
+
+def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str, exponent: int) -> Model:
+    """An int8 model of a float graph, calibrated on all images of a dataset.
+
+    A value v of the dataset stands for the input v * 2^exponent. Raises ValueError, FileError
+    where the graph does not fit the images or a limit.
+    """
+    ends = FloatEnds()
+    stages = [_stage_of(stage, graph) for stage in graph.stages]
+    model = Model(name, dataset.shape, graph.classes, stages, dataset.names, exponent,
+                  dataset.scale, dataset.zero, dataset.signed)
+    link(stages, model.shape, model.classes, model.signed)
+    for i, (stage, source) in enumerate(zip(stages, graph.stages, strict=True)):
+        if source.clamp is not None:
+            ends.clamps[i] = source.clamp
+        if source.bias is not None:
+            ends.biases[i] = source.bias.astype(np.float64)
+        if source.weights is not None:
+            try:
+                stage.weights, stage.weight_exponent = quantize_weights(
+                    source.weights * pool_factor(stages, stage))
+            except ValueError as error:
+                raise ValueError(f"{_named(source, i)}: {error}") from None
+    _check_pools(graph, stages)
+    calibrate(model, dataset, ends=ends, relative=True)
+    model.check()
+    return model
+
+
+def _stage_of(stage: FloatStage, graph: FloatGraph) -> Stage:
+    """A stage without weights and shifts."""
+    made = Stage(_NUMBERS[stage.kind], stage.n_out, stage.relu, stage.kernel, stage.stride,
+                 stage.padding, stage.window, stage.window_stride, stage.groups, stage.a,
+                 NO_INPUT if stage.b is None else stage.b)
+    if stage.kind == "global_pool":
+        made.weight_exponent = global_exponent(stage.window)
+    if stage.bias is not None:
+        made.bias = np.zeros(stage.n_out, np.int32)
+    return made
+
+
+def _check_pools(graph: FloatGraph, stages: list[Stage]) -> None:
+    """ValueError where a global pool is read by what has no weights to hold 2^k / area."""
+    for i, stage in enumerate(stages):
+        for n in stage.inputs:
+            if n == IMAGE or stage.has_weights or stages[n].kind != f.GLOBAL_POOL:
+                continue
+            area = stages[n].window[0] * stages[n].window[1]
+            if area & (area - 1):
+                raise ValueError(f"{_named(graph.stages[i], i)}: reads the mean of {area} values; "
+                                 "only a layer with weights can, or where their number is a power "
+                                 "of two")
+
+
+def _named(stage: FloatStage, i: int) -> str:
+    return f"stage {i} ({', '.join(stage.source) or stage.kind})"
