@@ -164,7 +164,8 @@ def test_conv2d_backward_where_lanes_overflow(aligned, pool, error, byte):
     """Every output has an error: nine or four meet in an input, from up to three filters."""
     for n_out in (1, 2, 3):
         for shift in (0, 7, 16, 30):
-            d = conv2d_descriptor(3, (8, 7), n_out, 3, 1, 1, pool, MASK_DX=128, BACKWARD_SHIFT=shift)
+            d = conv2d_descriptor(3, (8, 7), n_out, 3, 1, 1, pool, MASK_DX=128,
+                                  BACKWARD_SHIFT=shift)
             cases.backward(aligned, f.CONV2D, d, np.full(n_outputs(d), error, np.int8),
                            np.zeros(argmax_bytes(d), np.uint8), np.full(n_inputs(d), 1, np.int8),
                            np.full(n_out * 27, byte, np.uint8))

@@ -127,7 +127,8 @@ from array import array
 import priot_native as n
 d = array("i", DESCRIPTOR)
 w = bytearray(33)
-calls = [lambda w: n.linear_forward((bytearray(4), bytearray(8), w, b"", array("i", [0] * 600), d)),
+calls = [lambda w: n.linear_forward((bytearray(4), bytearray(8), w, b"", array("i", [0] * 600),
+                                     d)),
          lambda w: n.linear_backward((bytearray(8), bytearray(4), bytearray(8), w,
                                             array("i", [0] * 600), d)),
          lambda w: n.linear_update((bytearray(32), bytearray(0), bytearray(4), bytearray(8), w,

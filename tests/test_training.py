@@ -29,16 +29,16 @@ NETWORKS = {
 }
 
 NETWORKS["residual"] = (
-    "conv 6 3 pad 1 stride 2 bias, relu as x, conv 6 3 pad 1 bias, relu, conv 6 3 pad 1 bias, add x, "
-    "relu as y, conv 8 3 stride 2 pad 0x1x0x1 bias, relu, conv 8 3 pad 1 as z, from y, "
+    "conv 6 3 pad 1 stride 2 bias, relu as x, conv 6 3 pad 1 bias, relu, conv 6 3 pad 1 bias, "
+    "add x, relu as y, conv 8 3 stride 2 pad 0x1x0x1 bias, relu, conv 8 3 pad 1 as z, from y, "
     "conv 8 1 stride 2 bias, add z, relu, globalpool, linear 10 bias", (1, 16, 16))
 NETWORKS["separable"] = (
     "conv 8 4x10 stride 2x2 pad 1x2x4x5 bias, relu, dw 3 pad 1 bias, relu6, conv 9 1 bias, relu6, "
-    "dw 3x2 times 2 stride 2x1 bias, relu, maxpool 1x2, conv 6 3x1 groups 3, avgpool 2x1 stride 1, "
-    "flatten, linear 10 bias", (1, 17, 11))
+    "dw 3x2 times 2 stride 2x1 bias, relu, maxpool 1x2, conv 6 3x1 groups 3, "
+    "avgpool 2x1 stride 1, flatten, linear 10 bias", (1, 17, 11))
 NETWORKS["skips"] = (
-    "conv 4 1x5 bias as a, conv 4 1x3 pad 0x1 bias, relu as b, add a as c, conv 4 1x3 pad 0x1, add b, "
-    "relu, add c, maxpool 1x3, flatten, linear 10", (3, 1, 24))
+    "conv 4 1x5 bias as a, conv 4 1x3 pad 0x1 bias, relu as b, add a as c, conv 4 1x3 pad 0x1, "
+    "add b, relu, add c, maxpool 1x3, flatten, linear 10", (3, 1, 24))
 NETWORKS["global"] = ("conv 5 3 pad 1 stride 2, relu, conv 7 3, relu, globalpool, linear 10",
                       (2, 15, 11))
 

@@ -118,7 +118,8 @@ def _pools(rng) -> Iterator[Case]:
             size = (int(rng.integers(pool, pool + 9)), int(rng.integers(pool, pool + 9)))
             cut, is_image = rng.integers(0, 2, 2)
             d = pool_descriptor(int(rng.integers(1, 4)), size, pool, min(pool_stride, 15),
-                                RELU=rng.integers(2), MASK_DX=128 * cut, NONNEGATIVE=cut | is_image)
+                                RELU=rng.integers(2), MASK_DX=128 * cut,
+                                NONNEGATIVE=cut | is_image)
             yield from layers.pool_cases(rng, f"pool {pool} stride {pool_stride}", d)
     for _ in range(20):
         pool = [int(p) for p in rng.choice([1, 2, 3, 4, 25], 2)]

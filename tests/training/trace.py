@@ -1,6 +1,7 @@
 """Trains on a dataset in order and prints a CRC32 of every buffer after every step.
 
-Runs on MicroPython and on CPython: trace.py MODEL DATASET BACKEND METHOD OPTIONS STEPS EPOCH SAVE THRESHOLD
+Runs on MicroPython and on CPython:
+trace.py MODEL DATASET BACKEND METHOD OPTIONS STEPS EPOCH SAVE THRESHOLD
 """
 
 import json
@@ -9,7 +10,6 @@ from binascii import crc32
 
 import priot
 from priot import backend
-
 
 
 def trace(model, dataset, wanted, method, options, steps, epoch, save, threshold):

@@ -47,8 +47,8 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
             22    u8   largest output, 127 or what the upper clamp of a ReLU says, 1..126
             23    i8   shift to the left that brings the second input of a sum to the exponent of
                        the first, of the first to that of the second where below 0; -15..15
-            24    i16  exponent of the output: that of the input (of a sum: the finer one) + forward
-                       shift - weight exponent
+            24    i16  exponent of the output: that of the input (of a sum: the finer one) +
+                       forward shift - weight exponent
             26    i8   weight exponent we: a weight is w * 2^-we
             27    u8   forward shift fs, 0..30
             28    u8   backward shift bs, 0..30
@@ -63,13 +63,14 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
     then    the payload, in the order of the stages: a byte w + 128 (never 0) per weight,
             [n_out][n_in / groups][ky][kx], padded with bytes 128 to a multiple of 4; then the bias
 
-Stages stand in the order in which they are computed; the output of every one but the last is read
-by others. A linear stage reads its input as one row, a pool has as many outputs as its input
-channels and no shifts or bits. Kernels and windows have sides of 1..63 and an area of at most 225,
-strides are 1..15; a global pool's window is its input. At most 2^23 values in a tensor (padding included) and weights in a stage; 131072
-weights in a row, positions of a stage with weights, and outputs of a group * kernel area (each side
-of the kernel times ceil(window / its stride)); a bias of at most 2^31 - 1 - 127 * 127 * weights in a
-row: so every sum fits int32. The last stage has no ReLU.
+Stages stand in the order in which they are computed; the output of every one but the last is
+read by others. A linear stage reads its input as one row, a pool has as many outputs as its input
+channels and no shifts or bits. Kernels and windows have sides of 1..63 and an area of at most
+225, strides are 1..15; a global pool's window is its input. At most 2^23 values in a tensor
+(padding included) and weights in a stage; 131072 weights in a row, positions of a stage with
+weights, and outputs of a group * kernel area (each side of the kernel times ceil(window / its
+stride)); a bias of at most 2^31 - 1 - 127 * 127 * weights in a row: so every sum fits int32. The
+last stage has no ReLU.
 
 What no kernel computes yet is refused: shifts by row, squared error.
 

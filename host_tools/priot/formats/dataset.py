@@ -101,7 +101,8 @@ class Dataset:
         """The bytes of the file. Raises FileError."""
         self.check()
         n = len(self)
-        records = np.concatenate([self.images.view(np.uint8).reshape(n, -1), self.labels[:, None]], axis=1)
+        values = self.images.view(np.uint8).reshape(n, -1)
+        records = np.concatenate([values, self.labels[:, None]], axis=1)
         data = pack_file(MAGIC, self.head(), records.tobytes())
         _check_table(self.head(), "dataset")
         return data
@@ -143,7 +144,8 @@ def _check_table(tables: bytes, where: object,
     if flags > 1:
         raise FileError(where, mismatch("flags", flags, "0..1"))
     if target_bytes != _LABEL_BYTES:
-        raise FileError(where, "has targets that are not labels, which this version cannot compute")
+        raise FileError(where, "has targets that are not labels, which this version cannot "
+                               "compute")
     check_scale(struct.unpack_from("<I", tables, 20)[0], where)
     names = unpack_names(tables[TABLE.size :], classes, where)
     return n, (channels, height, width), classes, bool(flags), names, scale, zero

@@ -1,8 +1,8 @@
 """Which stages have a gradient in training, and how several of one tensor are added up.
 
-device/priot/layout.py does the same. The gradient of a tensor has an exponent, as the tensor has: a
-value v stands for v * 2^-x, that of the logits with x = 0. Where several stages read a tensor, the
-last one of them, which goes first, writes the gradient; the others add theirs to it.
+device/priot/layout.py does the same. The gradient of a tensor has an exponent, as the tensor has:
+a value v stands for v * 2^-x, that of the logits with x = 0. Where several stages read a tensor,
+the last one of them, which goes first, writes the gradient; the others add theirs to it.
 """
 
 from collections.abc import Collection, Sequence

@@ -48,8 +48,8 @@ def forward(stage: Stage, x: np.ndarray, z: np.ndarray | None = None,
             ) -> tuple[np.ndarray, np.ndarray]:
     """Accumulators float64 [n][n_out][h_out][w_out] before requantisation, and the winners.
 
-    x [n][n_in][h_in][w_in]; z, of a sum, likewise. Winners are uint8 wy * width of the window + wx, the first of equals.
-    The accumulator of an average, and of a global pool, is the plain sum.
+    x [n][n_in][h_in][w_in]; z, of a sum, likewise. Winners are uint8 wy * width of the window +
+    wx, the first of equals. The accumulator of an average, and of a global pool, is the plain sum.
     """
     acc = x = x.reshape(-1, *stage.shape_in)
     if stage.has_weights:

@@ -154,7 +154,8 @@ def avg_pool_backward(operands) -> int:
     total = np.zeros((d[f.N_IN], d[f.H_IN], d[f.W_IN]), np.int64)
     for y0, x0 in np.ndindex(*error.shape[1:]):
         top, left = y0 * d[f.POOL_STRIDE_H], x0 * d[f.POOL_STRIDE_W]
-        total[:, top : top + d[f.POOL_H], left : left + d[f.POOL_W]] += error[:, y0, x0, None, None]
+        window = np.s_[:, top : top + d[f.POOL_H], left : left + d[f.POOL_W]]
+        total[window] += error[:, y0, x0, None, None]
     return _put_gradient(dx, total, x, d)
 
 
