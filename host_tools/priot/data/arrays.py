@@ -32,8 +32,9 @@ def read_arrays(path: Path, _test: bool, reading: Reading) -> Images:
             missing = [name for name in ("x", "y") if name not in found]
             held = [_described(arrays, name) for name in arrays.files] if missing else []
     except _BROKEN as error:
-        text = "it holds Python objects" if "pickle" in str(error) else " ".join(
-            str(error).split()) or type(error).__name__
+        text = "damaged" if isinstance(error, OSError) else (
+            "it holds Python objects" if "pickle" in str(error) else
+            " ".join(str(error).split()) or type(error).__name__)
         raise FileError(path, f"not an .npz file of arrays: {text}") from None
     if missing:
         raise FileError(path, f"has no array {missing[0]}; it holds "

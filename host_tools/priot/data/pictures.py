@@ -1,6 +1,11 @@
 """One picture file as the user sees it: upright, on its ground, in 8 bits."""
 
+import io
+import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,15 +61,34 @@ def _formats() -> list[str]:
     return [name for name in _FORMATS if name in Image.OPEN]
 
 
+@contextmanager
+def _quiet(data: bytes) -> Iterator[None]:
+    """Keep libtiff from writing its own lines to stderr, past Python's."""
+    if data[:2] not in (b"II", b"MM"):
+        yield
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def open_picture(path: Path, ground: Colour) -> Picture:
-    """The picture in a file. Raises FileError with one line where there is none."""
+    """The picture in a file. Raises FileError with one line where there is none, OSError."""
     if path.suffix.lower() in FOREIGN:
         raise FileError(path, f"not an image: {path.suffix.lower()} cannot be read; "
                         "convert it to .png or .jpg")
+    data = path.read_bytes()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet(data):
             warnings.simplefilter("ignore")  # on damaged tags, which do not touch the pixels
-            with Image.open(path, formats=_formats()) as image:
+            # Not by its path: Pillow maps a plain TIFF into memory and then turns it wrongly.
+            with Image.open(io.BytesIO(data), formats=_formats()) as image:
                 turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
                 several = image.format != "MPO" and getattr(image, "is_animated", False)
                 found = _decoded(ImageOps.exif_transpose(image), ground)
