@@ -19,7 +19,6 @@ from priot.board.session import run_job
 from priot.data.as_dataset import Source, as_dataset, reading_for
 from priot.data.classes import renumbered
 from priot.data.reading import Reading, listed
-from priot.errors import PriotError
 from priot.formats import Adapter, Dataset, Model
 from priot.formats.container import PREFIX, VERSION, write_file
 from priot.jobs.evaluate import evaluate as run_evaluation
@@ -111,11 +110,7 @@ class Board:
         """
         path = board_path(name)
         found = self._head_of(path)
-        if found is not None and classes is None:
-            reading = reading_for(source, reading or Reading(), found.names, found.shape)
-        added = as_dataset(source, labels, classes, reading)
-        if found is not None:
-            added = self._as_numbered(path, found, added, isinstance(source, np.ndarray))
+        added = _for_file(path, found, source, labels, classes, reading)
         n = found.samples if found else 0
         data = added.to_bytes()
         n_head = PREFIX.unpack_from(data)[2]
@@ -131,27 +126,6 @@ class Board:
             raise BoardError(path, f"on the board is of version {head.version}: bring it with "
                              "'priot pull', convert it, and replace it with 'priot push'")
         return head
-
-    @staticmethod
-    def _as_numbered(path: str, head: DatasetHead, added: Dataset, is_array: bool) -> Dataset:
-        """Samples with the labels of a file's classes. BoardError where they do not fit it."""
-        if head.names and not added.names and not is_array:
-            raise BoardError(path, f"holds the classes {listed(head.names)}, the samples to add "
-                             "say no names: give those of all their classes with --classes")
-        if added.names and not head.names:
-            raise BoardError(path, f"holds classes without names, the samples to add are of "
-                             f"{listed(added.names)}: 'priot pull' it, name its classes with "
-                             "'priot dataset FILE --classes NAME,...' and 'priot push' it")
-        if added.names:
-            try:
-                labels = renumbered(path, added.labels, added.names, head.names)
-            except PriotError as error:
-                raise BoardError(path, error.what) from None
-            added = replace(added, labels=labels, names=head.names, classes=head.classes)
-        if head.shape != added.shape or int(added.labels.max()) >= head.classes:
-            raise BoardError(path, f"images of {added.shape} with labels to {added.labels.max()}, "
-                             f"the file holds {head.shape} of {head.classes} classes")
-        return added
 
     def listing(self) -> list[Entry]:
         """The files in the board's root folder."""
@@ -231,3 +205,30 @@ class Board:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+
+def _for_file(path: str, head: DatasetHead | None, source: Source, labels: np.ndarray | None,
+              classes: int | Sequence[str] | None, reading: Reading | None) -> Dataset:
+    """Samples for a dataset file on the board: of its size, with its numbers of the classes.
+
+    head: what the file says, None where it begins with these samples. Raises PriotError, OSError.
+    """
+    if head is None:
+        return as_dataset(source, labels, classes, reading)
+    if classes is None:
+        reading = reading_for(source, reading or Reading(), head.names, head.shape)
+    added = as_dataset(source, labels, classes, reading)
+    if head.names and not added.names and not isinstance(source, np.ndarray):
+        raise BoardError(path, f"holds the classes {listed(head.names)}, the samples to add say "
+                         "no names: give those of all their classes with --classes")
+    if added.names and not head.names:
+        raise BoardError(path, f"holds classes without names, the samples to add are of "
+                         f"{listed(added.names)}: 'priot pull' it, name its classes with "
+                         "'priot dataset FILE --classes NAME,...' and 'priot push' it")
+    if added.names:
+        numbers = renumbered(path, added.labels, added.names, head.names)
+        added = replace(added, labels=numbers, names=head.names, classes=head.classes)
+    if head.shape != added.shape or int(added.labels.max()) >= head.classes:
+        raise BoardError(path, f"images of {added.shape} with labels to {added.labels.max()}, "
+                         f"the file holds {head.shape} of {head.classes} classes")
+    return added

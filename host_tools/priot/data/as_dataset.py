@@ -9,6 +9,7 @@ import numpy as np
 from priot.data.reading import Reading
 from priot.errors import PriotError
 from priot.formats import Dataset
+from priot.reports.describe import classes_lines
 
 Source = Dataset | Path | str | np.ndarray
 
@@ -36,26 +37,32 @@ def as_dataset(source: Source, labels: np.ndarray | None = None,
         reading = replace(reading, classes=classes)
     elif classes is not None:
         reading = replace(reading, names=class_names(classes, "classes"))
+    where: object = "images"
+    kind = "arrays"
+    if isinstance(source, (str, Path)):
+        where, kind = Path(source), source_of(Path(source))
+        if kind == "dataset":
+            source = Dataset.read(source)
     if isinstance(source, Dataset):
-        images = with_classes("dataset", Images(source.images, source.labels, source.classes,
-                                                source.names), reading)
-        dataset = replace(source, labels=images.labels, classes=images.classes,
-                          names=images.names)
+        source.check()
+        reading.check("dataset", SOURCES["dataset"].takes)
+        images = with_classes(where, Images(source.images << 1, source.labels, source.classes,
+                                            source.names), reading)
+        dataset = replace(to_dataset(finish(images, reading)), scale=source.scale,
+                          zero=source.zero)
     elif isinstance(source, np.ndarray):
         if labels is None:
             raise PriotError("push", "arrays of images need labels")
         reading.check("arrays", SOURCES["arrays"].takes)
-        images = with_classes("images", from_arrays("images", source, np.asarray(labels),
-                                                    reading), reading)
-        dataset = to_dataset(finish(images, reading))
-        check_look("images", dataset, reading)
+        images = from_arrays(where, source, np.asarray(labels), reading)
+        dataset = to_dataset(finish(with_classes(where, images, reading), reading))
     else:
-        path = Path(source)
-        kind = source_of(path)
-        if kind == "dataset" and replace(reading, classes=None, names=(), say=None) == Reading():
-            return as_dataset(Dataset.read(path), reading=reading)
-        dataset = to_dataset(finish(load(kind, path, reading=reading), reading))
-        check_look(path, dataset, reading)
+        dataset = to_dataset(finish(load(kind, Path(source), reading=reading), reading))
+    if not isinstance(source, Dataset):
+        check_look(where, dataset, reading)
+    for line in classes_lines(dataset.names, np.bincount(
+            dataset.labels, minlength=dataset.classes).tolist()):
+        reading.note(f"{where}: {line}", usual=True)
     dataset.check()
     return dataset
 

@@ -2,17 +2,19 @@
 
 import json
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from priot import cli
-from priot.board import Board
+from priot.board.board import _for_file
 from priot.board.errors import BoardError
 from priot.board.files import DatasetHead
 from priot.data.as_dataset import as_dataset
 from priot.data.classes import natural
+from priot.data.reading import Reading
 from priot.errors import PriotError
 from priot.formats import Adapter, Dataset
 from priot.formats.adapter import AdapterLayer
@@ -211,6 +213,21 @@ def test_a_file_without_names_gets_some(tmp_path, first):
     assert seen(turned) == {0: {100}, 1: {60}, 2: {20}} and turned.names[0] == "owl"
 
 
+def test_a_dataset_keeps_what_its_values_mean(tmp_path, first):
+    """On its way to a board, and with other names of its classes."""
+    source = replace(Dataset.read(first), scale=0.5, zero=-3)
+    assert as_dataset(source).to_bytes() == source.to_bytes()
+    named = as_dataset(source, classes=("owl", "dog", "cat", "mug"))
+    assert (named.scale, named.zero, named.classes) == (0.5, -3, 4)
+    assert seen(named) == {0: {100}, 1: {60}, 2: {20}}
+    assert as_dataset(source, reading=Reading(invert=True)).images[0, 0, 3, 0] == 127
+    with pytest.raises(PriotError, match="--layout: does not go with dataset"):
+        as_dataset(source, reading=Reading(layout="hwc"))
+    source.write(tmp_path / "scaled.prd")
+    with pytest.raises(PriotError, match="scaled.prd: class cat: expected one of a, b, c"):
+        as_dataset(tmp_path / "scaled.prd", classes=("a", "b", "c"))
+
+
 def test_names_of_arrays(tmp_path, capsys):
     x = np.arange(0, 240, 10, dtype=np.uint8).reshape(6, 2, 2)
     y = np.array([0, 1, 1, 0, 1, 0])
@@ -252,20 +269,31 @@ def head(names: tuple[str, ...] = ("cat", "dog", "owl")) -> DatasetHead:
     return DatasetHead(2, 9, (1, 4, 6), 3, names)
 
 
-def joined(found: DatasetHead, added: Dataset, is_array: bool = False) -> Dataset:
-    return Board._as_numbered("/k.prd", found, added, is_array)
+def joined(found: DatasetHead, source: object, labels: np.ndarray | None = None) -> Dataset:
+    return _for_file("/k.prd", found, source, labels, None, Reading(say=lambda line: None))
 
 
-@pytest.mark.parametrize("names", [("cat", "owl"), ("dog", "owl"), ("cat", "dog", "owl")])
+@pytest.mark.parametrize("names", [("cat", "owl"), ("owl",), ("cat", "dog", "owl")])
 def test_appended_samples_get_the_numbers_of_the_file(tmp_path, names):
-    added = joined(head(), as_dataset(session(tmp_path / "f", *names)))
-    assert added.names == ("cat", "dog", "owl")
-    assert seen(added) == {head().names.index(name): {GREYS[name] >> 1} for name in names}
+    folder = session(tmp_path / "f", *names)
+    for source in (folder, as_dataset(folder)) if len(names) > 1 else (folder,):
+        added = joined(head(), source)
+        assert added.names == ("cat", "dog", "owl")
+        assert seen(added) == {head().names.index(name): {GREYS[name] >> 1} for name in names}
 
 
 def test_appended_samples_of_an_unknown_class(tmp_path):
-    with pytest.raises(BoardError, match="/k.prd: class mug: expected one of cat, dog, owl"):
-        joined(head(), as_dataset(session(tmp_path / "f", "cat", "mug")))
+    folder = session(tmp_path / "f", "cat", "owl")
+    (folder / "owl").rename(folder / "mug")
+    with pytest.raises(PriotError, match="/k.prd: class mug: expected one of cat, dog, owl"):
+        joined(head(), as_dataset(folder))
+    with pytest.raises(PriotError, match="f/mug: expected one of the classes cat, dog, owl"):
+        joined(head(), folder)
+
+
+def test_appended_pictures_get_the_size_of_the_file(tmp_path):
+    added = joined(head(), session(tmp_path / "f", "owl", size=(60, 40)))
+    assert added.shape == (1, 4, 6) and seen(added) == {2: {GREYS["owl"] >> 1}}
 
 
 def test_named_and_nameless_are_not_mixed(tmp_path):
@@ -278,4 +306,5 @@ def test_named_and_nameless_are_not_mixed(tmp_path):
                                          "cat, owl"):
         joined(head(()), named)
     assert joined(head(()), nameless).labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert joined(head(), nameless, is_array=True).labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert joined(head(), nameless.images * 2, nameless.labels).labels.tolist() == [
+        0, 0, 0, 1, 1, 1]
