@@ -291,6 +291,16 @@ def test_appended_samples_of_an_unknown_class(tmp_path):
         joined(head(), folder)
 
 
+def test_a_file_without_names_takes_folders_called_by_numbers(tmp_path):
+    assert joined(head(()), session(tmp_path / "f", "0", "2")).labels.tolist() == [
+        0, 0, 0, 2, 2, 2]
+    assert joined(head(()), session(tmp_path / "g", "2")).labels.tolist() == [2, 2, 2]
+    whole = joined(head(()), session(tmp_path / "h", "0", "1", "2"))
+    assert whole.names == () and whole.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    with pytest.raises(PriotError, match="which of 3 classes are 7. Name them all in order"):
+        joined(head(()), session(tmp_path / "i", "2", "7"))
+
+
 def test_appended_pictures_get_the_size_of_the_file(tmp_path):
     added = joined(head(), session(tmp_path / "f", "owl", size=(60, 40)))
     assert added.shape == (1, 4, 6) and seen(added) == {2: {GREYS["owl"] >> 1}}

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, scalar_dtypes, unicode_string_dtypes
+from hypothesis.extra.numpy import arrays as arrays_of
 from PIL import Image
 from priot import cli
 from priot.data.as_dataset import as_dataset
@@ -424,7 +426,10 @@ def test_a_script_is_warned_of_what_is_not_usual_alone():
     ("digits", ["--part", "test", "--skip-bad"], "--skip-bad: does not go with digits"),
     ("digits", ["--part", "test", "--background", "red"], "--background: does not go with"),
     ("digits", ["--part", "test", "--crop"], "--crop: goes with a size: --resize HxW"),
-    ("digits", ["--part", "test", "--range", "1", "1"], "--range: found the same value twice"),
+    ("digits", ["--part", "test", "--range", "1", "1"],
+     "--range: found 1 1, expected two numbers: black and white"),
+    ("digits", ["--part", "test", "--range", "nan", "1"], "--range: found nan 1, expected"),
+    ("digits", ["--part", "test", "--range", "0", "inf"], "--range: found 0 inf, expected"),
     ("folders", ["--layout", "hwc"], "--layout: does not go with folders"),
 ])
 def test_an_option_that_has_no_use_is_refused(tmp_path, capsys, source, options, message):
@@ -479,6 +484,29 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
             spoilt[at : at + 1] = rng.randbytes(1) if what == 3 else rng.choice(
                 (b"\0", b"\xff", b"\x7f", b"\x80"))
     return bytes(spoilt)
+
+
+@st.composite
+def any_arrays(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays of any type and shape, most often as many labels as images."""
+    x = draw(arrays_of(st.one_of(scalar_dtypes(), unicode_string_dtypes()),
+                       array_shapes(min_dims=1, max_dims=5, min_side=0, max_side=4)))
+    if draw(st.booleans()):
+        return x, draw(arrays_of(scalar_dtypes(), array_shapes(min_dims=0, max_dims=2)))
+    return x, draw(arrays_of(np.int64, len(x), elements=st.integers(-1, 6)))
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(any_arrays())
+def test_any_arrays_are_read_or_refused_in_a_line(found):
+    x, y = found
+    try:
+        dataset = as_dataset(x, y, reading=Reading(say=lambda line: None))
+    except PriotError as error:
+        assert "\n" not in str(error)
+    else:
+        dataset.check()
+        assert np.array_equal(dataset.labels, y) and dataset.images.size == x.size
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None,

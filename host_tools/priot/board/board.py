@@ -216,11 +216,14 @@ def _for_file(path: str, head: DatasetHead | None, source: Source, labels: np.nd
     if head is None:
         return as_dataset(source, labels, classes, reading)
     if classes is None:
-        reading = reading_for(source, reading or Reading(), head.names, head.shape)
+        reading = reading_for(source, reading or Reading(), head.classes, head.names,
+                              head.shape)
     added = as_dataset(source, labels, classes, reading)
     if head.names and not added.names and not isinstance(source, np.ndarray):
         raise BoardError(path, f"holds the classes {listed(head.names)}, the samples to add say "
                          "no names: give those of all their classes with --classes")
+    if not head.names and added.names == tuple(map(str, range(added.classes))):
+        added = replace(added, names=())  # called by their numbers
     if added.names and not head.names:
         raise BoardError(path, f"holds classes without names, the samples to add are of "
                          f"{listed(added.names)}: 'priot pull' it, name its classes with "

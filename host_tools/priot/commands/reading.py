@@ -107,8 +107,9 @@ def reading_from(args: argparse.Namespace, say: Callable[[str], object] = print)
         channels = wanted
     if args.resize and size not in (None, args.resize):
         raise PriotError("--resize", f"{args.made_for} takes {'x'.join(map(str, size))}")
-    if args.range and not args.range[0] != args.range[1]:
-        raise PriotError("--range", "found the same value twice, expected black and white")
+    if args.range and not 0 < abs(args.range[0] - args.range[1]) < 1e30:
+        raise PriotError("--range", f"found {args.range[0]:g} {args.range[1]:g}, expected two "
+                         "numbers: black and white")
     return Reading(args.resize or size, args.fit or "stretch", channels, args.invert,
                    args.background, tuple(args.range) if args.range else None, args.layout,
                    classes, names, args.skip_bad, say)

@@ -67,9 +67,9 @@ def as_dataset(source: Source, labels: np.ndarray | None = None,
     return dataset
 
 
-def reading_for(source: Source, reading: Reading, names: tuple[str, ...],
+def reading_for(source: Source, reading: Reading, classes: int, names: tuple[str, ...],
                 shape: tuple[int, int, int]) -> Reading:
-    """How a folder of images is read that joins a file of named classes of this shape.
+    """How a folder of images is read that joins a file of these classes and this shape.
 
     What the user has chosen stays. Raises PriotError, OSError.
     """
@@ -78,6 +78,6 @@ def reading_for(source: Source, reading: Reading, names: tuple[str, ...],
     if isinstance(source, (Dataset, np.ndarray)) or source_of(Path(source)) != "folders":
         return reading
     if not reading.names and reading.classes is None:
-        reading = replace(reading, names=names)
+        reading = replace(reading, names=names, classes=None if names else classes)
     return replace(reading, size=reading.size or shape[1:],
                    channels=reading.channels or shape[0])

@@ -7,6 +7,7 @@ from priot.errors import FileError
 Range = tuple[float, float]
 
 _STEPS = (1, 16, 255, 1023, 4095, 16383, 65535)  # masks, scikit-learn's digits, 8..16 bits
+_AT_ONCE = 256  # images, or rows of one, in float64
 _SLACK = 1e-3  # of rounding, where values are 0..1
 
 
@@ -46,8 +47,12 @@ def to_bytes(values: np.ndarray, black_white: Range) -> np.ndarray:
     black, white = black_white
     if values.dtype == np.uint8 and black_white == (0, 255):
         return values
-    scaled = (values.astype(np.float64) - black) * 255 / (white - black)
-    return np.floor(np.clip(scaled, 0, 255) + 0.5).astype(np.uint8)
+    found = np.empty(values.shape, np.uint8)
+    for i in range(0, len(values), _AT_ONCE):
+        part = values[i : i + _AT_ONCE].astype(np.float64)
+        scaled = (np.clip(part, min(black_white), max(black_white)) - black) * 255
+        found[i : i + _AT_ONCE] = np.floor(scaled / (white - black) + 0.5)
+    return found
 
 
 def range_text(low: float, high: float, black_white: Range) -> str:
