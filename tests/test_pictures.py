@@ -289,6 +289,12 @@ def test_images_that_show_nothing(tmp_path, capsys):
     assert not (tmp_path / "y.prd").exists()
 
 
+def test_a_class_that_shows_nothing_may_be_added(tmp_path):
+    black = np.zeros((3, 8, 8), np.uint8)
+    with pytest.warns(UserWarning, match="3 of 3 images are of one value or nearly"):
+        assert as_dataset(black, np.array([2, 2, 2]), reading=Reading(range=(0, 255))).classes == 3
+
+
 def test_white_on_transparent_says_what_to_look_at(tmp_path, capsys):
     """On the usual white ground there is nothing to see; on black there is."""
     white = Image.new("LA", (6, 4), (255, 0))
@@ -488,11 +494,15 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 
 @st.composite
 def any_arrays(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays of any type and shape, most often as many labels as images."""
-    x = draw(arrays_of(st.one_of(scalar_dtypes(), unicode_string_dtypes()),
-                       array_shapes(min_dims=1, max_dims=5, min_side=0, max_side=4)))
+    """Arrays of any type and shape, and those that are nearly right."""
     if draw(st.booleans()):
-        return x, draw(arrays_of(scalar_dtypes(), array_shapes(min_dims=0, max_dims=2)))
+        return (draw(arrays_of(st.one_of(scalar_dtypes(), unicode_string_dtypes()),
+                               array_shapes(min_dims=1, max_dims=5, min_side=0, max_side=4))),
+                draw(arrays_of(scalar_dtypes(), array_shapes(min_dims=0, max_dims=2))))
+    low, high = draw(st.sampled_from([(0, 1), (-1, 1), (0, 16), (0, 255), (-3, 4095)]))
+    x = draw(arrays_of(np.float64, array_shapes(min_dims=3, max_dims=4, max_side=4),
+                       elements=st.floats(low, high)))
+    x = x.astype(draw(st.sampled_from([">f4", "f8", "i2", "<i8", "?", "f2"])))
     return x, draw(arrays_of(np.int64, len(x), elements=st.integers(-1, 6)))
 
 

@@ -10,13 +10,14 @@ _FLAT = 3  # of 0..127: an image whose values span no more shows nothing
 
 
 def check_look(where: object, dataset: Dataset, reading: Reading) -> None:
-    """Warn of images of one value, or nearly, and of classes without images.
+    """Warn of images of one value, or nearly.
 
-    Raises PriotError where all images are of one and the same value.
+    Raises PriotError where all images of several classes are of one and the same value; a class
+    of its own may be that: nothing before the camera.
     """
     images = dataset.images.reshape(len(dataset), -1)
     low, high = int(images.min()), int(images.max())
-    if low == high and images.size > 1:
+    if low == high and len(np.unique(dataset.labels)) > 1:
         raise PriotError(where, f"every pixel of all images is {low} of 0..127: nothing to learn"
                          + _hint(reading))
     flat = np.ptp(images, axis=1) <= _FLAT
