@@ -46,6 +46,16 @@ def many_classes(folder: Path) -> Path:
     return folder / "many.json"
 
 
+def large_counts(folder: Path) -> Path:
+    """A report of ten classes with as many digits as a table shows."""
+    report = json.loads((folder / "run.json").read_text())
+    rows = np.full((10, 10), 2345).tolist()
+    report |= {"confusion": rows, "confusion_before": rows, "predictions": None,
+               "test_images": 234500}
+    (folder / "large.json").write_text(json.dumps(report))
+    return folder / "large.json"
+
+
 def untested(folder: Path) -> Path:
     report = json.loads((folder / "run.json").read_text())
     report |= dict.fromkeys((*NEW[1:], "confusion", "accuracy_before", "accuracy_after"))
@@ -59,6 +69,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     folder = make_run(tmp_path_factory.mktemp("pages"))
     found = {}
     for name, source in (("run", folder / "run.json"), ("many", many_classes(folder)),
+                         ("large", large_counts(folder)),
                          ("untested", untested(folder)), ("digits", SHIPPED / "digits.jsonl"),
                          ("mnist", SHIPPED / "mnist.jsonl")):
         found[name] = folder / f"{name}.html"
@@ -117,7 +128,7 @@ def show(browser, path: Path, width: int, colours: str = "light") -> None:
     browser.get(path.as_uri())
 
 
-@pytest.mark.parametrize("name", ["run", "many", "untested", "digits", "mnist"])
+@pytest.mark.parametrize("name", ["run", "many", "large", "untested", "digits", "mnist"])
 def test_in_a_browser(name, browser, pages):
     """Whole at both widths, readable by day and night, nothing fetched, nothing to complain of."""
     for width in WIDTHS:

@@ -95,6 +95,19 @@ def test_numbers_are_those_of_the_report(folder, report, page):
     assert cells == expected
 
 
+@pytest.mark.parametrize("target, where, clock", [
+    ("emulator", "an emulated Raspberry Pi Pico", "by the emulated Pico's clock"),
+    ("build/pico/port", "an emulated Raspberry Pi Pico", "by the emulated Pico's clock"),
+    ("qemu", "QEMU with the Pico's instruction set", None),
+    ("/dev/ttyACM0", "a board at /dev/ttyACM0", "by the board's clock"),
+])
+def test_target_is_said_plainly(target, where, clock, report, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({**report, "target": target}))
+    text = text_of(run_page(tmp_path / "run.json"))
+    assert f"Ran on {where} " in text and "on the PC" not in text
+    assert ("Time in training" in text) == (clock is not None) and (clock or "") in text
+
+
 def test_images_are_counted_and_drawn(folder, report, page):
     labels = Dataset.read(folder / "test.prd").labels
     before, after = (np.array(report["predictions"][when]) == labels

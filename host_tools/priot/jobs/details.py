@@ -41,14 +41,14 @@ class Details:
         model = Model.read(job.model)
         test = Dataset.read(job.test) if job.test else None
         saved = job.save or job.mask
-        adapter = Adapter.read(saved) if saved else None
+        adapter = Adapter.read(saved) if saved and saved.exists() else None
         files = {"model": job.model, "train": job.train, "test": job.test, "saved": job.save,
                  "mask": job.mask}
         report |= {
             "report_version": REPORT_VERSION, "command": self.command, "date": self.date,
             "seconds": round(time.monotonic() - self.start, 1),
             "files": {name: {"path": str(path.absolute()), "crc32": read_crc(path)}
-                      for name, path in files.items() if path},
+                      for name, path in files.items() if path and path.exists()},
             "layers": _layers(model, adapter) if adapter else None,
             "predictions": self._predictions(model, test, adapter, report),
         }

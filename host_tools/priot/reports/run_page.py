@@ -22,7 +22,8 @@ _PLACES = {
     "qemu": ("QEMU with the Pico's instruction set", ""),  # its clock means nothing
 }
 _SHOWN = 24  # images of a kind
-_TABLE_CLASSES = 16  # a confusion matrix of more is a picture
+_TABLE_CLASSES = 16  # a confusion matrix of more is a picture,
+_TABLE_DIGITS = 40  # and so is one whose rows would have more digits: a phone could not show them
 _MASK_WIDTHS = (480, 1026)  # pixels that a mask takes on the page, beside others and alone
 
 
@@ -111,7 +112,8 @@ def _matrices(report: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
         rows = report[key]
         if rows is None:
             continue
-        if len(rows) > _TABLE_CLASSES:
+        digits = len(rows) * len(str(max(map(max, rows))))
+        if len(rows) > _TABLE_CLASSES or digits > _TABLE_DIGITS:
             found.append({"title": title, "plot": run_plots.matrix(title, rows, names)})
             continue
         found.append({"title": title, "plot": None, "rows": [

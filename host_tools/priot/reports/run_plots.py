@@ -8,6 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from priot.reports.figures import ACCENT, MUTED, Plot, legend, lines_of
 
+_NAMED = 24  # a confusion matrix of more classes has their numbers at its sides
+
 
 def all_plots(report: dict[str, Any]) -> list[tuple[str, Markup]]:
     """Title and picture of every curve that the run has."""
@@ -95,9 +97,12 @@ def matrix(title: str, rows: list[list[int]], names: list[str]) -> Markup:
         picture[..., 3] = np.where(counts > 0, 0.15 + 0.85 * shares, 0)
         axes.imshow(picture, interpolation="none")
         axes.set(xlabel="predicted", ylabel="label")
-        if len(rows) <= 40:
-            axes.set_yticks(range(len(rows)), names, fontsize=min(8, 300 / len(rows)))
-            axes.set_xticks(range(len(rows)), names, rotation=90,
-                            fontsize=min(8, 300 / len(rows)))
+        if len(rows) <= _NAMED:
+            size = min(8.0, 180 / len(rows))
+            axes.set_yticks(range(len(rows)), names, fontsize=size)
+            axes.set_xticks(range(len(rows)), names, rotation=90, fontsize=size)
+        else:
+            axes.set(xlabel="predicted: number of the class, from 0",
+                     ylabel="label: number of the class, from 0")
         return plot.svg(f"Confusion matrix {title.lower()}, {len(rows)} classes: "
                         f"{int(np.trace(counts)):,} of {int(counts.sum()):,} on the diagonal")
