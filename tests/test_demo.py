@@ -37,7 +37,8 @@ def test_demo():
     assert report["peak_heap_bytes"] <= report["heap_bytes"]
     assert f"accuracy after:  {report['accuracy_after']:.1f} %" in out
     assert "build/demo/report.html" in out
-    assert f"{report['accuracy_after']:.1f} %</span>" in (BUILD / "demo" / "report.html").read_text()
+    page = (BUILD / "demo" / "report.html").read_text()
+    assert f"{report['accuracy_after']:.1f} %</span>" in page
     assert (BUILD / "demo" / "learning.png").read_bytes().startswith(b"\x89PNG")
     model = Model.read(BACKBONES / "digits-0.priot")
     Adapter.read(BUILD / "demo" / "digits.scores").check_backbone(model)
