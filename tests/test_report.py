@@ -217,7 +217,7 @@ def test_mutated_reports_give_a_page_or_a_line(folder, report, tmp_path, capsys)
     path = tmp_path / "run.json"
     small = {**report, "history": report["history"][:2]}
     accepted = []
-    for _ in range(1500):
+    for _ in range(600):
         path.write_text(json.dumps(mutate(small, rng)))
         try:
             read_report(path)
@@ -225,7 +225,7 @@ def test_mutated_reports_give_a_page_or_a_line(folder, report, tmp_path, capsys)
             assert type(error).__name__ == "FileError", path.read_text()
         else:
             accepted.append(path.read_text())
-    assert len(accepted) > 20
+    assert len(accepted) > 10
     for content in rng.sample(accepted, 6):
         path.write_text(content)
         status = cli.main(["report", str(path)])
