@@ -33,8 +33,8 @@ demo: setup  ## Adapt a network to rotated digits under MicroPython; report in b
 test: setup-all  ## Run every test (TESTS=... for a part).
 	@$(VENV)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
 
-setup-all:  ## Everything that the tests need: also the Pico's firmware, emulator and QEMU.
-	@$(SETUP) $(BASE) $(BOARDS)
+setup-all:  ## Everything that the tests need: also the Pico's firmware, emulator, QEMU and a browser.
+	@$(SETUP) $(BASE) $(BOARDS) browser
 
 native:  ## Build the native module for this machine (x64) and the Pico (armv6m).
 	@$(SETUP) native_x64 native_armv6m

@@ -36,6 +36,9 @@ def test_demo():
     assert report["heap_bytes"] <= PICO_HEAP_BYTES
     assert report["peak_heap_bytes"] <= report["heap_bytes"]
     assert f"accuracy after:  {report['accuracy_after']:.1f} %" in out
+    assert "build/demo/report.html" in out
+    page = (BUILD / "demo" / "report.html").read_text()
+    assert f"{report['accuracy_after']:.1f} %</span>" in page
     assert (BUILD / "demo" / "learning.png").read_bytes().startswith(b"\x89PNG")
     model = Model.read(BACKBONES / "digits-0.priot")
     Adapter.read(BUILD / "demo" / "digits.scores").check_backbone(model)

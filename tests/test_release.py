@@ -208,6 +208,8 @@ def test_the_unix_port_of_the_machine(installed):
     fits = {"PRIOT_MICROPYTHON": str((BUILD / "bin" / "micropython").resolve())}
     installed.priot(*job, "--json", "unix.json", **fits)
     assert json.loads((installed.here / "unix.json").read_text())["finished"]
+    installed.priot("report", "unix.json")
+    assert "priot train digits-0.priot" in (installed.here / "unix.html").read_text()
     assert "fits" in installed.priot("plan", "digits-0.priot", "--method", "priot", **fits)
 
 

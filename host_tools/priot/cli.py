@@ -24,6 +24,7 @@ COMMANDS = {
     "convert": ("convert", "make a file of today of one of an older version"),
     "train": ("train", "adapt a model by running the device package"),
     "evaluate": ("evaluate", "measure a model's accuracy by running the device package"),
+    "report": ("report", "make a page of a training run or an experiment"),
     "demo": ("demo", "run the main job with no board"),
     "plan": ("plan", "say what a model and a method need of a board's flash and RAM"),
     "deploy": ("deploy", "copy the package, a model and datasets to a board"),
@@ -78,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = next((a for a in arguments if a in available()), None)
     try:
         args = build_parser(command).parse_args(arguments)
+        args.words = ["priot", *arguments]  # for reports that say how to repeat them
         return _run(args)
     except KeyboardInterrupt:
         print("priot: stopped: interrupted from the keyboard", file=sys.stderr)

@@ -12,6 +12,7 @@ from priot.commands.options import (
     options_from,
 )
 from priot.errors import PriotError
+from priot.jobs.details import Details
 from priot.jobs.train import TrainJob, summary, train
 from priot.planning.sizes import HEAP_BYTES, Planner, Training
 from priot.reports.json_file import check_report, write_json
@@ -63,11 +64,14 @@ def main(args: argparse.Namespace) -> int:
                    args.validate)
     if args.port or args.target not in (None, "unix"):
         _ask_here(job)
+    details = Details(job, args.words)
     with choose_target(args) as target:
         report = train(job, target, show_progress=True)
     for warning in report["warnings"]:
         print(f"warning: {warning}")
     print(summary(report))
+    if args.json:
+        details.add(report)
     write_json(args.json, report)
     if args.plot:
         from priot.reports.plot import plot_training

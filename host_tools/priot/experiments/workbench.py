@@ -15,6 +15,7 @@ from priot.data.prepare import read_part, rotate, subset, to_dataset
 from priot.errors import PriotError
 from priot.experiments.spec import Run, backbone_path
 from priot.formats import Dataset, Model
+from priot.formats.container import read_crc
 from priot.jobs.protocol import Event
 from priot.jobs.train import TrainJob, train
 from priot.planning.sizes import HEAP_BYTES, Planner, Training
@@ -90,7 +91,7 @@ class Workbench:
         report = train(TrainJob(model, train_path, test_path, run.method, run.epochs, options),
                        target)
         loaded = Model.read(model)
-        return {**asdict(run), **dict(zip(FILES, map(_crc, files), strict=True)),
+        return {**asdict(run), **dict(zip(FILES, map(read_crc, files), strict=True)),
                 **_results(report, loaded.classes), "pico_ram_bytes": pico_ram_bytes(model, run),
                 "seconds": round(time.monotonic() - start, 1)}
 
@@ -110,7 +111,7 @@ class Workbench:
         path = backbone_path(run.backbone)
         if run.calibration == "usual":
             return path
-        made = self.folder / f"{_crc(path)}-{run.calibration}.priot"
+        made = self.folder / f"{read_crc(path)}-{run.calibration}.priot"
         if not made.exists():
             model = Model.read(path)
             calibrate(model, self._pretrain(run), naive=True)
@@ -174,15 +175,9 @@ def check_backbone(run: Run, result: dict[str, Any]) -> None:
 
 
 def _compare(run: Run, name: str, found: str, path: Path) -> None:
-    if found != _crc(path):
-        raise PriotError(run, f"{name} is {found} in the results so far, now {_crc(path)}; "
+    if found != read_crc(path):
+        raise PriotError(run, f"{name} is {found} in the results so far, now {read_crc(path)}; "
                          "--fresh forgets them, -o FOLDER keeps both")
-
-
-def _crc(path: Path) -> str:
-    """The CRC32 in a file's prefix."""
-    with open(path, "rb") as file:
-        return f"{int.from_bytes(file.read(16)[12:], 'little'):08x}"
 
 
 def _results(report: dict[str, Any], classes: int) -> dict[str, Any]:

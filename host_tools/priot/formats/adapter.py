@@ -52,6 +52,13 @@ class AdapterLayer:
     keep_percent: int = 0
     bitmap: np.ndarray | None = field(default=None, repr=False)
 
+    def edges(self, weights: np.ndarray) -> np.ndarray:
+        """bool [edges]: which of the layer's edges have a value; from its int8 weights."""
+        if self.bitmap is not None:
+            return self.bitmap[: weights.size]
+        magnitudes = np.abs(weights.ravel().astype(np.int16))
+        return magnitudes >= (self.tau if self.selection == f.LARGEST else 0)
+
 
 @dataclass
 class Adapter:
@@ -152,6 +159,12 @@ class Adapter:
             at += n_bytes
         if at != len(payload):
             raise FileError(where, mismatch("bytes of layers", len(payload), at))
+
+    def kept(self, layer: AdapterLayer) -> np.ndarray:
+        """bool [n_params] of one of the layers of scores or a mask: the edges not pruned."""
+        if self.content == "mask":
+            return layer.values
+        return layer.values.astype(np.int64) + 128 >= layer.threshold
 
     def check_backbone(self, model: Model, where: object = "adapter") -> None:
         """Raise FileError unless the adapter belongs to `model` and fits it, edge by edge."""

@@ -146,6 +146,12 @@ def read_magic(path: Path | str) -> bytes:
         return file.read(4)
 
 
+def read_crc(path: Path | str) -> str:
+    """The CRC32 in a file's prefix, as eight digits. Raises OSError."""
+    with open(path, "rb") as file:
+        return f"{int.from_bytes(file.read(PREFIX.size)[12:], 'little'):08x}"
+
+
 def write_file(path: Path | str, data: bytes) -> None:
     """Write beside `path` under a temporary name, then rename: never half a file.
 

@@ -127,6 +127,7 @@ def _report(job: TrainJob, target: Target, events: dict[str, Event],
         "heap_bytes": done["heap_bytes"], "peak_heap_bytes": done["peak_heap_bytes"],
         "free_heap_bytes": done["free_heap_bytes"], "warnings": start["warnings"],
         "backward_passes": sum(e["samples"] - e["skipped"] for e in history),
+        "confusion_before": before["confusion"] if before else None,
         "confusion": after["confusion"] if after else None, "history": history,
     }
 

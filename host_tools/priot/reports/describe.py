@@ -102,12 +102,9 @@ def _describe_adapter_layer(adapter: Adapter, layer: AdapterLayer) -> dict[str, 
     if adapter.content in ("scores", "mask"):
         values["keep_percent"] = layer.keep_percent
         values["threshold"] = layer.threshold - 128
-    if adapter.content == "mask":
-        values["kept"] = int(layer.values.sum())
-    elif len(layer.values):
+        values["kept"] = int(adapter.kept(layer).sum())
+    if adapter.content != "mask" and len(layer.values):
         numbers = layer.values.astype(np.int64)
-        if adapter.content == "scores":
-            values["kept"] = int((numbers + 128 >= layer.threshold).sum())
         values |= {
             "least": int(numbers.min()), "greatest": int(numbers.max()),
             "mean": round(float(numbers.mean()), 2), "zero": int((numbers == 0).sum()),
