@@ -10,6 +10,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
 
 from priot.errors import PriotError
@@ -32,6 +33,8 @@ COMMANDS = {
     "experiment": ("experiment", "run a grid of methods, angles and seeds"),
     "pico": ("pico", "start an emulated Pico"),
 }
+# Options that name a file beside what a command is for; what was written is said at the end.
+_OUTPUTS = ("save", "mask", "plot", "json")
 
 
 def available() -> dict[str, str]:
@@ -95,12 +98,27 @@ def _run(args: argparse.Namespace) -> int:
     )
 
     check_report(getattr(args, "json", None))
-    return _module(args.command).main(args)
+    named = [getattr(args, option, None) for option in _OUTPUTS]
+    before = {path: _state(path) for path in named if isinstance(path, Path)}
+    status = _module(args.command).main(args)
+    for path in before:
+        if _state(path) not in (None, before[path]):
+            print(f"wrote {path} ({path.stat().st_size:,} bytes)")
+    return status
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written; None where there is none."""
+    if not path.is_file():
+        return None
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror[:1].lower()}{error.strerror[1:]}"
     return " ".join(str(error).split()) or type(error).__name__
 
 

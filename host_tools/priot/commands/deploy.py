@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from priot.board.deploy import deploy
-from priot.board.files import board_path
 from priot.board.install import NATIVE, PACKAGE, Copied
 from priot.board.memory import Memory
 from priot.commands.options import add_board_options, add_json_option, choose_board
 from priot.planning.flash import BLOCK_BYTES, file_blocks
+from priot.planning.names import board_path
 from priot.reports.json_file import write_json
 
 

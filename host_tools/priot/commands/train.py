@@ -68,6 +68,8 @@ def main(args: argparse.Namespace) -> int:
     for warning in report["warnings"]:
         print(f"warning: {warning}")
     print(summary(report))
+    if report["history"] and not (args.save or args.mask):
+        print("nothing is kept of what was learned: --save FILE writes it")
     write_json(args.json, report)
     if args.plot:
         from priot.reports.plot import plot_training
