@@ -58,7 +58,7 @@ def test_deploy_to_a_bare_pico(files, tmp_path):
     with running_pico(tmp_path / "pico", stale, with_package=False) as pico:
         first = priot("deploy", "--port", pico.port, files["model"], files["train"])
         assert first.returncode == 0, first.stderr
-        assert re.search(r"/lib/priot_native.mpy +[\d,]+ +[\d,]+ +[\d,]+ +copied", first.stdout)
+        assert re.search(r"/lib/priot_native.mpy +[\d,]+  copied", first.stdout)
         report = tmp_path / "report.json"
         again = priot("deploy", "--port", pico.port, files["model"], "--json", report)
         assert again.returncode == 0, again.stderr

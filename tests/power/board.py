@@ -9,6 +9,7 @@ import gc
 import io
 import os
 import sys
+
 import vfs
 
 BLOCK = 4096  # bytes that are erased together

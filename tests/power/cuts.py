@@ -5,8 +5,6 @@ they left. After each cut every file that is not marked as incomplete is what it
 it was to become, whole; nothing else is touched; and the same command, repeated, completes.
 """
 
-import contextlib
-import io
 import random
 import shutil
 import sys
@@ -16,14 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import serial
-from priot import cli
+import numpy as np
 from priot.board import Board
 from priot.board.install import package_files
-from priot.emulator.flash_image import FLASH_BYTES, read_files, write_files
+from priot.emulator.flash_image import read_files
 from priot.formats import Adapter, Dataset
 from priot.planning.names import PART, RECORDS, TEMPORARY
 from support import random_dataset, random_model
+
+from power.flash import make_board, run
 
 SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
 PROCESSOR = "x64"
@@ -59,21 +58,10 @@ class Case:
             assert name in found, f"{name} is lost"
 
 
-def run(*command: object) -> tuple[int, str]:
-    """A command of `priot` in this process: its status, and what it complained of."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(
-            io.StringIO()) as errors:
-        status = cli.main([str(word) for word in command])
-    lines = [line for line in errors.getvalue().splitlines() if line.startswith("priot: ")]
-    return status, "; ".join(lines)
-
-
 class Cuts:
     """Makes cuts, seeded, with its files in a folder."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        if "power" not in serial.protocol_handler_packages:
-            serial.protocol_handler_packages.append("power")
         self.folder = folder
         self.random = random.Random(seed)
         self.flash = folder / "flash.bin"
@@ -107,8 +95,7 @@ class Cuts:
         return adapter.to_bytes()
 
     def _prepare(self, contents: Contents) -> None:
-        self.flash.write_bytes(b"\xff" * FLASH_BYTES)
-        write_files(self.flash, contents)
+        make_board(self.flash, contents)
         shutil.rmtree(self.here, ignore_errors=True)
         self.here.mkdir()
 
@@ -136,9 +123,9 @@ class Cuts:
         before = {"data.prd": self.files["more.prd"]} if has_old else {}
         names = ["more"] * has_old + sources
         whole = [Dataset.from_bytes(self.files[f"{name}.prd"]) for name in names]
-        images = [image for part in whole for image in part.images]
-        labels = [label for part in whole for label in part.labels]
-        after = Dataset(np_array(images), np_array(labels), whole[0].classes).to_bytes()
+        after = Dataset(np.concatenate([part.images for part in whole]),
+                        np.concatenate([part.labels for part in whole]),
+                        whole[0].classes).to_bytes()
         paths = [self.folder / f"{name}.prd" for name in sources]
         return Case(f"append {'+'.join(sources)} to {'a file' if has_old else 'none'}",
                     ["push", *paths, "--append=data.prd"], before, {"data.prd": after})
@@ -175,16 +162,15 @@ class Cuts:
             self.operations[kind] = self._count(case, port)
         at = self.random.randint(1, self.operations[kind])
         self._prepare(case.before)
-        status, said = run(*case.command, "--port", f"{port}?cut={at}")
+        status, _, _ = run(*case.command, "--port", f"{port}?cut={at}")
         found = read_files(self.flash)
         case.check(found)
-        assert status == 0 or said.count("priot: ") == 1, said
         what = "reported as done" if status == 0 else (
             "new" if all(found.get(name) == data for name, data in case.after.items()) else
             "old" if all(found.get(name) == data for name, data in case.before.items()) else
             "some old, some new")
         if status:
-            status, said = run(*case.command, "--port", port)
+            status, _, said = run(*case.command, "--port", port)
             assert status == 0, said
         found = read_files(self.flash)
         assert found == case.after, sorted(found.keys() ^ case.after.keys()) or [
@@ -196,7 +182,7 @@ class Cuts:
         """Flash operations of a case that is not cut."""
         self._prepare(case.before)
         count = self.folder / "count"
-        status, said = run(*case.command, "--port", f"{port}?count={count}")
+        status, _, said = run(*case.command, "--port", f"{port}?count={count}")
         assert status == 0, said
         assert read_files(self.flash) == case.after
         return int(count.read_text())
@@ -207,13 +193,6 @@ class Cuts:
             assert (self.here / "a.scores").read_bytes() == self.epochs[-1]
             earlier = [path.read_bytes() for path in self.here.glob("a.earlier*.scores")]
             assert self.other in earlier or "a.scores" not in case.before
-
-
-def np_array(values):
-    """A list of images or labels as uint8."""
-    import numpy as np
-
-    return np.array(values, np.uint8)
 
 
 def make_cuts(n: int, seed: int, folder: Path) -> Counter[tuple[str, str]]:

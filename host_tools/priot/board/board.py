@@ -11,7 +11,7 @@ import numpy as np
 from priot.board import ports
 from priot.board.connection import Connection
 from priot.board.errors import BoardError
-from priot.board.files import Entry, Files
+from priot.board.files import Entry, Files, kind_of
 from priot.board.info import BoardInfo, ask
 from priot.board.install import Copied, copy_all, install
 from priot.board.memory import Memory, measure
@@ -150,6 +150,10 @@ class Board:
         """Free bytes of the board's flash."""
         return self._files.free_bytes()
 
+    def flash_bytes(self) -> int:
+        """Bytes of the board's flash that are for files."""
+        return self._files.all_bytes()
+
     def read(self, name: str) -> bytes:
         """The bytes of a file on the board."""
         return self._files.get(_absolute(name))
@@ -169,9 +173,8 @@ class Board:
         if target.is_file() and target.stat().st_size:
             found = read_magic(target)
             if found != data[:4] and (found in KINDS or data[:4] in KINDS):
-                raise BoardError(target, f"is {KINDS.get(found, 'another file')} here, and "
-                                 f"{KINDS.get(data[:4], 'another file')} on the board; not "
-                                 "overwritten")
+                raise BoardError(target, f"is {kind_of(found)} here, {kind_of(data[:4])} on the "
+                                 "board; not overwritten")
         write_file(target, data)
         return target
 

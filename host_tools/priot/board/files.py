@@ -78,6 +78,10 @@ class Files:
         """Free bytes of flash."""
         return int(self._connection.execute("print(free_bytes())"))
 
+    def all_bytes(self) -> int:
+        """Bytes of flash, free or not."""
+        return int(self._connection.execute("print(all_bytes())"))
+
     def make_folder(self, path: str) -> None:
         """Make a folder, and those above it."""
         self._connection.execute(f"make_folder({path!r})")
@@ -183,8 +187,8 @@ class Files:
             return
         found = self._bytes(path, 0, 4)
         if found != magic:
-            raise BoardError(path, f"on the board is {_kind(found)}, not {_kind(magic)}; choose "
-                             "another name")
+            raise BoardError(path, f"on the board is {kind_of(found)}, not {kind_of(magic)}; "
+                             "choose another name")
 
     def check_no_loss(self, path: str, source: Path | str, samples: int) -> None:
         """Refuse to replace a dataset on the board, unasked, that has grown there by `append`."""
@@ -235,6 +239,7 @@ class Files:
         return data
 
 
-def _kind(magic: bytes) -> str:
+def kind_of(magic: bytes) -> str:
+    """A file by the first four bytes of it, in words."""
     return f"a {KINDS[magic]}".replace("a adapter", "an adapter") if magic in KINDS else (
         "another file")
