@@ -13,6 +13,7 @@ from PIL import Image
 from priot.board import Board, BoardError
 from priot.board.files import Files
 from priot.board.install import NATIVE, PACKAGE, package_files
+from priot.errors import PriotError
 from priot.formats import Adapter, Dataset, Model
 from priot.jobs.train import TrainJob, train
 from priot.paths import native_module
@@ -199,7 +200,7 @@ def test_names_that_would_collide(files, board, tmp_path):
     """Two files of one name cannot both be on the board."""
     other = tmp_path / "train.prd"
     other.write_bytes(files["test"].read_bytes())
-    with pytest.raises(BoardError, match="has the same name"):
+    with pytest.raises(PriotError, match="has the same name"):
         board.train(files["model"], files["train"], test=other, epochs=1)
 
 

@@ -23,8 +23,9 @@ SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
 def on_windows(*arguments: object, status: int = 0) -> str:
     """Run `priot` without POSIX modules, and without MicroPython; its output, or its line."""
     done = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
-        timeout=600, env=dict(os.environ, PRIOT_MICROPYTHON="/none/micropython"))
+        [sys.executable, "-X", "warn_default_encoding", SCRIPT, *map(str, arguments)], cwd=ROOT,
+        capture_output=True, encoding="cp1252", timeout=600,
+        env=dict(os.environ, PRIOT_MICROPYTHON="/none/micropython", PYTHONIOENCODING="cp1252"))
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == status, done.stderr
     if not status:
@@ -51,9 +52,9 @@ def test_every_module_imports():
 
 def test_work_with_files(files, tmp_path):
     """dataset, quantize and inspect need nothing of the system."""
-    made = tmp_path / "digits.prd"
-    assert str(made) in on_windows("dataset", "digits", "--part", "train", "--subset", 60,
-                                   "-o", made)
+    made = tmp_path / "digits ☂.prd"
+    said = on_windows("dataset", "digits", "--part", "train", "--subset", 60, "-o", made)
+    assert str(made).replace("☂", "\\u2602") in said
     digits = Dataset.read(made)
     pixels = digits.images.reshape(len(digits), -1) / 128
     means = np.array([pixels[digits.labels == label].mean(axis=0) for label in range(10)])

@@ -7,6 +7,7 @@ A subcommand is a module of commands/ with `add_parser(subparsers)`, which adds 
 import argparse
 import importlib
 import importlib.util
+import io
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -78,6 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     command = next((a for a in arguments if a in available()), None)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # not every letter is in every encoding
     try:
         args = build_parser(command).parse_args(arguments)
         return _run(args)

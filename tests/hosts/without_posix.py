@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+import warnings
 from types import ModuleType
 
 MODULES = {"fcntl", "termios", "pty", "tty", "resource", "pwd", "grp", "posix", "syslog"}
@@ -36,6 +37,7 @@ def without(module: ModuleType, names: list[str]) -> ModuleType:
 
 def install() -> None:
     """Let modules of priot import only what every host has."""
+    warnings.filterwarnings("error", category=EncodingWarning, module=r"priot\.board")
     real = builtins.__import__
     views = {name: without(*what) for name, what in MISSING.items()}
 

@@ -37,7 +37,7 @@ class Board:
     `port` None takes the only board that is plugged in. `prelude`, `interruptible`: see
     Connection. `stream` keeps the datasets of jobs on the host and sends samples as they are
     wanted, as is done anyway with those that do not fit into the flash. Every method raises
-    BoardError, a PriotError whose one line says what to do; a repeat completes the work.
+    PriotError, mostly BoardError, whose one line says what to do; a repeat completes the work.
     """
 
     def __init__(self, port: str | None = None, prelude: str = "",

@@ -53,7 +53,7 @@ class Files:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        connection.execute(_HELPER.read_text())
+        connection.execute(_HELPER.read_text("utf-8"))
 
     def digests(self, paths: Iterable[str]) -> dict[str, str]:
         """SHA-256 (hex) of each file that is there."""

@@ -30,10 +30,10 @@ class PortLock:
         except (Timeout, OSError):
             process = "unknown"
             with contextlib.suppress(OSError):
-                process = holder.read_text().strip() or process
+                process = holder.read_text("ascii").strip() or process
             raise BoardError(port, f"in use by another priot (process {process}); "
                              "wait for it to end, or stop it") from None
-        holder.write_text(f"{os.getpid()}\n")
+        holder.write_text(f"{os.getpid()}\n", "ascii")
 
     def release(self) -> None:
         """Let others have the port; doing it again does nothing."""
