@@ -280,6 +280,11 @@ def test_an_older_file_is_not_resumed_over_a_newer_one(files, flash, port, tmp_p
     status, _, said = run(*command, "--epochs", 2, "--resume", older)
     assert status == 1 and "has learned 1 epochs, /a.scores on the board 3" in said
     assert read_files(flash)["a.scores"] == saved.read_bytes()
+    train(TrainJob(files["model"], files["train"], epochs=1, save=older, options={"seed": 5}),
+          UnixTarget())  # another run: the board's is not its future, and is kept
+    status, said, _ = run(*command, "--epochs", 2, "--resume", older)
+    assert status == 0 and "goes on from the resumed file, the earlier is kept in" in said
+    assert (older.parent / "a.earlier.scores").read_bytes() == saved.read_bytes()
     assert run(*command, "--epochs", 4, "--resume", saved, "--save", saved)[0] == 0
     assert Adapter.read(saved).epochs == 4
 

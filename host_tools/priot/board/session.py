@@ -51,7 +51,7 @@ def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
     files = Files(connection)
     install(files, processor, show_progress)
     plan = _make_plan(job, files, stream)
-    if note := _keep_earlier(files, plan):
+    for note in _keep_earlier(files, plan, job):
         yield {"event": "note", "text": note}
     copy_all(files, plan.copies, show_progress)
     files.check_space(plan.job.get("save") or "/", _bytes_to_save(plan.job, plan.copies))
@@ -126,30 +126,38 @@ def _check_newest(files: Files, path: str, source: Path) -> None:
     """Refuse to replace what a board has learned by an earlier state of the same training."""
     here = source.read_bytes()
     there, ours = _learned_there(files, path, here), Adapter.from_bytes(here, source)
-    if there and there.backbone_crc == ours.backbone_crc and there.epochs > ours.epochs:
+    if there and _run(there) == _run(ours) and there.epochs > ours.epochs:
         raise BoardError(source, f"has learned {ours.epochs} epochs, {path} on the board "
-                         f"{there.epochs}: bring it with 'priot pull', or resume this one under "
-                         "another name")
+                         f"{there.epochs}: bring it with 'priot pull', or give this one another "
+                         "name")
 
 
-def _keep_earlier(files: Files, plan: _Plan) -> str:
-    """Bring here what an earlier run left on the board where this one saves; a line on it.
+def _run(adapter: Adapter) -> tuple[int, str, str, int]:
+    """What the files of one training share."""
+    return adapter.backbone_crc, adapter.method, adapter.content, adapter.seed
+
+
+def _keep_earlier(files: Files, plan: _Plan, job: dict[str, Any]) -> Iterator[str]:
+    """Bring here what other runs left on the board under this one's names; a line on each.
 
     A run whose board was lost has saved there what never came here.
     """
-    path = plan.job.get("save")
-    if not path or path == plan.job.get("scores"):
-        return ""
-    target = plan.outputs[path]
-    there = _learned_there(files, path, target.read_bytes() if target.exists() else b"")
-    if there is None:
-        return ""
-    data = there.to_bytes()
-    kept = _free_name(target, data)
-    write_file(kept, data)
-    begins = "goes on from the resumed file" if plan.job.get("scores") else "begins anew"
-    return (f"{path} on the board has {there.epochs} epochs of an earlier run; this one {begins}, "
-            f"the earlier is kept in {kept} (--resume it to go on from there)")
+    resumed = plan.job.get("scores")
+    for key in ("scores", "save"):
+        path = plan.job.get(key)
+        if not path or (key == "save" and path == resumed):
+            continue
+        target = Path(job[key])
+        here = target.read_bytes() if target.exists() else b""
+        there = _learned_there(files, path, here)
+        if there is None or (key == "scores" and _run(there) == _run(Adapter.from_bytes(here))):
+            continue
+        data = there.to_bytes()
+        kept = _free_name(target, data)
+        write_file(kept, data)
+        begins = "goes on from the resumed file" if resumed else "begins anew"
+        yield (f"{path} on the board has {there.epochs} epochs of an earlier run; this one "
+               f"{begins}, the earlier is kept in {kept} (--resume it to go on from there)")
 
 
 def _free_name(target: Path, data: bytes) -> Path:
