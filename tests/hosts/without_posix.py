@@ -37,6 +37,7 @@ def without(module: ModuleType, names: list[str]) -> ModuleType:
 
 def install() -> None:
     """Let modules of priot import only what every host has."""
+    warnings.simplefilter("ignore", EncodingWarning)
     warnings.filterwarnings("error", category=EncodingWarning, module=r"priot\.board")
     real = builtins.__import__
     views = {name: without(*what) for name, what in MISSING.items()}
