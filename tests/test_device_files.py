@@ -138,6 +138,30 @@ def test_names_of_the_classes(files, tmp_path):
         assert adapter.names == names
 
 
+@pytest.mark.parametrize("number, said", [
+    (2, "no such file"), (5, "the flash fails"), (84, "the file system is damaged"),
+    (22, "refused by the file system: EINVAL"), (13, "refused by the file system: EACCES")])
+def test_errors_of_the_file_system_are_told_in_words(number, said):
+    """No bare number, neither in reading nor in writing nor to a host."""
+    result = micropython(
+        "import os, priot.remote as r\nfrom priot import files\n"
+        f"print(files.reason(OSError({number})))\nprint(r._text(OSError({number})))\n"
+        "class Disk:\n"
+        "    def mount(self, readonly, mkfs): pass\n"
+        "    def umount(self): pass\n"
+        f"    def stat(self, path): raise OSError({number})\n"
+        f"    def open(self, path, mode): raise OSError({number})\n"
+        f"    def remove(self, path): raise OSError({number})\n"
+        "os.mount(Disk(), '/disk')\n"
+        "for attempt in (lambda: files.open_file('/disk/a'),\n"
+        "                lambda: files.write_file('/disk/a', b'PRIA', 48, [b'x'])):\n"
+        "    try: attempt()\n"
+        "    except OSError as e: print(e.args[1])\n")
+    writing = "no such directory" if number == 2 else said
+    assert result.stdout.splitlines() == [
+        said, said, f"/disk/a: {said}", f"/disk/a: {writing}; the previous file is untouched"]
+
+
 def test_samples_are_added_to_a_dataset(files, tmp_path):
     """`push --append`: the board's file keeps its names, and is what the host would write."""
     first, more = Dataset.read(files["dataset"]), random_dataset(Model.read(files["model"]), 3, 5)
@@ -145,12 +169,11 @@ def test_samples_are_added_to_a_dataset(files, tmp_path):
     first.write(tmp_path / "a.prd")
     data = more.to_bytes()
     head = data[:48]
-    (tmp_path / "more").write_bytes(data[48:])
+    (tmp_path / "more").write_bytes(b"size" + data[48:])  # the host's four bytes come first
     on_board = Path(board.__file__).with_name("on_board.py")
     micropython(
         f"exec(open({str(on_board)!r}).read())\nfolder = {str(tmp_path)!r}\n"
         f"append(folder + '/a.prd', folder + '/more', {head!r})\n"
-        f"assert ends_with(folder + '/a.prd', folder + '/more')\n"
         f"append(folder + '/b.prd', folder + '/more', {head!r})")
     both = Dataset(np.concatenate([first.images, more.images]),
                    np.concatenate([first.labels, more.labels]), 3, first.names)

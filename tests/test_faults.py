@@ -231,9 +231,9 @@ def test_flash_full(files, tmp_path, monkeypatch):
 @pytest.mark.parametrize("answer, said", [
     ("(1, 19), 5126, 'Pico', 0", "MicroPython 1.19 with .mpy files 6.0 is on the board, 6.3 is "
      "needed: install firmware 1.23 or later"),
-    ("(1, 25), 11014, 'ESP32', 0", "a xtensawin processor is on the board "
-     "(ESP32), the native module is built for armv6m: use a Raspberry Pi Pico or another board "
-     "with an Arm Cortex-M"),
+    ("(1, 25), 774, 'webassembly', 0", "the firmware (webassembly) runs no native code, not even "
+     "viper kernels: use a Raspberry Pi Pico or another board with an Arm Cortex-M, ESP32 or "
+     "RISC-V processor"),
 ])
 def test_a_board_that_cannot_run_it(pico, monkeypatch, capsys, answer, said):
     monkeypatch.setattr(info, "_QUESTION", f'print("({answer})")')

@@ -18,7 +18,9 @@ _KINDS = {MODEL: "a model", DATASET: "a dataset", ADAPTER: "an adapter"}
 _NAME_BYTES = 63  # of a class
 _CHUNK = 512
 _FOLDER = 0x4000  # bit of a file's mode
-_READING = {2: "no such file", 21: "is a folder"}  # errno
+# What littlefs and FAT complain of, by errno.
+_REASONS = {2: "no such file", 5: "the flash fails", 21: "is a folder", 28: "no space left",
+            30: "read-only file system", 84: "the file system is damaged"}
 
 
 def file_size(path):
@@ -33,8 +35,16 @@ def open_file(path):
             raise OSError(21, "")
         return open(path, "rb")
     except OSError as e:
-        raise OSError(e.errno, "%s: %s" % (path, _READING.get(
-            e.errno, "cannot be read (error %s)" % e.errno)))
+        raise OSError(e.errno, "%s: %s" % (path, reason(e)))
+
+
+def reason(e):
+    """What an OSError means, in words."""
+    if e.errno in _REASONS:
+        return _REASONS[e.errno]
+    from errno import errorcode
+
+    return "refused by the file system: %s" % errorcode.get(e.errno)
 
 
 def fail(path, field, found, expected):
@@ -148,7 +158,8 @@ def write_file(path, magic, header_size, chunks):
         os.rename(temporary, path)
     except OSError as e:
         _remove(temporary)
-        raise OSError(e.errno, "%s: %s; the previous file is untouched" % (path, _reason(e)))
+        text = "no such directory" if e.errno == 2 else reason(e)
+        raise OSError(e.errno, "%s: %s; the previous file is untouched" % (path, text))
     except BaseException:
         _remove(temporary)
         raise
@@ -168,11 +179,6 @@ def _check_replaced(path, magic):
 def _write(f, path, chunk):
     if f.write(chunk) != len(chunk):
         raise OSError(28, "no space left")
-
-
-def _reason(e):
-    return {28: "no space left", 2: "no such directory", 30: "read-only file system"}.get(
-        e.errno, "cannot be written (error %s)" % e.errno)
 
 
 def _remove(path):

@@ -8,6 +8,7 @@ import gc
 
 from . import backend
 from .events import emit
+from .files import reason
 from .methods import PRUNE, find
 from .network import load
 from .trainer import Trainer
@@ -57,7 +58,7 @@ def run(job):
 
 def _text(e):
     if isinstance(e, OSError) and len(e.args) == 1:
-        return "file not found" if e.args[0] == 2 else "error %s of the file system" % e.args[0]
+        return reason(e)
     if isinstance(e, OSError):
         return str(e.args[1])
     return str(e)

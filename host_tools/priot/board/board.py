@@ -11,7 +11,7 @@ import numpy as np
 from priot.board import ports
 from priot.board.connection import Connection
 from priot.board.errors import BoardError
-from priot.board.files import DatasetHead, Entry, Files, board_path
+from priot.board.files import DatasetHead, Entry, Files, kind_of
 from priot.board.info import BoardInfo, ask
 from priot.board.install import Copied, copy_all, install
 from priot.board.memory import Memory, measure
@@ -19,12 +19,13 @@ from priot.board.session import run_job
 from priot.data.as_dataset import Source, as_dataset, reading_for
 from priot.data.classes import renumbered
 from priot.data.reading import Reading, listed
-from priot.formats import Adapter, Dataset, Model
-from priot.formats.container import PREFIX, VERSION, write_file
+from priot.formats import Adapter, Dataset, Model, read_magic
+from priot.formats.container import KINDS, PREFIX, VERSION, write_file
 from priot.jobs.evaluate import evaluate as run_evaluation
 from priot.jobs.protocol import Event
 from priot.jobs.train import TrainJob
 from priot.jobs.train import train as run_training
+from priot.planning.names import Names, board_path, dataset_path, given_path, host_path
 
 
 class Board:
@@ -38,7 +39,7 @@ class Board:
     `port` None takes the only board that is plugged in. `prelude`, `interruptible`: see
     Connection. `stream` keeps the datasets of jobs on the host and sends samples as they are
     wanted, as is done anyway with those that do not fit into the flash. Every method raises
-    BoardError, a PriotError whose one line says what to do; a repeat completes the work.
+    PriotError, mostly BoardError, whose one line says what to do; a repeat completes the work.
     """
 
     def __init__(self, port: str | None = None, prelude: str = "",
@@ -71,17 +72,22 @@ class Board:
 
     def deploy(self, model: Path | str | None = None,
                datasets: Sequence[Path | str] = ()) -> list[Copied]:
-        """Bring the package, the native module, a model and datasets; what is there is skipped."""
+        """Bring the package, the native module, a model and datasets; what is there is skipped.
+
+        A dataset that has grown on the board is not replaced (BoardError): `push` does that.
+        """
         contents: dict[str, bytes] = {}
+        names = Names()
         if model is not None:
             Model.read(model)
+            contents[names.give(board_path(model), model)] = Path(model).read_bytes()
+        samples = {names.give(board_path(path), path): len(Dataset.read(path))
+                   for path in datasets}
         for path in datasets:
-            Dataset.read(path)
-        for source in (*([model] if model is not None else []), *datasets):
-            if contents.setdefault(board_path(source), Path(source).read_bytes()) != (
-                    Path(source).read_bytes()):
-                raise BoardError(source, "another file of that name is deployed; rename one")
-        copied = install(self._files, self.show_progress)
+            board_name = board_path(path)
+            self._files.check_no_loss(board_name, path, samples[board_name])
+            contents[board_name] = Path(path).read_bytes()
+        copied = install(self._files, self.info.processor, self.show_progress)
         return copied + copy_all(self._files, contents, self.show_progress)
 
     def push(self, source: Source, labels: np.ndarray | None = None, name: str | None = None,
@@ -89,28 +95,36 @@ class Board:
              reading: Reading | None = None) -> Copied:
         """Copy a dataset: a .prd or .npz file, a folder of images, a Dataset, or arrays.
 
-        classes, reading, arrays: see as_dataset; arrays need a `name`. An interrupted copy goes
-        on where it ended.
+        classes, reading, arrays: see as_dataset; arrays need a `name`. A dataset of that name is
+        replaced. An interrupted copy goes on where it ended.
         """
-        if name is None and not isinstance(source, (str, Path)):
+        if name is not None:
+            path = given_path(name)
+        elif isinstance(source, (str, Path)):
+            path = dataset_path(source)
+        else:
             raise BoardError("push", "arrays need a name for the file on the board")
-        path = board_path(name or Path(str(source)).with_suffix(".prd"))
         data = as_dataset(source, labels, classes, reading).to_bytes()
-        return copy_all(self._files, {path: data}, self.show_progress)[0]
+        self._files.check_kind(path, data[:4])
+        copied = copy_all(self._files, {path: data}, self.show_progress)[0]
+        self._files.forget_addition(path)
+        return copied
 
-    def append(self, name: str, source: Source, labels: np.ndarray | None = None,
+    def append(self, name: str, source: Source | list[Source], labels: np.ndarray | None = None,
                classes: int | Sequence[str] | None = None,
                reading: Reading | None = None) -> int:
         """Add samples to a dataset file on the board, or begin one; returns how many it holds.
 
-        Samples as for `push`. Labels of named classes get the numbers that the file has for them;
-        those of arrays are its numbers. Pictures in folders get the file's size. The board writes
-        the whole file anew, so collect some dozens before adding them; until it is complete the
-        file stays as it was. Repeating what failed at any moment adds nothing twice.
+        Samples as for `push`; those of a list of sources are added together or not at all. Labels
+        of named classes get the numbers that the file has for them; those of arrays are its
+        numbers. Pictures in folders get the file's size. The board writes the whole file anew, so
+        collect some dozens before adding them; until it is complete the file stays as it was.
+        Repeating what failed at any moment adds nothing twice.
         """
-        path = board_path(name)
+        path = given_path(name)
         found = self._head_of(path)
-        added = _for_file(path, found, source, labels, classes, reading)
+        added = _together([_for_file(path, found, one, labels, classes, reading) for one in (
+            source if isinstance(source, list) else [source])])
         n = found.samples if found else 0
         data = added.to_bytes()
         n_head = PREFIX.unpack_from(data)[2]
@@ -135,32 +149,45 @@ class Board:
         """Free bytes of the board's flash."""
         return self._files.free_bytes()
 
+    def flash_bytes(self) -> int:
+        """Bytes of the board's flash that are for files."""
+        return self._files.all_bytes()
+
     def read(self, name: str) -> bytes:
         """The bytes of a file on the board."""
-        return self._files.get(board_path(name))
+        return self._files.get(_absolute(name))
 
     def pull(self, name: str, to: Path | str = ".") -> Path:
         """Bring a file to a folder or file of the host, checked; returns where it is.
 
-        An adapter file that is damaged is refused (FileError) and not written.
+        An adapter file that is damaged is refused (FileError) and not written, and a file that
+        would replace one of another kind.
         """
-        target = Path(to) / Path(name).name if Path(to).is_dir() else Path(to)
+        target = Path(to)
+        if target.is_dir():
+            target = host_path(target, name.rpartition("/")[2])
         data = self.read(name)
         if data[:4] == b"PRIA":
             Adapter.from_bytes(data, name)
+        if target.is_file() and target.stat().st_size:
+            found = read_magic(target)
+            if found != data[:4] and (found in KINDS or data[:4] in KINDS):
+                raise BoardError(target, f"is {kind_of(found)} here, {kind_of(data[:4])} on the "
+                                 "board; not overwritten")
         write_file(target, data)
         return target
 
     def remove(self, name: str) -> None:
         """Remove a file from the board, if it is there."""
-        self._files.remove(board_path(name))
+        self._files.remove(_absolute(name))
 
     # ---- running -----------------------------------------------------------------------------
 
     def run(self, job: dict[str, Any]) -> Iterator[Event]:
         """Run a job, see run_job; with this a Board is a Target of train() and evaluate()."""
         self._helped = None
-        return run_job(self._connection, job, self.stream, self.show_progress)
+        return run_job(self._connection, job, self.stream, self.show_progress,
+                       self.info.processor)
 
     def train(self, model: Path | str, train: Path | str, **options: Any) -> dict[str, Any]:
         """Train on the board with files of the host; returns the report.
@@ -235,3 +262,22 @@ def _for_file(path: str, head: DatasetHead | None, source: Source, labels: np.nd
         raise BoardError(path, f"images of {added.shape} with labels to {added.labels.max()}, "
                          f"the file holds {head.shape} of {head.classes} classes")
     return added
+
+
+def _absolute(name: str) -> str:
+    return "/" + name.lstrip("/")
+
+
+def _together(parts: list[Dataset]) -> Dataset:
+    """Several datasets as one. Raises BoardError where they differ."""
+    first = parts[0]
+    for other in parts[1:]:
+        if other.shape != first.shape or other.names != first.names:
+            raise BoardError("append", f"images of {first.shape} and {other.shape}, classes "
+                             f"{', '.join(first.names) or 'without names'} and "
+                             f"{', '.join(other.names) or 'without names'}: add them one by one")
+    if len(parts) == 1:
+        return first
+    return replace(first, images=np.concatenate([part.images for part in parts]),
+                   labels=np.concatenate([part.labels for part in parts]),
+                   classes=max(part.classes for part in parts))

@@ -70,6 +70,8 @@ def main(args: argparse.Namespace) -> int:
     for warning in report["warnings"]:
         print(f"warning: {warning}")
     print(summary(report))
+    if report["history"] and not (args.save or args.mask):
+        print("nothing is kept of what was learned: --save FILE writes it")
     if args.json:
         details.add(report)
     write_json(args.json, report)

@@ -83,7 +83,7 @@ def find_line(text: str) -> dict[str, Any]:
     if not path or not number.isdecimal():
         raise PriotError("--rerun", f"found {text!r}, expected a line of a results file, or "
                          "FILE:NUMBER")
-    lines = Path(path).read_text().splitlines()
+    lines = Path(path).read_text("utf-8").splitlines()
     if not 1 <= int(number) <= len(lines):
         raise PriotError("--rerun", f"{path} has {len(lines)} lines, found {number}")
     return parse_line(lines[int(number) - 1], text)

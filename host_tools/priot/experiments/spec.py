@@ -122,7 +122,7 @@ def backbone_path(name: str) -> Path:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text("utf-8"))
     except UnicodeDecodeError:
         raise PriotError(path, "not TOML: not text") from None
     except tomllib.TOMLDecodeError as error:

@@ -87,12 +87,17 @@ def train(job: TrainJob, target: Target, show_progress: bool = False) -> dict[st
     job.check()
     events: dict[str, Event] = {}
     history: list[Event] = []
+    notes: list[str] = []
     off = None if show_progress else True  # None: shown on a terminal only
     bar = tqdm(total=job.epochs, unit="epoch", disable=off)
     with bar:
         for event in target.run(job.for_device()):
             kind = event.pop("event")
-            if kind == "epoch":
+            if kind == "note":
+                if show_progress:
+                    bar.write(f"note: {event['text']}")
+                notes.append(event["text"])
+            elif kind == "epoch":
                 history.append(event)
                 bar.update(event["epoch"] - (not event["complete"]) - bar.n)
                 bar.set_postfix_str(_postfix(event))
@@ -100,7 +105,7 @@ def train(job: TrainJob, target: Target, show_progress: bool = False) -> dict[st
                 events[kind] = event
     if "done" not in events:
         raise PriotError(target.name, "the run ended before it was finished")
-    return _report(job, target, events, history)
+    return {**_report(job, target, events, history), "notes": notes}
 
 
 def _postfix(event: Event) -> str:
@@ -138,6 +143,9 @@ def summary(report: dict[str, Any]) -> str:
     if report["accuracy_after"] is not None:
         text += (f": {report['accuracy_before']:.1f} % before, "
                  f"{report['accuracy_after']:.1f} % after")
+    elif report["history"]:
+        text += (f": {report['history'][-1]['train_permille'] / 10:.1f} % of the training images "
+                 "right in the last epoch")
     epochs = report["epochs"]
     text += f", {epochs} epoch{'' if epochs == 1 else 's'} on {report['train_images']} images"
     if not report["history"]:

@@ -23,6 +23,7 @@ from priot.planning.heap import (
     code_bytes,
     with_learned,
 )
+from priot.planning.names import Names, board_path
 from priot.planning.sizes import Learned, Network, Planner, Training
 
 
@@ -145,8 +146,12 @@ def package_sizes(board: Limits) -> dict[str, int]:
 
 
 def file_sizes(model: Path, others: Sequence[Path]) -> dict[str, int]:
-    """Sizes of a model and further files by the path that deploying gives them."""
-    return {f"/{path.name}": path.stat().st_size for path in (model, *others)}
+    """Sizes of a model and further files by the path that deploying gives them.
+
+    Raises PriotError for two of one name.
+    """
+    names = Names()
+    return {names.give(board_path(path), path): path.stat().st_size for path in (model, *others)}
 
 
 def most_samples(datasets: Sequence[Path], model: Model) -> int:

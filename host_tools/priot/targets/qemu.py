@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from priot.board import Board
-from priot.board.files import board_path
 from priot.board.install import package_files
 from priot.emulator import Qemu
 from priot.jobs.protocol import Event
+from priot.planning.names import board_path
 
 # QEMU's board forgets its mounted file system at every soft reset.
 _PRELUDE = """
