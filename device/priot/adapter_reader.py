@@ -5,7 +5,7 @@ import struct
 from . import fields as F
 from . import methods as M
 from .adapter import CONTENT, GAINS, HEADER, MASK, RECORD, SCORES, WEIGHTS, selected_edges
-from .files import (ADAPTER, check_crc, class_text, fail, open_file, read_names,
+from .files import (ADAPTER, check_crc, fail, names_text, open_file, read_names,
                     read_prefix)
 from .layer_state import LayerState
 from .selection import count_largest, count_rows
@@ -73,7 +73,7 @@ class Reader:
         """Take the classes of the file: those of the model, then added ones."""
         n, known = self.net.in_file
         if names and known and names[:n] != known:
-            fail(self.path, "names of the classes", class_text(names[:n]), class_text(known))
+            fail(self.path, "names of the classes", names_text(names[:n]), names_text(known))
         self.n_classes = max(n, len(names))
         self.names = names if len(names) > n else known
 
@@ -190,9 +190,9 @@ def load(trainer, path):
         net = trainer.net
         if n > net.n_classes:
             raise ValueError("%s: knows %s too; net.reset(), net.add_class(%r), then a new Trainer"
-                             % (path, class_text(names[net.n_classes:]), names[net.n_classes]))
+                             % (path, names_text(names[net.n_classes:]), names[net.n_classes]))
         if n > net.in_file[0] and names != net.names[:n]:
-            fail(path, "names of the classes", class_text(names), class_text(net.names))
+            fail(path, "names of the classes", names_text(names), names_text(net.names))
         if reader.rounding != trainer.rounding:
             fail(path, "rounding", *[M.ROUNDINGS[1 + n] for n in (
                 reader.rounding, trainer.rounding)])

@@ -4,7 +4,7 @@ import struct
 from array import array
 from binascii import crc32
 
-from .files import DATASET, check_scale, class_text, fail, open_file, read_names, read_prefix
+from .files import DATASET, check_scale, fail, names_text, open_file, read_names, read_prefix
 
 _HEADER = 48
 
@@ -100,7 +100,7 @@ class Dataset:
 
     def __repr__(self):
         try:
-            names = class_text(self.names)
+            names = names_text(self.names)
         except (OSError, ValueError):  # it is closed
             names = ""
         return "<Dataset %s: %d images %dx%dx%d, %d classes%s>" % (
@@ -118,16 +118,13 @@ def identity_order(n):
 
 
 def check_dataset(dataset, net):
-    """ValueError unless the dataset's images, labels and names of classes fit the network."""
+    """ValueError unless the dataset's images and labels fit the network."""
     if dataset.shape != net.shape:
         raise ValueError("%s: images are %dx%dx%d, expected %dx%dx%d" % (
             (dataset.path,) + dataset.shape + net.shape))
-    names, n = dataset.names, net.n_classes
+    n = net.n_classes
     if dataset.n_classes > n:
+        names = dataset.names
         raise ValueError("%s: %d classes, the network has %d%s" % (
             dataset.path, dataset.n_classes, n, "; net.add_class(%r) adds one" % (
                 names[n] if names else "NAME") if net.n_outputs > n else ""))
-    for i in range(min(len(names), len(net.names))):
-        if names[i] != net.names[i]:
-            raise ValueError("%s: class %d is %s, the network's is %s" % (
-                dataset.path, i, names[i], net.names[i]))

@@ -125,7 +125,7 @@ def read_names(f, path, n_bytes, n_classes, most=0):
     return tuple([check_text(path, "name of a class", name, NAME_BYTES) for name in names])
 
 
-def class_text(names):
+def names_text(names):
     """Names of classes for a line, the first of many."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (" and %d more" % more if more > 0 else "")

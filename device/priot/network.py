@@ -6,7 +6,7 @@ from array import array
 from . import backend
 from . import fields as F
 from .calls import run
-from .files import MODEL, check_crc, class_text, fail, open_file, read_prefix
+from .files import MODEL, check_crc, fail, names_text, open_file, read_prefix
 from .heap import unload
 from .memory import allocate
 
@@ -279,7 +279,7 @@ class Network:
             (self.name or self.path,) + self.shape + (self.n_classes, self.n_weights,
                                                       self.backend))]
         if self.names:
-            lines.append("  classes: " + class_text(self.names))
+            lines.append("  classes: " + names_text(self.names))
         if self.n_outputs > self.n_classes:
             lines.append("  %d more can be added" % (self.n_outputs - self.n_classes))
         if self.forward_calls is None:
