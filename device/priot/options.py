@@ -37,8 +37,10 @@ class Options:
         if net.adapter:
             text = "%s is no longer in force (load() takes up what save() wrote)" % net.adapter
         elif before is not None and before.has_learned:
-            text = "what the trainer before has learned is %s" % (
-                "lost, it was not saved" if before.is_lost else "no longer in force, save() keeps it")
+            text = "what the trainer before has learned is " + (
+                "no longer in force (load() takes up what save() wrote)" if before.is_saved else
+                "lost, it was not saved" if before.is_in_network else
+                "no longer in force, its save() still keeps it")
         if text:
             self.warnings.append("training starts from the backbone: " + text)
 

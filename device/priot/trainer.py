@@ -167,7 +167,7 @@ class Trainer:
 
         Scores are the trainer's own: they are saved even when the network is in other hands.
         """
-        if self.method.rule == M.WEIGHTS or self.keep:
+        if self.is_in_network:
             self.check_owner()
         adapter.save(self, path)
         self.mark_saved()
@@ -182,10 +182,14 @@ class Trainer:
         return self.epoch or self.seen
 
     @property
-    def is_lost(self):
-        """Whether another hand on the network destroys what was learned and is not in a file."""
-        return (self.method.rule == M.WEIGHTS or self.keep) and self._saved != (
-            self.epoch, self.seen)
+    def is_saved(self):
+        """Whether all of it is in a file."""
+        return self._saved == (self.epoch, self.seen)
+
+    @property
+    def is_in_network(self):
+        """Whether what was learned, or its threshold, goes when the network is taken over."""
+        return self.method.rule == M.WEIGHTS or self.keep
 
     def load(self, path):
         """Take back what `save` wrote: same predictions, and training goes on as if never stopped.
