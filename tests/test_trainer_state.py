@@ -247,8 +247,9 @@ def test_what_the_prompt_shows_is_a_line(priot, files):
     trainer = trainer_of(priot, files)
     assert "<Trainer priot: 0 epochs done, seed 1, step size u = 9, " in repr(trainer)
     history = trainer.fit(files[1], epochs=2, validate=files[1], verbose=False)
-    assert repr(history) == "<History of 2 epochs; [-1] is epoch 2: train %s, test %s>" % tuple(
-        f"{history[-1][key] / 10} %" for key in ("train_permille", "validate_permille"))
+    train, test = (history[-1][key] / 10 for key in ("train_permille", "validate_permille"))
+    assert repr(history) == (
+        f"<History of 2 epochs; [-1] is epoch 2: train {train} %, test {test} %>")
     assert [record["epoch"] for record in history] == [1, 2]
     assert json.loads(json.dumps(history)) == history
     assert repr(trainer.fit(files[1], epochs=0)) == "<History: no epoch>"

@@ -12,11 +12,13 @@ def add(net, name):
     if name in names:
         raise ValueError("class: %s is there already, its label is %d" % (name, names.index(name)))
     if net.n_classes == net.n_outputs:
-        raise ValueError("class %s: %s has no spare output%s; priot quantize --spare makes some" % (
-            name, net.path, " left" if net.n_outputs > net.in_file[0] else ""))
+        left = " left" if net.n_outputs > net.in_file[0] else ""
+        raise ValueError("class %s: %s has no spare output%s; priot quantize --spare makes some"
+                         % (name, net.path, left))
     if net.trainer or net.adapter:
-        raise ValueError("class %s: what is in force has %d classes; net.reset(), add_class(), a new "
-                         "Trainer, and its load() takes up what was saved" % (name, net.n_classes))
+        raise ValueError("class %s: what is in force has %d classes; net.reset(), add_class(), a "
+                         "new Trainer, and its load() takes up what was saved"
+                         % (name, net.n_classes))
     before = net.n_classes, net.names
     net.release()
     net.use_classes(net.n_classes + 1, names + (name,))

@@ -23,7 +23,8 @@ class Description:
     """What a model file says before its weights.
 
     name, crc, shape (channels, height, width), n_classes, names (of the classes, or none),
-    n_outputs (of the last stage: classes, then spare ones), input_exponent (a value v of the image stands for v * 2^that), stages, weight_bytes (of the
+    n_outputs (of the last stage: classes, then spare ones), input_exponent (a value v of the
+    image stands for v * 2^that), stages (with all outputs), weight_bytes (of the
     payload, which follows in the file).
     """
 

@@ -6,7 +6,7 @@ from array import array
 from . import backend
 from . import fields as F
 from .calls import run
-from .files import MODEL, check_crc, fail, names_text, open_file, read_prefix
+from .files import MODEL, check_crc, fail, open_file, read_prefix
 from .heap import unload
 from .memory import allocate
 
@@ -18,8 +18,8 @@ class Network:
 
     Attributes: path, name, crc (its identity), shape (channels, height, width), n_classes, names
     (of the classes: a tuple, empty where the file has none), n_outputs (classes, and spare outputs
-    for `add_class`), stages, n_weights; trainer, adapter (path of its file): what is in force, None
-    and None where it is the backbone. Its weights lie in one block, what it computes with in
+    for `add_class`), stages, n_weights; trainer, adapter (path of its file): what is in force,
+    both None where it is the backbone. Its weights lie in one block, what it computes with in
     another, which a Trainer or an adapter replaces by a larger one.
     """
 
@@ -119,8 +119,8 @@ class Network:
     def check_memory(self):
         """ValueError where memory ran out when it was reset, and nothing can be computed."""
         if self.forward_calls is None:
-            raise ValueError("%s: has no memory to compute with; free some, then reset() or load it "
-                             "again" % self.path)
+            raise ValueError("%s: has no memory to compute with; free some, then reset() or load "
+                             "it again" % self.path)
 
     def portable(self):
         """The kernels that take any layer."""
@@ -172,9 +172,9 @@ class Network:
     def add_class(self, name):
         """Take a spare output of the model into use for a new class; returns its label.
 
-        The backbone knows nothing of it yet: make a Trainer and train. `reset` forgets the class; a
-        file that is saved afterwards keeps it. ValueError: no spare output is left, the name is
-        there already or is no text of 1..63 bytes, or something trained or applied is in force.
+        The backbone knows nothing of it yet: make a Trainer and train. `reset` forgets the class;
+        a file that is saved afterwards keeps it. ValueError: no spare output is left, the name is
+        there already or no text of 1..63 bytes, or something trained or applied is in force.
         """
         from .classes import add
 
@@ -275,24 +275,12 @@ class Network:
         self.trainer.export_mask(path)
 
     def __repr__(self):
-        lines = ["<Network %s: %dx%dx%d, %d classes, %d weights, %s backend" % (
-            (self.name or self.path,) + self.shape + (self.n_classes, self.n_weights,
-                                                      self.backend))]
-        if self.names:
-            lines.append("  classes: " + names_text(self.names))
-        if self.n_outputs > self.n_classes:
-            lines.append("  %d more can be added" % (self.n_outputs - self.n_classes))
-        if self.forward_calls is None:
-            lines.append("  has no memory to compute with")
-        elif self.trainer or self.adapter:
-            lines.append("  in force: " + (
-                self.adapter or "what a trainer learns by " + self.trainer.method.name))
-        for stage in self.stages:
-            plan = ""
-            if stage.index >= 0:
-                plan = "  [%s]" % self.kernels.plan_name(stage.plan)
-            lines.append("  %r%s" % (stage, plan))
-        return "\n".join(lines) + ">"
+        from .describe import network
+
+        try:
+            return network(self)
+        finally:
+            unload("describe")
 
 
 def load(path):

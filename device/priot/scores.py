@@ -6,9 +6,9 @@ from array import array
 def scores(net):
     """Scores of the image whose logits are there: a list of n_classes integers, sum 1000.
 
-    1000 * e / sum(e) with the e^-x of cross_entropy, rounded down; what is missing to 1000 goes, one
-    each, to those of the largest remainders, of equals first to the predicted class, then to the
-    first. So none is more than one thousandth away, and no class beats the predicted one.
+    1000 * e / sum(e) with the e^-x of cross_entropy, rounded down; what is missing to 1000 goes,
+    one each, to those of the largest remainders, of equals first to the predicted class, then to
+    the first. So none is a whole thousandth away, and no class beats the predicted one.
     """
     n = net.n_classes
     e = array("i", [0] * n)

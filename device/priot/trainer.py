@@ -7,10 +7,9 @@ from . import fields as F
 from . import methods as M
 from .calls import run_whole
 from .epochs import Epochs
-from .evaluation import Evaluation, percent_text, permille
+from .evaluation import Evaluation
 from .heap import unload
 from .kinds import CONV2D
-from .progress import counted
 
 
 class Trainer:
@@ -194,9 +193,10 @@ class Trainer:
     def load(self, path):
         """Take back what `save` wrote: same predictions, and training goes on as if never stopped.
 
-        A class that was added since starts as this trainer has it. Seed, epoch, step, threshold, gmin and halve are the file's. ValueError if it belongs to
-        another backbone, method, selection, keep or rounding: then nothing has changed. After any
-        other failure the network is reset.
+        A class that was added since starts as this trainer has it. Seed, epoch, step, threshold,
+        gmin and halve are the file's. ValueError if it belongs to another backbone, method,
+        selection, keep or rounding, or knows more classes: then nothing has changed. After any
+        other failure the network is the backbone.
         """
         from .adapter_reader import load
 
@@ -230,17 +230,9 @@ class Trainer:
             raise ValueError("trainer: the network was reset, or has another one; make a new one")
 
     def __repr__(self):
-        lines = ["<Trainer %s: %s done, seed %d, step size u = %d, %d bytes (%s), %s backend" % (
-            self.method.name, counted(self.epoch, "epoch"), self.seed, self.step_size,
-            self.ram_bytes, self.layout, self.net.backend)]
-        for layer in self.layers:
-            text = "  layer %d: %d of %d edges trained" % (
-                layer.stage.index, layer.n_params, layer.n_edges)
-            if layer.rule == M.PRUNE:
-                text += ", %s pruned" % percent_text(permille(layer.n_pruned(), layer.n_params))
-                text += (", top %d %%" % layer.keep) if layer.keep else (
-                    ", threshold %d" % (layer.stage.d[F.THRESHOLD] - 128))
-            text += "  [%s]" % self.net.kernels.plan_name(layer.stage.plan)
-            lines.append(text)
-        return "\n".join(lines) + ">"
+        from .describe import trainer
 
+        try:
+            return trainer(self)
+        finally:
+            unload("describe")

@@ -1,8 +1,8 @@
 """Trains, loads, applies and resets at every size of free heap; says what came of it.
 
 sweep.py MODEL DATASET SCORES METHOD LAYOUT: the file SCORES is written first. Prints a dictionary:
-wrong: where an answer was neither right nor an error; right, refused: counts of the others, unseen:
-where looking itself lacked memory; done, failed: of the steps; sizes: first and last of free heap.
+wrong: where an answer was neither right nor an error; right, refused: counts of the others,
+unseen: where looking itself lacked memory; done, failed: of the steps; sizes: first and last.
 """
 
 import builtins
@@ -125,8 +125,8 @@ def add():
     look(other, "other applied")
 
 
-STEPS = (make, load, make_another, net.reset, apply, make, load, apply, drop, net.reset, add, apply,
-         make, net.reset)
+STEPS = (make, load, make_another, net.reset, apply, make, load, apply, drop, net.reset, add,
+         apply, make, net.reset)
 
 
 def run(free):

@@ -14,9 +14,10 @@ Prefix, common to all:
     12      u32   CRC32 (zlib's) of all bytes from 16 on
 
 Names of the classes follow the tables of every kind of file: UTF-8, each ended by a zero byte, the
-whole padded with zeros to a multiple of 4; either none at all or one for each class (an adapter
-may have more than the model: classes that were added to it, one for each spare output used). A name has
-1..63 bytes and no control characters (below 32, 127..159).
+whole padded with zeros to a multiple of 4; either none at all or one for each class. A name has
+1..63 bytes and no control characters (below 32, 127..159). An adapter may have more names than its
+backbone, whose names come first: those of added classes, as many as the backbone has spare outputs.
+The last layer then has as many outputs as there are names.
 
 Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
 

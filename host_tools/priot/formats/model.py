@@ -49,8 +49,8 @@ class Model:
 
     classes: its outputs. names: of the classes, or none. A value v of the input stands for
     v * 2^input_exponent; v = round(x / scale) + zero of what a sensor gives, scale 0: not known.
-    spare: int8 [outputs][n_row], weights of outputs of the last layer that no class has yet: in the
-    file they follow the others, here the last stage is without them.
+    spare: int8 [outputs][n_row], weights of outputs of the last layer that no class has yet: in
+    the file they follow the others, here the last stage is without them.
     """
 
     name: str
