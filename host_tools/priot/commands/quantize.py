@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from priot.backbone.float_network import FloatNetwork
-from priot.backbone.quantize import accuracy, quantize
+from priot.backbone.quantize import accuracy, add_spare, quantize
 from priot.commands.options import add_json_option
 from priot.errors import PriotError
 from priot.formats import Dataset
@@ -36,6 +36,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--name", help="name in the file (default: the output's name)")
     parser.add_argument("--naive", action="store_true",
                         help="most frequent shifts on right labels: the baseline that fails")
+    parser.add_argument("--spare", type=int, default=0, metavar="N",
+                        help="outputs for N classes to add on the board (default 0)")
     add_json_option(parser)
     return parser
 
@@ -44,6 +46,8 @@ def main(args: argparse.Namespace) -> int:
     """Run `priot quantize`."""
     if args.images < 1:
         raise PriotError("--images", f"found {args.images}, expected at least 1")
+    if not 0 <= args.spare <= 254:
+        raise PriotError("--spare", f"found {args.spare}, expected 0..254")
     network = FloatNetwork.read(args.float)
     dataset = Dataset.read(args.calibrate)
     some = replace(dataset, images=dataset.images[: args.images],
@@ -51,6 +55,8 @@ def main(args: argparse.Namespace) -> int:
     name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")
     try:
         model = quantize(network, some, name, args.naive)
+        if args.spare:
+            add_spare(model, args.spare)
     except ValueError as error:
         raise PriotError(args.float, str(error)) from None
     test = Dataset.read(args.test) if args.test else None
@@ -59,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
     model.write(args.output)
     report = {"model": str(args.output), "crc32": f"{model.crc:08x}",
               "network": format_network(model.layers), "images": len(some),
-              "naive": args.naive,
+              "naive": args.naive, "spare": args.spare,
               "layers": [{key: getattr(stage, key) for key in SHIFTS}
                          for stage in model.weight_stages]}
     print(f"{args.output}: {report['network']}")
