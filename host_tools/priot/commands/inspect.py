@@ -26,7 +26,8 @@ _WIDTH = 91  # of the table of stages, in front of the kernels
 def _print_model(report: dict[str, Any]) -> None:
     print(f"input {shape_text(report['input'])}, {report['classes']} classes, "
           f"{report['weights']} weights")
-    print(*classes_lines(report["names"]), sep="\n")
+    for line in classes_lines(report["names"]):
+        print(line)
     if report["spare"]:
         print(f"spare outputs for classes to add: {report['spare']}")
     print(f"network: {report['network']}")
