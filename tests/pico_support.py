@@ -16,6 +16,8 @@ from priot.emulator import Pico
 from priot.paths import ROOT
 
 PROMPT = b">>> "
+# mpremote itself, but patient: see there.
+MPREMOTE = [sys.executable, str(Path(__file__).with_name("patient_mpremote.py"))]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from priot.package import compile_package
 from priot.paths import DEVICE, native_module, tool
 
 HEAP_BYTES = 2_000_000
+# Seconds after which a process under test can only hang, however busy the machine is.
+HANG_S = 3600
 SHIM = Path(__file__).parent / "cpython"  # stands for MicroPython's modules
 
 
@@ -64,9 +67,25 @@ def micropython(script: Path | str, *arguments: str, backend: str = "viper",
     """Run a script on the unix port to its end; a failure is an AssertionError."""
     command, environment = micropython_command(script, *arguments, backend=backend,
                                                heap_bytes=heap_bytes)
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True,
+                            timeout=HANG_S)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     return result
+
+
+def ends(pid: int) -> None:
+    """Wait until a process has ended, if somebody else's; one that nobody awaits has, too."""
+    deadline = time.monotonic() + HANG_S
+    while _state(pid) not in ("", "Z"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def cpython_environment() -> dict[str, str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from priot.child import Guard
 from priot.errors import PriotError
 from priot.jobs.protocol import NATIVE_BACKENDS, PICO_HEAP_BYTES, Event, checked, parse_line
 from priot.package import compile_package
@@ -19,6 +20,7 @@ _WANTED = "1.23 or later for x64, with .mpy files 6.3, is needed"
 _WHERE = ("install Debian's package micropython, give PRIOT_MICROPYTHON=PATH, or run 'make setup' "
           "in a checkout")
 _ASK = "import sys; print(sys.implementation.version >= (1, 23) and sys.implementation._mpy)"
+_GRACE_S = 60  # in which training whose parent has died saves and ends
 _MPY = "2822"  # x64 and .mpy 6.3 in one number
 
 
@@ -79,6 +81,7 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
     one kills it; the first, where nothing is trained.
     """
     child: Any = None
+    guard: Guard | None = None
     interrupts: list[int] = []  # the first may come before the process is known here
 
     def stop(signal_number: int, frame: Any) -> None:
@@ -98,6 +101,7 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
         child = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
             stdin=subprocess.PIPE, start_new_session=True)
+        guard = Guard(child, _GRACE_S if is_training else 0)
         if interrupts:
             obey()
         yield child
@@ -111,5 +115,7 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
             if child.poll() is None:
                 child.kill()
                 child.wait()
+            if guard is not None:
+                guard.dismiss()
             child.stdin.close()
             child.stdout.close()
