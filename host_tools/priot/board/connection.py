@@ -26,8 +26,9 @@ class Connection:
 
     `prelude` is code to run after every soft reset; `interruptible`, whether Ctrl-C reaches a
     running program. `doing` is what a failure would interrupt, for its message, and `advice` what
-    to do about a long silence. Time-outs count in the board's time, see BoardTransport. Raises BoardError for a port that cannot be opened or a
-    board that does not answer; every method may raise BoardGone.
+    to do about a long silence. Time-outs count in the board's time, see BoardTransport. Raises
+    BoardError for a port that cannot be opened or a board that does not answer; every method may
+    raise BoardGone.
     """
 
     def __init__(self, port: str, prelude: str = "", interruptible: bool = True) -> None:
