@@ -5,14 +5,13 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from pico_support import MPREMOTE, start_priot
 from priot.board import Board, BoardBusy, BoardGone
 from priot.emulator import Pico, Qemu, qemu
 from priot.errors import PriotError
-from support import HANG_S, ends
+from support import HANG_S, children, ends
 
 ARMV6M_MPY_6_3 = "4870"
 
@@ -151,7 +150,7 @@ def test_reset_replugs_the_port(pico):
 def test_a_watchdog_that_nobody_feeds_resets_the_board(pico, rest):
     nanos = pico.statistics()["nanos"]
     with pytest.raises(AssertionError):
-        mpremote(pico, "exec", f"import machine; dog = machine.WDT(timeout=300)\n{rest}")
+        mpremote(pico, "exec", f"import machine; dog = machine.WDT(timeout=HANG_S)\n{rest}")
     assert reset_cause(pico) == "3"
     by_timer = "import machine; print(machine.mem32[0x40058008])"
     assert mpremote(pico, "exec", by_timer) == "1"  # REASON of the data sheet: TIMER, not FORCE
@@ -196,19 +195,6 @@ def test_the_emulator_ends_with_its_command(tmp_path, how):
     ends(emulator)
     with Pico(tmp_path) as pico:
         assert mpremote(pico, "exec", "print(1)") == "1"
-
-
-def children(pid, part):
-    """Processes that another one started, whose command line holds some text."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and part in (path / "cmdline").read_text():
-                found.append(int(path.name))
-        except OSError:
-            continue  # it has just ended
-    return found
 
 
 def test_an_emulator_that_hangs_costs_no_patience(pico):

@@ -30,6 +30,7 @@ COMMANDS = {
     "pull": ("pull", "bring scores, masks and reports from a board"),
     "bench": ("bench", "measure time and memory per training step"),
     "experiment": ("experiment", "run a grid of methods, angles and seeds"),
+    "repl": ("repl", "open MicroPython's prompt on this machine"),
     "pico": ("pico", "start an emulated Pico"),
 }
 

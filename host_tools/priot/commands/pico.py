@@ -5,13 +5,13 @@ import signal
 from pathlib import Path
 
 from priot.emulator import Pico
-from priot.paths import BUILD
+from priot.paths import PICO_FOLDER
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `pico` to the parser of the command `priot`."""
     parser = subparsers.add_parser("pico", help="start an emulated Pico")
-    parser.add_argument("--folder", type=Path, default=BUILD / "pico",
+    parser.add_argument("--folder", type=Path, default=PICO_FOLDER,
                         help="where its flash and its port are (default: build/pico)")
     parser.add_argument("--firmware", type=Path, metavar="UF2",
                         help="firmware (default: build/firmware/RPI_PICO.uf2)")

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from priot.emulator import flash_image
 from priot.emulator.process import SerialProcess, require
 from priot.errors import PriotError
-from priot.paths import BUILD
+from priot.paths import BUILD, PICO_FOLDER
 from priot.transport import clock_of
 
 _SCRIPT = Path(__file__).with_name("rp2040") / "pico.mjs"
@@ -36,7 +36,7 @@ class Pico:
     `kill()` is power lost at this moment, `start()` after it the next power-up.
     """
 
-    def __init__(self, folder: Path = BUILD / "pico", firmware: Path | None = None):
+    def __init__(self, folder: Path = PICO_FOLDER, firmware: Path | None = None):
         self.folder = folder
         self.flash = folder / "flash.bin"
         self.firmware = firmware or BUILD / "firmware" / "RPI_PICO.uf2"

@@ -42,6 +42,18 @@ def unix_port() -> Path:
     return path
 
 
+def unix_command(heap_bytes: int, with_native: bool = True) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a MicroPython here that imports the package. Raises PriotError.
+
+    heap_bytes: size of its heap; with_native: whether it finds the module of native code.
+    """
+    paths = [compile_package("x64")]
+    if with_native:
+        paths.append(native_module("x64").parent)
+    return ([str(unix_port()), "-X", f"heapsize={heap_bytes}"],
+            dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, paths))))
+
+
 class UnixTarget:
     """MicroPython on this machine; `heap_bytes` is the size of its heap."""
 
@@ -52,14 +64,12 @@ class UnixTarget:
 
     def run(self, job: dict[str, Any]) -> Iterator[Event]:
         """Run a job of device/priot/remote.py; yields its events. Raises PriotError."""
-        paths = [compile_package("x64")]
-        if job.get("backend") in (None, *NATIVE_BACKENDS) or job["action"] == "plan":
-            paths.append(native_module("x64").parent)
+        with_native = job.get("backend") in (None, *NATIVE_BACKENDS) or job["action"] == "plan"
+        command, environment = unix_command(self.heap_bytes, with_native)
         code = f"import priot.remote as r\nr.run({dict(job, stop_on_stdin=True)!r})"
-        command = [str(unix_port()), "-X", f"heapsize={self.heap_bytes}", "-c", code]
-        environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, paths)))
         with tempfile.TemporaryFile("w+") as errors:
-            with _child(command, environment, errors, job["action"] == "train") as child:
+            with _child([*command, "-c", code], environment, errors,
+                        job["action"] == "train") as child:
                 assert child.stdout is not None
                 for line in child.stdout:
                     event = parse_line(line)
