@@ -56,6 +56,14 @@ def complaint(result: subprocess.CompletedProcess[str] | tuple[str, str]) -> str
     return said[0]
 
 
+def pass_time(port: str, seconds: float) -> None:
+    """Let so much of a board's time go by, or all that it has left until it loses its power."""
+    clock = clock_of(port)
+    until = clock() + seconds
+    while Path(port).exists() and clock() < until:
+        time.sleep(0.02)
+
+
 class Person:
     """Someone at a terminal with `mpremote connect PORT repl`."""
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from pico_support import MPREMOTE, start_priot
-from priot.board import Board, BoardBusy, BoardGone
+from priot.board import Board, BoardBusy, BoardGone, connection
 from priot.emulator import Pico, Qemu, qemu
 from priot.errors import PriotError
 from support import HANG_S, children, ends
@@ -209,7 +209,8 @@ def test_an_emulator_that_hangs_costs_no_patience(pico):
         go_on.join()
 
 
-def test_silence_is_told_from_absence(pico):
+def test_silence_is_told_from_absence(pico, monkeypatch):
+    monkeypatch.setattr(connection, "_WAKE_S", 2.0)
     with Board(pico.port) as board:
         with pytest.raises(BoardBusy) as caught:
             board.execute("import time\nwhile True: time.sleep(1)", timeout_s=0.5)
@@ -220,6 +221,15 @@ def test_silence_is_told_from_absence(pico):
         with pytest.raises(BoardGone, match="does not answer to Ctrl-C; unplug it"):
             board.execute("import micropython; micropython.kbd_intr(-1)\nwhile True: pass", 0.5)
     pico.kill()
+
+
+def test_a_long_wait_is_told_of(pico, monkeypatch, capsys):
+    monkeypatch.setattr(connection, "_NOTICE_S", 0.3)
+    with Board(pico.port, show_progress=True) as board, pytest.raises(BoardBusy):
+        board.execute("import time\nwhile True: time.sleep(1)", timeout_s=1)
+    assert capsys.readouterr().err == (
+        f"priot: {pico.port}: waiting: the board has printed nothing for 0.3 s while running "
+        "'import time'\n")
 
 
 def test_mpremote_waits_in_the_boards_time(pico):

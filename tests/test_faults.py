@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pico_support import MPREMOTE, complaint, priot, running_pico, start_priot
+from pico_support import MPREMOTE, complaint, pass_time, priot, running_pico, start_priot
 from priot import cli
 from priot.board import Board, BoardError, info
 from priot.board.files import Files
@@ -146,7 +146,8 @@ def test_power_lost_while_samples_are_added(tmp_path):
             with running_pico(tmp_path / f"{name}{operation}", there, with_package=False) as pico:
                 pico.cut_power_after(operation)
                 is_added = add(pico, name, more, len(expected))
-                time.sleep(1 if is_added else 0)  # power may be lost after the last answer
+                # power may be lost after the last answer
+                pass_time(pico.port, 1 if is_added else 0)
                 is_cut = not is_added or not pico.running
                 if is_cut:
                     cuts += 1
@@ -168,9 +169,16 @@ def add(pico, name: str, samples: Dataset, total: int) -> bool:
     return True
 
 
-RESET_SOON = """
+RESET_IN_COPY = """
+import os
 from machine import Timer, reset
-Timer(period=1000, mode=Timer.ONE_SHOT, callback=lambda t: reset())
+def look(timer):
+    try:
+        if os.stat("/big.prd.part")[6]:
+            reset()
+    except OSError:
+        pass
+Timer(period=50, callback=look)
 """
 
 
@@ -178,7 +186,7 @@ def test_the_board_resets_in_push(files, tmp_path):
     """The port vanishes and comes back under its name."""
     with running_pico(tmp_path / "pico") as pico:
         with Board(pico.port) as board:
-            board.execute(RESET_SOON)
+            board.execute(RESET_IN_COPY)
             with pytest.raises(BoardError, match="the board went away while copying /big.prd"):
                 board.push(files["big"])
         again = priot("push", "--port", pico.port, files["big"])
@@ -244,7 +252,7 @@ def start_program(port: str, code: str) -> None:
     """Leave a program running on the board, as somebody else would."""
     subprocess.run([*MPREMOTE, "connect", port, "exec", "--no-follow", code], check=True,
                    timeout=HANG_S)
-    time.sleep(0.5)
+    pass_time(port, 0.5)
 
 
 def test_a_program_in_the_repl_is_interrupted(pico, files):

@@ -47,7 +47,7 @@ class Board:
         self.show_progress = show_progress
         self.stream = stream
         self._helped: Files | None = None
-        self._connection = Connection(self.port, prelude, interruptible)
+        self._connection = Connection(self.port, prelude, interruptible, show_progress)
         try:
             self.info: BoardInfo = ask(self._connection)
             self.info.check(self.port)

@@ -3,10 +3,12 @@
 import contextlib
 import io
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 from mpremote.transport import TransportError
 from serial import SerialException
+from tqdm import tqdm
 
 from priot.board.errors import BoardBusy, BoardError, BoardGone, BoardRefused
 from priot.board.lock import PortLock
@@ -15,6 +17,7 @@ from priot.transport import BoardTransport
 
 _WAKE_S = 12.0  # a kernel in C cannot be interrupted; the slowest takes seconds
 ANSWER_S = 60.0  # erasing one sector of flash takes up to 0.4 s, littlefs may move many
+_NOTICE_S = 10.0  # after which a wait is told of
 _POLL_S = 0.2  # how soon Ctrl-C on the host is noticed
 _END = b"\x04"  # after what the code printed, and after its traceback
 _PROMPT = b">"
@@ -25,14 +28,16 @@ class Connection:
     """An exclusive connection to a board that obeys: any program on it has been interrupted.
 
     `prelude` is code to run after every soft reset; `interruptible`, whether Ctrl-C reaches a
-    running program. `doing` is what a failure would interrupt, for its message, and `advice` what
-    to do about a long silence. Time-outs count in the board's time, see BoardTransport. Raises
-    BoardError for a port that cannot be opened or a board that does not answer; every method may
-    raise BoardGone.
+    running program; `show_waits`, whether a long wait is told of on stderr. `doing` is what a
+    failure would interrupt, for its message, and `advice` what to do about a long silence.
+    Time-outs count in the board's time, see BoardTransport. Raises BoardError for a port that
+    cannot be opened or a board that does not answer; every method may raise BoardGone.
     """
 
-    def __init__(self, port: str, prelude: str = "", interruptible: bool = True) -> None:
+    def __init__(self, port: str, prelude: str = "", interruptible: bool = True,
+                 show_waits: bool = False) -> None:
         self.port = port
+        self.show_waits = show_waits
         self.prelude = prelude
         self.interruptible = interruptible
         self.doing = "connecting"
@@ -157,13 +162,23 @@ class Connection:
         With `poll_s`, b"" where none come in time, on the wall's clock; without, BoardBusy or
         BoardGone after `timeout_s` seconds of the board's.
         """
-        transport = self._transport
-        with self._translated(), self._timeout(timeout_s if poll_s is None else poll_s):
-            read = transport.serial.read if poll_s is None else transport.read_now
-            data: bytes = read(transport.serial.in_waiting or 1)
-        if not data and poll_s is None:
+        if poll_s is not None:
+            return self._read(poll_s, self._transport.read_now)
+        read = self._transport.serial.read
+        is_long = timeout_s is None or timeout_s > _NOTICE_S
+        data = self._read(_NOTICE_S if is_long else timeout_s, read)
+        if not data and is_long:
+            if self.show_waits:
+                tqdm.write(f"priot: {self.port}: waiting: the board has printed nothing for "
+                           f"{_NOTICE_S:g} s while {self.doing}", file=sys.stderr)
+            data = self._read(None if timeout_s is None else timeout_s - _NOTICE_S, read)
+        if not data:
             raise self._silence(timeout_s)
         return data
+
+    def _read(self, timeout_s: float | None, read: Callable[[int], bytes]) -> bytes:
+        with self._translated(), self._timeout(timeout_s):
+            return read(self._transport.serial.in_waiting or 1)
 
     def _silence(self, timeout_s: float | None) -> BoardError:
         """What it means that nothing came: a Ctrl-C tells whether the board is well."""
