@@ -89,13 +89,15 @@ class BoardTransport(SerialTransport):
 
 
 def _read(serial: Any, read_now: Callable[[int], bytes], clock: Clock, size: int = 1) -> bytes:
-    """As pyserial's read, with its time-out counted by `clock`."""
-    start = clock()
+    """As pyserial's read, with its time-out counted by `clock`, which is not asked in vain."""
+    start: float | None = None
     data = b""
     while True:
         if select.select([serial.fileno()], [], [], _LOOK_S)[0]:
             data += read_now(min(size - len(data), max(1, serial.in_waiting)))
         if len(data) >= size:
             return data
-        if serial.timeout is not None and clock() >= start + serial.timeout:
+        now = clock()
+        start = now if start is None else start
+        if serial.timeout is not None and now >= start + serial.timeout:
             return data
