@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from priot.board.connection import Connection
-from priot.board.errors import BoardBusy, BoardError, BoardGone, BoardRefused
+from priot.board.errors import BoardError, BoardGone, BoardRefused
 from priot.formats.container import PREFIX, VERSION, unpack_names
 from priot.formats.dataset import MAGIC, TABLE
 
@@ -162,7 +162,7 @@ class Files:
             f"print(ends_with({path!r}, {waiting!r}))").strip() == "False"
         if is_new:
             self._connection.execute(f"append({path!r}, {waiting!r}, {head!r})")
-        with contextlib.suppress(BoardBusy, BoardGone):  # the next to use the board will see that
+        with contextlib.suppress(BoardGone):  # the next to use the board will see that
             self.remove(waiting)
         return is_new
 
