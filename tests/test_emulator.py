@@ -150,7 +150,7 @@ def test_reset_replugs_the_port(pico):
 def test_a_watchdog_that_nobody_feeds_resets_the_board(pico, rest):
     nanos = pico.statistics()["nanos"]
     with pytest.raises(AssertionError):
-        mpremote(pico, "exec", f"import machine; dog = machine.WDT(timeout=HANG_S)\n{rest}")
+        mpremote(pico, "exec", f"import machine; dog = machine.WDT(timeout=300)\n{rest}")
     assert reset_cause(pico) == "3"
     by_timer = "import machine; print(machine.mem32[0x40058008])"
     assert mpremote(pico, "exec", by_timer) == "1"  # REASON of the data sheet: TIMER, not FORCE
