@@ -69,6 +69,6 @@ lint:  ## Check style and types.
 
 clean:  ## Remove what was built, but not the downloads nor .venv.
 	@rm -rf dist
-	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
+	@if [ -d build ]; then find build/ -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
 
 .PHONY: help setup demo test setup-all native firmware qemu pico bench digits-table setup-pico release lint clean

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pico_support import complaint, priot, running_pico
 from PIL import Image
-from priot.board import Board, BoardError
+from priot.board import Board, BoardError, ports
 from priot.board.files import Files
 from priot.board.install import NATIVE, PACKAGE, package_files
 from priot.errors import PriotError
@@ -324,3 +324,19 @@ def test_the_end_may_come_with_the_last_answer():
     connection = QuickBoard(data)
     Files(connection).put(data, "/a")
     assert connection.left == 0 and connection.ended == b"\x04\x04>"
+
+
+def test_the_emulated_pico_needs_no_name(pico, monkeypatch, tmp_path):
+    """From any folder; and whoever names its port wrongly is told the right one."""
+    monkeypatch.setattr(ports, "PICO_PORT", tmp_path / "port")
+    monkeypatch.setattr(ports, "boards", lambda: [])
+    with pytest.raises(BoardError, match="no board is plugged in"):
+        ports.only_board()
+    (tmp_path / "port").symlink_to(pico.port)
+    assert ports.only_board() == str(tmp_path / "port")
+    monkeypatch.chdir(tmp_path)
+    assert ports.explain_refusal("build/pico/port") == (
+        f"no such port; that of the emulated Pico is {tmp_path / 'port'}")
+    monkeypatch.setattr(ports, "boards", lambda: ["/dev/ttyACM0"])
+    with pytest.raises(BoardError, match="several boards"):
+        ports.only_board()

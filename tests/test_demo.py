@@ -9,6 +9,7 @@ import pytest
 from priot.formats import Adapter, Model
 from priot.jobs.protocol import PICO_HEAP_BYTES
 from priot.paths import BACKBONES, BUILD, ROOT
+from support import HANG_S
 
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
 KEYS = {"method", "target", "backend", "accuracy_before", "accuracy_after", "epochs",
@@ -18,7 +19,7 @@ KEYS = {"method", "target", "backend", "accuracy_before", "accuracy_after", "epo
 def priot(*arguments: object) -> str:
     """Output of the command; a failure is an AssertionError."""
     result = subprocess.run([sys.executable, "-m", "priot.cli", *map(str, arguments)],
-                            cwd=ROOT, capture_output=True, text=True, timeout=600)
+                            cwd=ROOT, capture_output=True, text=True, timeout=HANG_S)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
@@ -130,7 +131,7 @@ def test_a_line_for_every_mistake(tmp_path):
               "--gmin", "127"], "no backward pass ran in "),
             (["bench", "--into", precious], "notes.txt: has no <!-- priot bench -->")):
         result = subprocess.run([sys.executable, "-m", "priot.cli", *map(str, arguments)],
-                                cwd=ROOT, capture_output=True, text=True, timeout=60)
+                                cwd=ROOT, capture_output=True, text=True, timeout=HANG_S)
         assert result.returncode == 1, arguments
         assert len(result.stderr.splitlines()) == 1, result.stderr
         assert result.stderr.startswith("priot: ") and reason in result.stderr, result.stderr

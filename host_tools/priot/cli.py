@@ -34,6 +34,7 @@ COMMANDS = {
     "pull": ("pull", "bring scores, masks and reports from a board"),
     "bench": ("bench", "measure time and memory per training step"),
     "experiment": ("experiment", "run a grid of methods, angles and seeds"),
+    "repl": ("repl", "open MicroPython's prompt on this machine"),
     "pico": ("pico", "start an emulated Pico"),
 }
 # Options that name a file beside what a command is for; what was written is said at the end.

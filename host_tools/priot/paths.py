@@ -29,6 +29,9 @@ def _build_folder() -> Path:
 # What set-up builds, and the files of programs that run: of a checkout; beside a wheel, that of
 # the checkout that PRIOT_BUILD names, or the user's cache.
 BUILD = _build_folder()
+# The flash and the port of the emulated Pico of `priot pico`, when nothing else is said.
+PICO_FOLDER = BUILD / "pico"
+PICO_PORT = PICO_FOLDER / "port"
 
 # Modules of native code by architecture: portable C, and kernels made for the processor.
 NATIVE_MODULES = {"x64": ("priot_portable",), "armv6m": ("priot_native", "priot_portable")}

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from textwrap import shorten
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from priot.board import ports
-from priot.board.connection import Connection
+from priot.board.connection import ANSWER_S, Connection
 from priot.board.errors import BoardError
 from priot.board.files import DatasetHead, Entry, Files, kind_of
 from priot.board.info import BoardInfo, ask
@@ -49,7 +50,7 @@ class Board:
         self.show_progress = show_progress
         self.stream = stream
         self._helped: Files | None = None
-        self._connection = Connection(self.port, prelude, interruptible)
+        self._connection = Connection(self.port, prelude, interruptible, show_progress)
         try:
             self.info: BoardInfo = ask(self._connection)
             self.info.check(self.port)
@@ -209,9 +210,22 @@ class Board:
         return run_evaluation(Path(model), Path(test), self,
                         Path(adapter) if adapter else None, backend)
 
-    def execute(self, code: str) -> str:
-        """Run MicroPython code; returns what it printed. BoardRefused if it raised something."""
-        return self._connection.execute(code)
+    def execute(self, code: str, timeout_s: float | None = ANSWER_S) -> str:
+        """Run MicroPython code; returns what it printed. BoardRefused if it raised something.
+
+        Code that prints nothing for `timeout_s` seconds is stopped by Ctrl-C, with BoardBusy (or
+        BoardGone, if that does not stop it); None waits as long as it takes. Seconds of the
+        board's own time where it is emulated.
+        """
+        connection = self._connection
+        before = connection.doing, connection.advice
+        lines = code.strip().splitlines() or [""]
+        connection.doing = f"running {shorten(lines[0], 40, placeholder='...')!r}"
+        connection.advice = "timeout_s=SECONDS waits longer"
+        try:
+            return connection.execute(code, timeout_s)
+        finally:
+            connection.doing, connection.advice = before
 
     def memory(self, model: str | None = None) -> Memory:
         """What package and model take of the heap, measured after a soft reset."""

@@ -14,6 +14,10 @@ class BoardGone(BoardError):
     """The port vanished, or the board fell silent, in the middle of something."""
 
 
+class BoardBusy(BoardError):
+    """The board printed nothing for long. It is well; what ran there has been stopped."""
+
+
 class BoardRefused(BoardError):
     """Code on the board raised an exception: `kind` is its class, `number` an OSError's errno."""
 

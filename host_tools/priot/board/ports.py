@@ -8,6 +8,7 @@ import serial
 from serial.tools import list_ports
 
 from priot.board.errors import BoardError
+from priot.paths import PICO_PORT
 
 _RASPBERRY_PI = 0x2E8A  # USB vendor of MicroPython on RP2040 boards
 _IN_USE = "in use by another program; close mpremote, the editor or terminal that has it"
@@ -19,8 +20,11 @@ def boards() -> list[str]:
 
 
 def only_board() -> str:
-    """The port of the one board that is plugged in. Raises BoardError for none or several."""
-    found = boards()
+    """The port of the one board that is plugged in, or of the emulated Pico that is on.
+
+    Raises BoardError for none or several.
+    """
+    found = boards() + ([str(PICO_PORT)] if PICO_PORT.exists() else [])
     if len(found) == 1:
         return found[0]
     if found:
@@ -50,6 +54,8 @@ def _is_there(port: str) -> bool:
 
 
 def _not_there(port: str) -> str:
+    if os.path.basename(port) == "port" and PICO_PORT.exists():
+        return f"no such port; that of the emulated Pico is {PICO_PORT}"
     if os.path.basename(port) == "port":
         return "no such port; the emulated Pico is off, 'make pico' starts it"
     others = boards()
