@@ -111,12 +111,13 @@ def host_says(cls, data: bytes, model: Model | None = None) -> str:
     return ""
 
 
-def device_says(kind: str, files: Iterable[bytes], folder: Path, *model: str) -> list[str]:
+def device_says(kind: str, files: Iterable[bytes], folder: Path, *model: str,
+                backend: str = "portable") -> list[str]:
     """A line for every file."""
     blob = folder / "blob"
     blob.write_bytes(b"".join(struct.pack("<I", len(data)) + data for data in files))
-    return micropython(SCRIPTS / "readers.py", kind, str(blob), str(folder / "scratch"), *model,
-                       backend="native", heap_bytes=8_000_000).stdout.splitlines()
+    return micropython(SCRIPTS / "readers.py", kind, backend, str(blob), str(folder / "scratch"),
+                       *model, backend=backend, heap_bytes=8_000_000).stdout.splitlines()
 
 
 def compare(files: list[bytes], host: list[str], device: list[str], least: int) -> None:

@@ -1,7 +1,5 @@
 """Images with labels from scikit-learn's digits, MNIST, CIFAR-10, arrays and folders of images."""
 
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from PIL import Image
 
 from priot.data.raw_files import existing_file, read_cifar_binary, read_cifar_python, read_idx
 from priot.errors import FileError, PriotError, mismatch
+from priot.formats.npz import read_npz
 
 IDX_IMAGES, IDX_LABELS = 0x803, 0x801  # big-endian magic: uint8, and the number of axes
 
@@ -99,15 +98,11 @@ def read_cifar10(folder: Path, test: bool, _size: Size | None = None) -> Images:
 
 def read_arrays(path: Path, _test: bool, _size: Size | None = None) -> Images:
     """Arrays `x` and `y` of an .npz file, see from_arrays. Raises FileError."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("x", "y") if name in file}
-    except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile,
-            zlib.error) as error:
-        raise FileError(path, f"not an .npz file of arrays: {error}") from None
+    arrays = read_npz(path)
     for name in ("x", "y"):
         if name not in arrays:
-            raise FileError(path, f"has no array {name}")
+            raise FileError(path, f"has no array {name}; it holds "
+                            f"{', '.join(sorted(arrays)) or 'none'}")
     return from_arrays(path, arrays["x"], arrays["y"])
 
 
