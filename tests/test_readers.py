@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forgery import (
+    adapters,
     forged_adapters,
     forged_datasets,
     forged_models,
@@ -189,3 +190,14 @@ def test_both_accept_the_same_adapters(tmp_path):
         compare(files, host, device, 50)
 
 
+def test_an_adapter_of_large_weights_after_training_in_place(tmp_path):
+    """Which weights are large is counted in the backbone's, not in those that training left."""
+    model = models()[0]
+    model.write(tmp_path / "model")
+    adapter = next(a for a in adapters(model) if a.layers[0].selection == f.LARGEST)
+    adapter.write(tmp_path / "good")
+    adapter.layers[0].values = np.resize(adapter.layers[0].values, 5)
+    adapter.write(tmp_path / "bad")
+    said = micropython(SCRIPTS / "modified.py", *(str(tmp_path / name) for name in (
+        "model", "good", "bad")), backend="portable").stdout.splitlines()
+    assert said == ["trained True", "good True", "bad refused True"]

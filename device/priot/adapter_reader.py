@@ -84,12 +84,21 @@ class Reader:
             expected = min(max(n_params, 1), n_edges)
         elif selection == F.LARGEST and not self.net.modified:
             expected = max(1, count_largest(self.net.kernels, stages[index].w, tau))
+        elif selection == F.LARGEST:  # recheck counts them, once the backbone's weights are back
+            expected = min(max(n_params, 1), n_edges)
         if n_params != expected:
             fail(where, "parameters", n_params, "%d of %d edges" % (expected, n_edges))
         n = (n_params + 7) >> 3 if self.content == MASK else n_params
         expected = ((n + 3) & ~3) + (((n_edges + 31) >> 5) << 2 if selection == F.BITMAP else 0)
         if n_bytes != expected:
             fail(where, "bytes", n_bytes, expected)
+
+    def recheck(self):
+        """The records once more, by the weights of the backbone."""
+        records, self.records = self.records, []
+        for i, record in enumerate(records):
+            self._check_record(i, record, self.net.weight_stages())
+            self.records.append(record)
 
     def _check_payload(self, where, record, n_edges):
         """What its bytes say of themselves: bits that are not used, padding, weights of -128."""
@@ -234,6 +243,7 @@ def apply(net, path, layout="kept"):
     with Reader(path, net) as reader:
         net.to_backbone()
         try:
+            reader.recheck()
             layers = applied_layers(net, reader)
             net.prepare(Layout(net, layers, None, layout == "small", reader.method.dynamic))
             for layer, record in zip(layers, reader.records):
