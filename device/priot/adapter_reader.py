@@ -35,7 +35,7 @@ class Reader:
         if any(reserved):
             fail(path, "reserved", "not zero", 0)
         if backbone != self.net.crc:
-            fail(path, "backbone", "%08x" % backbone, "%08x (%s)" % (
+            fail(path, "backbone", "%08x, another model's" % backbone, "%08x (%s)" % (
                 self.net.crc, self.net.path))
         if self.content not in RULES:
             fail(path, "content", self.content, "1..4")

@@ -1,4 +1,4 @@
-"""Applies adapters on a network whose weights were trained in place: modified.py MODEL GOOD BAD."""
+"""Adapters on a network whose weights were trained in place: modified.py MODEL GOOD BAD."""
 
 import sys
 

@@ -7,7 +7,7 @@ from typing import Any
 from priot.commands.options import add_json_option
 from priot.errors import FileError, PriotError
 from priot.formats import Adapter, Dataset, Model, read_magic
-from priot.formats.container import KINDS
+from priot.formats.container import KINDS, not_ours, read_start
 from priot.planning.sizes import HEAP_BYTES, Planner
 from priot.reports.describe import (
     describe_adapter,
@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
     """Run `priot inspect`."""
     magic = read_magic(args.file)
     if magic not in KINDS:
-        raise FileError(args.file, "not a model, dataset or adapter file")
+        raise FileError(args.file, not_ours(read_start(args.file)))
     report: dict[str, Any] = {"file": str(args.file), "bytes": args.file.stat().st_size}
     title = f"{args.file}: {KINDS[magic]}, {report['bytes']} bytes"
     if KINDS[magic] == "model":

@@ -157,7 +157,8 @@ class Adapter:
         """Raise FileError unless the adapter belongs to `model` and fits it, edge by edge."""
         if self.backbone_crc != model.crc:
             raise FileError(where, mismatch(
-                "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's"))
+                "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's")
+                + "; it was learned on another model")
         if len(self.names) not in (0, model.classes):
             raise FileError(where, mismatch("names", len(self.names), f"0 or {model.classes}"))
         backbone = model.weight_stages

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from priot.errors import FileError, brief, mismatch
-from priot.formats.container import KINDS
+from priot.formats.sniff import START_BYTES, what_is
+
+_ZIP, _NPY = b"PK", b"\x93NUMPY"
 
 
 def read_npz(path: Path | str, what: str = "an .npz file of arrays") -> dict[str, np.ndarray]:
@@ -15,15 +17,11 @@ def read_npz(path: Path | str, what: str = "an .npz file of arrays") -> dict[str
     what: is expected, in the words of an error, which says what the file is instead.
     """
     with open(path, "rb") as file:
-        start = file.read(6)
-        data = start + file.read() if start[:4] not in KINDS else start
-    if start[:4] in KINDS:
-        raise FileError(path, mismatch("kind", KINDS[start[:4]], what))
-    if start == b"\x93NUMPY":
-        raise FileError(path, f"not {what}: one array without a name (.npy); numpy.savez writes "
-                        "several")
-    if start[:2] != b"PK":
-        raise FileError(path, f"not {what}: {'empty' if not start else 'not a zip file'}")
+        start = file.read(START_BYTES)
+        data = start + file.read() if start[:2] == _ZIP else start
+    if start[:2] != _ZIP:
+        hint = "; numpy.savez writes several, with names" if start[:6] == _NPY else ""
+        raise FileError(path, mismatch("kind", what_is(start), what) + hint)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             found = dict(arrays)
