@@ -151,6 +151,44 @@ def test_push_takes_arrays_and_folders_of_images(pico, tmp_path):
     assert (images.images[:, 0] == pixels[order] >> 1).all()
 
 
+def class_folders(folder, names, size):
+    """Two pictures a class, of which a corner says which class it is."""
+    grey = {"cat": 40, "dog": 120, "owl": 200}
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for i in range(2):
+            picture = Image.new("RGB", size, (0, 0, 0))
+            picture.paste((grey.get(name, 240),) * 3, (0, 0, size[0] // 2, size[1]))
+            picture.save(folder / name / f"{i}.png")
+    return folder
+
+
+def test_a_later_session_is_added_by_the_names_of_its_classes(pico, tmp_path):
+    sessions = {"one": ["cat", "dog", "owl"], "two": ["cat", "owl"], "three": ["owl"],
+                "four": ["cat", "mug"]}
+    for name, classes in sessions.items():
+        class_folders(tmp_path / name, classes, (24, 24))
+    first = priot("push", "--port", pico.port, tmp_path / "one", "--name", "k.prd", "--size",
+                  "12x12")
+    assert first.returncode == 0, first.stderr
+    for name, total in (("two", 10), ("three", 12)):
+        added = priot("push", "--port", pico.port, tmp_path / name, "--append", "k.prd")
+        assert added.returncode == 0 and f"k.prd: {total} samples" in added.stdout, added.stderr
+    for name, message in (("four", "mug: expected one of the classes cat, dog, owl"),
+                          ("nameless.prd", "/k.prd: holds the classes cat, dog, owl")):
+        if name == "nameless.prd":
+            Dataset(np.full((1, 1, 12, 12), 9, np.uint8), np.zeros(1, np.uint8), 3).write(
+                tmp_path / name)
+        refused = priot("push", "--port", pico.port, tmp_path / name, "--append", "k.prd")
+        assert refused.returncode == 1 and message in refused.stderr
+        assert refused.stderr.count("\n") == 1
+    assert priot("pull", "--port", pico.port, "-o", tmp_path, "k.prd").returncode == 0
+    whole = Dataset.read(tmp_path / "k.prd")
+    assert whole.names == ("cat", "dog", "owl") and len(whole) == 12
+    assert whole.labels.tolist() == [0, 0, 1, 1, 2, 2, 0, 0, 2, 2, 2, 2]
+    assert (whole.images[:, 0, 0, 0] == np.array([20, 60, 100])[whole.labels]).all()
+
+
 def test_a_script_captures_samples_and_trains(files, board, tmp_path):
     """The few lines that a user's script needs, as in device/README.md."""
     rng = np.random.default_rng(1)

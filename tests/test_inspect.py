@@ -11,6 +11,7 @@ from priot import cli
 from priot.errors import PriotError
 from priot.formats import Adapter, AdapterLayer
 from priot.network import fields as f
+from priot.paths import BACKBONES
 from priot.reports.describe import histogram_text
 from support import random_dataset, random_model
 
@@ -161,3 +162,22 @@ def test_a_command_that_is_not_understood_is_told_in_one_line(arguments, capsys)
     said = capsys.readouterr().err
     assert stop.value.code == 2
     assert said.startswith("priot: ") and said.count("\n") == 1 and "--help'" in said
+
+
+@pytest.mark.parametrize("name, meant", [
+    ("digits-0", "digits-0.priot"), ("digits.priot", "digits-0.priot"),
+    ("mnist-a-1.priott", "mnist-a-1.priot"), ("quite-another", None), ("no/digits-0", None)])
+def test_the_name_of_no_file_brings_the_one_that_was_meant(tmp_path, capsys, monkeypatch, name,
+                                                           meant):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["inspect", name]) == 1
+    hint = f"; did you mean {BACKBONES / meant}?" if meant else ""
+    assert capsys.readouterr().err == f"priot: {name}: no such file or directory{hint}\n"
+
+
+def test_a_file_of_nearly_the_name_beside_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kitchen.prd").write_bytes(b"")
+    for name in ("kitchen", "kitchn.prd", str(tmp_path / "kitchen")):
+        assert cli.main(["inspect", name]) == 1
+        assert capsys.readouterr().err.endswith("; did you mean kitchen.prd?\n")

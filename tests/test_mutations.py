@@ -330,6 +330,8 @@ HOST = {
         pickle.dumps(BATCH), pickle.dumps(BATCH, 2)], in_folder("cifar10", *TRAIN)),
     "cifar binary": ("data_batch_1.bin", lambda: [bytes(3073 * 2)], in_folder(
         "cifar10", *TRAIN)),
+    "dataset": ("d.prd", lambda: [d.to_bytes() for d in datasets()],
+                lambda path: load("dataset", path)),
     "png": ("a/1.png", lambda: [picture("PNG", mode) for mode in ("RGB", "L", "P", "RGBA")],
             in_folder("folders", ("../b/2.png", picture("PNG", "RGB")))),
     "jpeg": ("a/1.jpg", lambda: [picture("JPEG", mode) for mode in ("RGB", "L", "CMYK")],

@@ -13,10 +13,11 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from priot.errors import PriotError
+from priot.paths import nearest
 
 # subcommand -> module and the line `priot --help` shows
 COMMANDS = {
-    "dataset": ("dataset", "make a dataset file from digits, MNIST or arrays"),
+    "dataset": ("dataset", "make a dataset file from digits, MNIST, arrays or image folders"),
     "pretrain": ("pretrain", "train a float network"),
     "quantize": ("quantize", "turn a float network into an int8 model file"),
     "inspect": ("inspect", "show what is in a model, dataset or adapter file"),
@@ -100,7 +101,9 @@ def _run(args: argparse.Namespace) -> int:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}"
+        text = f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}"
+        meant = nearest(error.filename) if isinstance(error, FileNotFoundError) else None
+        return f"{text}; did you mean {meant}?" if meant else text
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -3,6 +3,7 @@
 A wheel brings a folder `bundle` that is laid out as a checkout is; nothing is ever written there.
 """
 
+import difflib
 import os
 import shutil
 from pathlib import Path
@@ -33,6 +34,28 @@ BUILD = _build_folder()
 NATIVE_MODULES = {"x64": ("priot_portable",), "armv6m": ("priot_native", "priot_portable")}
 # For x64 alone: what the modules for the Pico would choose and take.
 PLANNING_MODULE = "priot_plan"
+
+
+def nearest(path: Path | str) -> Path | None:
+    """The file that was meant by a path where there is none: one of nearly that name.
+
+    It lies in the same folder or, for a name without a folder, among the backbones.
+    """
+    path = Path(path)
+    folders = [path.parent] + [BACKBONES] * (path.name == str(path))
+    files = [file for folder in folders if folder.is_dir() for file in sorted(folder.iterdir())
+             if file.is_file() and not file.name.startswith(".")]
+    for file in files:
+        if path.name == file.stem:
+            return _shown(file)
+    alike = {file: difflib.SequenceMatcher(None, path.name, file.name).ratio() for file in files}
+    best = max(files, key=alike.__getitem__, default=None)
+    return _shown(best) if best and alike[best] >= 0.7 else None
+
+
+def _shown(file: Path) -> Path:
+    file = file.absolute()
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def tool(name: str, target: str = "setup") -> Path:

@@ -1,7 +1,7 @@
 """A board for a script: push data, train there, take the results."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,12 +11,14 @@ import numpy as np
 from priot.board import ports
 from priot.board.connection import Connection
 from priot.board.errors import BoardError
-from priot.board.files import Entry, Files, board_path
+from priot.board.files import DatasetHead, Entry, Files, board_path
 from priot.board.info import BoardInfo, ask
 from priot.board.install import Copied, copy_all, install
 from priot.board.memory import Memory, measure
 from priot.board.session import run_job
-from priot.data.as_dataset import Source, as_dataset
+from priot.data.as_dataset import Source, as_dataset, reading_for
+from priot.data.classes import renumbered
+from priot.data.reading import Reading, listed
 from priot.formats import Adapter, Dataset, Model
 from priot.formats.container import PREFIX, VERSION, write_file
 from priot.jobs.evaluate import evaluate as run_evaluation
@@ -83,50 +85,47 @@ class Board:
         return copied + copy_all(self._files, contents, self.show_progress)
 
     def push(self, source: Source, labels: np.ndarray | None = None, name: str | None = None,
-             classes: int | None = None) -> Copied:
+             classes: int | Sequence[str] | None = None,
+             reading: Reading | None = None) -> Copied:
         """Copy a dataset: a .prd or .npz file, a folder of images, a Dataset, or arrays.
 
-        Arrays: see as_dataset; they need a `name`. An interrupted copy goes on where it ended.
+        classes, reading, arrays: see as_dataset; arrays need a `name`. An interrupted copy goes
+        on where it ended.
         """
         if name is None and not isinstance(source, (str, Path)):
             raise BoardError("push", "arrays need a name for the file on the board")
         path = board_path(name or Path(str(source)).with_suffix(".prd"))
-        data = as_dataset(source, labels, classes).to_bytes()
+        data = as_dataset(source, labels, classes, reading).to_bytes()
         return copy_all(self._files, {path: data}, self.show_progress)[0]
 
     def append(self, name: str, source: Source, labels: np.ndarray | None = None,
-               classes: int | None = None) -> int:
+               classes: int | Sequence[str] | None = None,
+               reading: Reading | None = None) -> int:
         """Add samples to a dataset file on the board, or begin one; returns how many it holds.
 
-        Samples as for `push`. The board writes the whole file anew, so collect some dozens before
-        adding them; until it is complete the file stays as it was. Repeating what failed at any
-        moment adds nothing twice.
+        Samples as for `push`. Labels of named classes get the numbers that the file has for them;
+        those of arrays are its numbers. Pictures in folders get the file's size. The board writes
+        the whole file anew, so collect some dozens before adding them; until it is complete the
+        file stays as it was. Repeating what failed at any moment adds nothing twice.
         """
         path = board_path(name)
-        added = as_dataset(source, labels, classes)
+        found = self._head_of(path)
+        added = _for_file(path, found, source, labels, classes, reading)
+        n = found.samples if found else 0
         data = added.to_bytes()
         n_head = PREFIX.unpack_from(data)[2]
         head, records = data[:n_head], data[n_head:]
-        n = self._samples_of(path, added)
         return n + len(added) if self._files.append(records, path, head) else n
 
-    def _samples_of(self, path: str, added: Dataset) -> int:
-        """Samples in a dataset file on the board, 0 without one. BoardError if they differ."""
+    def _head_of(self, path: str) -> DatasetHead | None:
+        """What a dataset file on the board says before its samples, None without a file."""
         head = self._files.dataset_head(path)
-        if head is None:
-            if self._files.size(path) >= 0:
-                raise BoardError(path, "on the board is no dataset file; choose another name")
-            return 0
-        if head.version != VERSION:
+        if head is None and self._files.size(path) >= 0:
+            raise BoardError(path, "on the board is no dataset file; choose another name")
+        if head is not None and head.version != VERSION:
             raise BoardError(path, f"on the board is of version {head.version}: bring it with "
                              "'priot pull', convert it, and replace it with 'priot push'")
-        if head.shape != added.shape or int(added.labels.max()) >= head.classes:
-            raise BoardError(path, f"images of {added.shape} with labels to {added.labels.max()}, "
-                             f"the file holds {head.shape} of {head.classes} classes")
-        if added.names and added.names != head.names:
-            raise BoardError(path, f"classes {', '.join(added.names)}, the file's are "
-                             f"{', '.join(head.names) or 'without names'}")
-        return head.samples
+        return head
 
     def listing(self) -> list[Entry]:
         """The files in the board's root folder."""
@@ -206,3 +205,33 @@ class Board:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+
+def _for_file(path: str, head: DatasetHead | None, source: Source, labels: np.ndarray | None,
+              classes: int | Sequence[str] | None, reading: Reading | None) -> Dataset:
+    """Samples for a dataset file on the board: of its size, with its numbers of the classes.
+
+    head: what the file says, None where it begins with these samples. Raises PriotError, OSError.
+    """
+    if head is None:
+        return as_dataset(source, labels, classes, reading)
+    if classes is None:
+        reading = reading_for(source, reading or Reading(), head.classes, head.names,
+                              head.shape)
+    added = as_dataset(source, labels, classes, reading)
+    if head.names and not added.names and not isinstance(source, np.ndarray):
+        raise BoardError(path, f"holds the classes {listed(head.names)}, the samples to add say "
+                         "no names: give those of all their classes with --classes")
+    if not head.names and added.names == tuple(map(str, range(added.classes))):
+        added = replace(added, names=())  # called by their numbers
+    if added.names and not head.names:
+        raise BoardError(path, f"holds classes without names, the samples to add are of "
+                         f"{listed(added.names)}: 'priot pull' it, name its classes with "
+                         "'priot dataset FILE --classes NAME,...' and 'priot push' it")
+    if added.names:
+        numbers = renumbered(path, added.labels, added.names, head.names)
+        added = replace(added, labels=numbers, names=head.names, classes=head.classes)
+    if head.shape != added.shape or int(added.labels.max()) >= head.classes:
+        raise BoardError(path, f"images of {added.shape} with labels to {added.labels.max()}, "
+                         f"the file holds {head.shape} of {head.classes} classes")
+    return added

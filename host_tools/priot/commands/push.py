@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from priot.commands.options import add_board_options, add_json_option, choose_board
+from priot.commands.reading import add_reading_options, reading_from
 from priot.errors import PriotError
 from priot.reports.json_file import write_json
 
@@ -19,10 +20,9 @@ def add_parser(subparsers: Any) -> None:
                         help="dataset file (.prd), arrays x and y (.npz), or a folder with one "
                         "folder of images per class")
     parser.add_argument("--name", help="name on the board (default: the source's, with .prd)")
-    parser.add_argument("--classes", type=int, metavar="N",
-                        help="classes of the model, where the labels do not reach the last one")
     parser.add_argument("--append", metavar="NAME",
                         help="add the samples to this dataset on the board instead")
+    add_reading_options(parser)
     add_board_options(parser)
     add_json_option(parser)
 
@@ -32,14 +32,15 @@ def main(args: argparse.Namespace) -> int:
     if args.name and (len(args.source) > 1 or args.append):
         raise PriotError("--name", "goes with one source and without --append")
     report: dict[str, Any] = {"files": []}
+    reading = reading_from(args)
     with choose_board(args) as board:
         for source in args.source:
             if args.append:
-                samples = board.append(args.append, source, classes=args.classes)
+                samples = board.append(args.append, source, reading=reading)
                 report["files"].append({"path": args.append, "samples": samples})
                 print(f"{args.append}: {samples} samples")
             else:
-                copied = board.push(source, name=args.name, classes=args.classes)
+                copied = board.push(source, name=args.name, reading=reading)
                 report["files"].append(vars(copied))
                 state = "copied" if copied.sent else "was there"
                 print(f"{copied.path}: {copied.size:,} bytes {state}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from priot.errors import FileError, mismatch
 
+_GZIP = b"\x1f\x8b"
 _CIFAR_SHAPE = (3, 32, 32)
 
 
@@ -29,8 +30,9 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     magic: what the file must begin with; its low byte is the number of axes. Raises FileError.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            data = file.read()
+        data = path.read_bytes()
+        if data.startswith(_GZIP):  # whatever its name says: programs unpack a file in its place
+            data = gzip.decompress(data)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FileError(path, f"damaged gzip file: {error}") from None
     found = int.from_bytes(data[:4], "big")

@@ -5,13 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from priot.backbone.quantize import calibrate
+from priot.data.images import Images
 from priot.data.prepare import read_part, rotate, subset, to_dataset
-from priot.data.sources import Images
 from priot.errors import PriotError
 from priot.experiments.spec import Run, backbone_path
 from priot.formats import Dataset, Model
@@ -148,14 +148,15 @@ class Workbench:
     def _turned(run: Run, images: Images) -> Dataset:
         pixels = rotate(images.pixels, run.angle)
         if "source" in run.data:
-            return to_dataset(Images(pixels, images.labels, images.classes))
-        return Dataset(pixels, images.labels, images.classes)  # a dataset file's are 0..127
+            return to_dataset(replace(images, pixels=pixels))
+        # a dataset file's are 0..127
+        return Dataset(pixels, images.labels, images.classes, images.names)
 
     def _part(self, run: Run, part: str) -> Images:
         """Images of a part of the source, or of one of the files."""
         if "source" not in run.data:
             dataset = Dataset.read(run.data[f"{part}_file"])
-            return Images(dataset.images, dataset.labels, dataset.classes)
+            return Images(dataset.images, dataset.labels, dataset.classes, dataset.names)
         path = self.data_path or (Path(run.data["path"]) if "path" in run.data else None)
         split = run.data.get("split")
         return _read_part(run.data["source"], path, part, tuple(split) if split else None)

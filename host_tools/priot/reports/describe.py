@@ -20,6 +20,14 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
+def classes_lines(names: Sequence[str], counts: Sequence[int] = ()) -> list[str]:
+    """ "classes: 0=cat (20), 1=owl (7)": numbers, names, images; no line without names."""
+    if not names:
+        return []
+    shown = [f"{i}={name}" + (f" ({counts[i]})" if counts else "") for i, name in enumerate(names)]
+    return ["classes: " + ", ".join(shown)]
+
+
 def histogram_text(values: np.ndarray) -> str:
     """16 characters, one per range of 16 values from -128 on: the darker, the more."""
     counts = np.histogram(values, bins=16, range=(-128, 128))[0]
