@@ -36,6 +36,7 @@ def models() -> list[Model]:
     for model in made[::2]:
         model.names = NAMES[: model.classes]
         model.scale, model.zero = 0.5, -3
+    made[2].spare = np.arange(-6, 6).reshape(2, 6).astype(np.int8)  # two classes can be added
     return made
 
 
@@ -81,7 +82,9 @@ def adapters(model: Model) -> list[Adapter]:
 def whole_adapters(model: Model) -> list[Adapter]:
     """Of every method that trains all edges of its layers: a Trainer can load them."""
     rng = np.random.default_rng(6)
-    stages = model.weight_stages
+    added = ("added",) * (len(model.spare) > 0)
+    stages = model.with_classes(added).weight_stages
+    names = model.names + added if added else ()
     found = []
     for content, method, low in (("scores", "priot", -128), ("gains", "gain", -128),
                                  ("weights", "weights", -127), ("weights", "niti", -127),
@@ -89,7 +92,7 @@ def whole_adapters(model: Model) -> list[Adapter]:
         layers = [AdapterLayer(stage.index, rng.integers(low, 128, stage.weights.size).astype(
             np.int8), threshold=64) for stage in stages[-1 if method == "head" else 0 :]]
         found.append(Adapter(model.crc, content, method, layers, 7, 12345, 3, 5,
-                             int(method != "priot"), int(method == "priot"), 2, 8))
+                             int(method != "priot"), int(method == "priot"), 2, 8, names))
     return found
 
 

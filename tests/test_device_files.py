@@ -65,6 +65,7 @@ FORGED_MODELS = [
     ({36: b"\x09\0"}, "payload is 44, expected 56 bytes"),
     ({38: b"\x04\0"}, "last stage is linear: 8x1x1 -> 3x1x1, expected 4 logits without relu"),
     ({40: b"\1"}, "has a loss or an input of another kind, which this version cannot compute"),
+    ({43: b"\2"}, "classes is 1, expected 2..256"),
     ({44: b"\x04\0"}, "header size is 192, expected 320"),
     ({56: b"\xff\xff\xff\xff"}, "payload is 4294967295, expected 44 bytes"),
     ({64: b"\x09"}, "stage 0: kind is 9, expected 1..5"),

@@ -92,7 +92,9 @@ def logits_crc(model: Model) -> int:
 
 
 def adapted(model: Model, adapter: Adapter) -> Model:
-    """The model with the effective weights of an adapter."""
+    """The model with the effective weights of an adapter, and the classes that it has added."""
+    model = replace(model, names=adapter.names[: model.classes]).with_classes(
+        adapter.names[model.classes :])
     stages = list(model.stages)
     for layer in adapter.layers:
         i = model.stages.index(model.weight_stages[layer.index])

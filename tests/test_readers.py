@@ -15,6 +15,7 @@ from forgery import (
     models,
     pack_unchecked,
     seal,
+    whole_adapters,
 )
 from priot.errors import FileError
 from priot.formats import Adapter, Dataset, Model
@@ -249,3 +250,25 @@ def test_the_oracle_computes_by_the_devices_descriptors(tmp_path):
         dw = batch.weight_gradient(stage, g[None], winner, x[None])[0].astype(np.int64)
         moved = np.clip(stage.rows - kernels.rhu(dw, 8), -127, 127).astype(np.int8)
         assert bytes(trained) == to_offset(moved).tobytes()
+
+
+def test_names_of_added_classes(tmp_path):
+    """Those of the model come first, all differ, no more are added than outputs are spare."""
+    for named in (True, False):
+        model = models()[2]
+        known = model.names if named else ("a", "b", "c", "d", "e")
+        model.names = model.names if named else ()
+        model.write(tmp_path / "model")
+        files, wanted = [], []
+        for added, good in ((("x",), True), (("x", "y"), True), (("x", "y", "z"), False),
+                            ((known[0],), False), (("x", "x"), False), (("0",), True)):
+            adapter = whole_adapters(model)[4]  # of the last layer
+            adapter.names = (*known, *added)
+            n = adapter.layers[0].values.size // 6 * (5 + len(added))
+            adapter.layers[0].values = np.resize(adapter.layers[0].values, n)
+            files.append(adapter.to_bytes())
+            wanted.append("accepted" if good else "refused")
+        host = [host_says(Adapter, data, model) for data in files]
+        device = device_says("adapter", files, tmp_path, str(tmp_path / "model"))
+        assert ["refused" if text else "accepted" for text in host] == wanted
+        assert [said.split()[0] for said in device] == wanted

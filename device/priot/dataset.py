@@ -4,7 +4,7 @@ import struct
 from array import array
 from binascii import crc32
 
-from .files import DATASET, check_scale, fail, open_file, read_names, read_prefix
+from .files import DATASET, check_scale, fail, names_text, open_file, read_names, read_prefix
 
 _HEADER = 48
 
@@ -99,8 +99,12 @@ class Dataset:
         self.close()
 
     def __repr__(self):
-        return "<Dataset %s: %d images %dx%dx%d, %d classes>" % (
-            (self.path, self._n) + self.shape + (self.n_classes,))
+        try:
+            names = names_text(self.names)
+        except (OSError, ValueError):  # it is closed
+            names = ""
+        return "<Dataset %s: %d images %dx%dx%d, %d classes%s>" % (
+            (self.path, self._n) + self.shape + (self.n_classes, names and ": " + names))
 
 
 def identity_order(n):
@@ -118,6 +122,9 @@ def check_dataset(dataset, net):
     if dataset.shape != net.shape:
         raise ValueError("%s: images are %dx%dx%d, expected %dx%dx%d" % (
             (dataset.path,) + dataset.shape + net.shape))
-    if dataset.n_classes > net.n_classes:
-        raise ValueError("%s: %d classes, the network has %d" % (
-            dataset.path, dataset.n_classes, net.n_classes))
+    n = net.n_classes
+    if dataset.n_classes > n:
+        names = dataset.names
+        raise ValueError("%s: %d classes, the network has %d%s" % (
+            dataset.path, dataset.n_classes, n, "; net.add_class(%r) adds one" % (
+                names[n] if names else "NAME") if net.n_outputs > n else ""))

@@ -2,12 +2,13 @@
 
 import gc
 
-from .clock import elapsed_us, ticks_ms, ticks_us
+from .clock import elapsed_us, ticks_diff, ticks_ms, ticks_us
 from .dataset import Dataset, check_dataset, identity_order
 from .evaluation import permille
-from .progress import History, counted, epoch_text
+from .progress import History, clear_line, counted, epoch_text, show_sample
 
 _HISTORY = 32  # epochs whose figures are kept: 250 bytes each
+_SHOW_MS = 5000  # between two words on an epoch that takes long
 
 
 class Epochs:
@@ -23,6 +24,8 @@ class Epochs:
         self.recorded = True  # whether the figures of the epoch at hand are in the history
         self.complete = True  # whether it has seen every sample
         self.start = (0, 0)
+        self.n_samples = 0  # of an epoch, 0: not known
+        self.shown = 0  # when the last word on this epoch was said
 
     def run(self, source, epochs, validate, shuffle):
         """Train; returns the history. Ctrl-C ends it after a whole sample."""
@@ -71,6 +74,7 @@ class Epochs:
         gc.collect()
         self.recorded = self.complete = False
         self.start = (ticks_ms(), ticks_us())
+        self.shown = self.start[0]
         state = trainer.state[0]
         try:
             self._learn(source, shuffle)
@@ -93,7 +97,7 @@ class Epochs:
 
     def _learn_dataset(self, dataset, shuffle):
         trainer = self.trainer
-        n = len(dataset)
+        n = self.n_samples = len(dataset)
         record = trainer.net.record
         order = identity_order(n) if shuffle else None
         if shuffle:
@@ -105,6 +109,9 @@ class Epochs:
     def _check_stop(self):
         if self.stop is not None and self.stop():
             raise KeyboardInterrupt
+        if self.verbose and ticks_diff(ticks_ms(), self.shown) >= _SHOW_MS:
+            self.shown = ticks_ms()
+            show_sample(self.trainer, self.n_samples)
 
     def _record(self):
         """Append the dictionary of the epoch at hand, whole or broken off."""
@@ -138,6 +145,8 @@ class Epochs:
         if self.checkpoint:
             self.trainer.save(self.checkpoint)
         if self.verbose:
+            if self.shown != self.start[0]:
+                clear_line()
             print(epoch_text(record))
         if self.progress:
             self.progress(record)

@@ -15,7 +15,8 @@ DATASET = b"PRID"
 ADAPTER = b"PRIA"
 _KINDS = {MODEL: "a model", DATASET: "a dataset", ADAPTER: "an adapter"}
 
-_NAME_BYTES = 63  # of a class
+NAME_BYTES = 63  # of a class
+_SHOWN = 20  # names in a line
 _CHUNK = 512
 _FOLDER = 0x4000  # bit of a file's mode
 _READING = {2: "no such file", 21: "is a folder"}  # errno
@@ -109,8 +110,11 @@ def _utf8_bytes(c):
     return 1 + (c > 0x7F) + (c > 0x7FF) + (c > 0xFFFF)
 
 
-def read_names(f, path, n_bytes, n_classes):
-    """Names of the classes from an open file, as a tuple: one for each, or none."""
+def read_names(f, path, n_bytes, n_classes, most=0):
+    """Names of the classes from an open file, as a tuple: one for each, or none.
+
+    most: there may be so many, of added classes.
+    """
     raw = f.read(n_bytes)
     if not raw:
         return ()
@@ -118,9 +122,16 @@ def read_names(f, path, n_bytes, n_classes):
     if n_bytes & 3 or not 1 <= n_bytes - len(names) <= 4:
         fail(path, "padding of names", n_bytes - len(names), "1..4, to a multiple of 4")
     names = names.split(b"\0")
-    if len(names) != n_classes:
-        fail(path, "names", len(names), n_classes)
-    return tuple([check_text(path, "name of a class", name, _NAME_BYTES) for name in names])
+    if not n_classes <= len(names) <= max(n_classes, most):
+        fail(path, "names", len(names), n_classes if most <= n_classes else "%d..%d" % (
+            n_classes, most))
+    return tuple([check_text(path, "name of a class", name, NAME_BYTES) for name in names])
+
+
+def names_text(names):
+    """Names of classes for a line, the first of many."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (" and %d more" % more if more > 0 else "")
 
 
 def pack_names(names):

@@ -23,21 +23,22 @@ class Description:
     """What a model file says before its weights.
 
     name, crc, shape (channels, height, width), n_classes, names (of the classes, or none),
-    input_exponent (a value v of the image stands for v * 2^that), stages, weight_bytes (of the
+    n_outputs (of the last stage: classes, then spare ones), input_exponent (a value v of the
+    image stands for v * 2^that), stages (with all outputs), weight_bytes (of the
     payload, which follows in the file).
     """
 
     def __init__(self, f, path):
         header_size, self.crc = read_prefix(f, path, MODEL, HEADER)
         check_crc(f, path, self.crc)
-        (name, channels, height, width, classes, loss, flags, self.input_exponent, reserved,
+        (name, channels, height, width, outputs, loss, flags, self.input_exponent, spare,
          n_stages, n_names, scale, _, self.weight_bytes, more) = struct.unpack(
              "<16sHHHHBBbBHHIiII", f.read(HEADER - 16))
         _range(path, "stages", n_stages, 1, 256)
         if header_size != HEADER + _RECORD * n_stages + n_names:
             fail(path, "header size", header_size, HEADER + _RECORD * n_stages + n_names)
-        if reserved or more:
-            fail(path, "reserved", reserved or more, 0)
+        if more:
+            fail(path, "reserved", more, 0)
         _unable(path, "a loss or an input of another kind", loss or flags)
         check_scale(path, scale)
         self.name = check_text(path, "name", name.rstrip(b"\0"), 16)
@@ -45,8 +46,10 @@ class Description:
         for n in self.shape:
             _range(path, "side of the input", n, 1, 65535)
         _range(path, "values of the input", channels * height * width, 1, _MAX_ELEMENTS)
-        _range(path, "classes", classes, 2, 256)
-        self.n_classes = classes
+        _range(path, "outputs", outputs, 2, 256)
+        _range(path, "classes", outputs - spare, 2, 256)
+        self.n_outputs = outputs
+        self.n_classes = classes = outputs - spare
         self.stages = []
         at = 0
         for i in range(n_stages):
@@ -56,8 +59,10 @@ class Description:
             fail(path, "payload", self.weight_bytes, "%d bytes" % at)
         f.seek(header_size)
         last = self.stages[-1]
-        if last.size_out() != classes or last.d[F.RELU]:
-            fail(path, "last stage", repr(last), "%d logits without relu" % classes)
+        if last.size_out() != outputs or last.d[F.RELU]:
+            fail(path, "last stage", repr(last), "%d logits without relu" % outputs)
+        if spare and last.kind != LINEAR:
+            fail(path, "last stage", repr(last), "linear where outputs are spare")
         if not at:
             fail(path, "payload", "without weights", "at least one layer's")
 

@@ -40,9 +40,9 @@ def run(job):
     Keys: action ("train", "evaluate", "bench", or "plan": plan.py has its keys), model, test,
     scores (adapter to start from or apply), backend; to train also train, method, options
     (keywords of Trainer), epochs, validate (test after every epoch), steps (of a bench), save,
-    mask (files to write), stop_on_stdin (end
-    as by Ctrl-C when something comes in there, or it is closed). Datasets are paths, or
-    dictionaries as in stream.py.
+    mask (files to write), add (names of classes to add first), stop_on_stdin (end as by Ctrl-C
+    when something comes in there, or it is closed). Datasets are paths, or dictionaries as in
+    stream.py.
     """
     try:
         _ACTIONS[job["action"]](job)
@@ -97,6 +97,8 @@ def _train(job):
     if job.get("mask") and find(job.get("method", "priot")).rule != PRUNE:
         raise ValueError("mask: %s prunes nothing; save writes what it learned" % job["method"])
     net, heap = _start(job)
+    for name in job.get("add", ()):
+        net.add_class(name)
     stop = _stdin_watch() if job.get("stop_on_stdin") else None
     resumed = job.get("scores")
     if job.get("test") and not resumed:

@@ -28,6 +28,7 @@ train()
 print("trained", net.modified and logits() != backbone)
 net.apply(good)
 print("good", logits() == expected)
+net.reset()
 train()
 try:
     net.apply(bad)

@@ -12,6 +12,8 @@ for image i: so large will they be in an unfamiliar place. Correct labels give s
 too small: on a network of 27,464 weights they cost 28 to 84 points (`--naive` shows it).
 """
 
+import zlib
+
 import numpy as np
 
 from priot.backbone.float_network import FloatNetwork, check_weights
@@ -117,6 +119,22 @@ def _largest(values: np.ndarray) -> np.ndarray:
     """Largest absolute value of each image, int64 [n]."""
     flat = values.reshape(len(values), -1)
     return np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.int64)
+
+
+def add_spare(model: Model, n: int) -> None:
+    """Give the last layer n outputs for classes to add later. Raises ValueError, FileError.
+
+    Their weights have the sizes of those of the layer, drawn at random, and random signs: a method
+    that prunes finds something to choose from, and every shift stays right. The bytes follow from
+    the model's.
+    """
+    last = model.stages[-1]
+    if last.kind != f.LINEAR:
+        raise ValueError(f"last stage: is {last.name}; outputs are spare of linear only")
+    rng = np.random.default_rng(zlib.crc32(last.weights.tobytes()))
+    sizes = rng.choice(np.abs(last.weights.ravel()), (n, last.n_row))
+    model.spare = np.where(rng.random(sizes.shape) < 0.5, -sizes, sizes).astype(np.int8)
+    model.check()
 
 
 def accuracy(model: Model, dataset: Dataset) -> float:

@@ -26,7 +26,8 @@ _WIDTH = 91  # of the table of stages, in front of the kernels
 def _print_model(report: dict[str, Any]) -> None:
     print(f"input {shape_text(report['input'])}, {report['classes']} classes, "
           f"{report['weights']} weights")
-    print(*classes_lines(report["names"]), f"network: {report['network']}", sep="\n")
+    spare = [f"spare outputs for classes to add: {report['spare']}"] if report["spare"] else []
+    print(*classes_lines(report["names"]), *spare, f"network: {report['network']}", sep="\n")
     print(f"activations {report['activation_bytes']} bytes, argmax {report['argmax_bytes']} bytes")
     print("stage        input     output    weights  max|w|  exp  forward  backward  "
           "bits: dW, dW*w  on a Pico")

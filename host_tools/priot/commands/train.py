@@ -31,6 +31,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--epochs", type=int, default=30,
                         help="in all, those of a resumed file included (default 30)")
     parser.add_argument("--resume", type=Path, metavar="SCORES", help="go on from a saved file")
+    parser.add_argument("--add-class", action="append", default=[], metavar="NAME", dest="add",
+                        help="take a spare output of the model for a new class; may be repeated")
     parser.add_argument("--save", type=Path, metavar="SCORES",
                         help="write what was learned, after every epoch")
     parser.add_argument("--mask", type=Path, help="write which edges are kept, one bit each")
@@ -60,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
         raise PriotError("epochs", f"found {args.epochs}, expected at least 1")
     job = TrainJob(args.model, args.train, args.test, args.method, args.epochs,
                    options_from(args), args.backend, args.resume, args.save, args.mask,
-                   args.validate)
+                   args.validate, args.add)
     if args.port or args.target not in (None, "unix"):
         _ask_here(job)
     with choose_target(args) as target:

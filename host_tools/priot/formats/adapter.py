@@ -1,7 +1,7 @@
 """Adapter files: what a method learned for a backbone. Byte table: priot/formats."""
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -159,9 +159,18 @@ class Adapter:
             raise FileError(where, mismatch(
                 "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's")
                 + "; it was learned on another model")
-        if len(self.names) not in (0, model.classes):
-            raise FileError(where, mismatch("names", len(self.names), f"0 or {model.classes}"))
-        backbone = model.weight_stages
+        most = model.classes + len(model.spare)
+        if self.names and not model.classes <= len(self.names) <= most:
+            raise FileError(where, mismatch("names", len(self.names), "0 or " + (
+                f"{model.classes}..{most}" if most > model.classes else f"{most}")))
+        if self.names and model.names and self.names[: model.classes] != model.names:
+            raise FileError(where, mismatch(
+                "names of the classes", ", ".join(self.names[: model.classes]),
+                f"{', '.join(model.names)}, the model's"))
+        if len(self.names) > model.classes and len(set(self.names)) < len(self.names):
+            raise FileError(where, mismatch("names", "one twice", "names that differ"))
+        named = replace(model, names=self.names[: model.classes])
+        backbone = named.with_classes(self.names[model.classes :]).weight_stages
         for layer in self.layers:
             here = f"{where}: layer {layer.index}"
             if layer.index >= len(backbone):

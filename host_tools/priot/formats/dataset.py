@@ -76,8 +76,9 @@ class Dataset:
         if self.shape != model.shape:
             raise FileError(where, mismatch("images", self.shape, model.shape))
         if self.classes > model.classes:
-            raise FileError(where, mismatch("classes", self.classes,
-                                            f"at most {model.classes}, the model's"))
+            spare = f", which has {len(model.spare)} to add" if len(model.spare) else ""
+            raise FileError(where, mismatch("classes", self.classes, f"at most {model.classes}, "
+                                            f"the model's{spare}"))
 
     def head(self) -> bytes:
         """What follows the prefix and precedes the samples. Raises FileError."""

@@ -12,9 +12,11 @@ def evaluate(model: Path, test: Path, target: Target, adapter: Path | None = Non
              backend: str | None = None) -> dict[str, Any]:
     """Accuracy (percent), counts per class and confusion matrix. Raises PriotError."""
     loaded = Model.read(model)
-    Dataset.read(test).check_fits(loaded, test)
     if adapter is not None:
-        Adapter.read(adapter).check_backbone(loaded, adapter)
+        learned = Adapter.read(adapter)
+        learned.check_backbone(loaded, adapter)
+        loaded = loaded.with_classes(learned.names[loaded.classes :])
+    Dataset.read(test).check_fits(loaded, test)
     job = {"action": "evaluate", "model": absolute(model), "test": absolute(test),
            "scores": absolute(adapter), "backend": backend}
     events = {event["event"]: event for event in target.run(job)}

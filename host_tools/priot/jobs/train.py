@@ -30,10 +30,14 @@ class TrainJob:
     save: Path | None = None
     mask: Path | None = None
     validate: bool = False
+    add: list[str] = field(default_factory=list)  # names of classes, for spare outputs
 
     def check(self) -> None:
         """Read every file with the host's strict readers. Raises PriotError, OSError."""
         model = Model.read(self.model)
+        if self.resume is not None:
+            self._check_resumed(model, self.resume)
+        model = model.with_classes(self._added(model))
         if self.mask is not None and METHODS[self.method].rule != f.PRUNE:
             raise PriotError("mask", f"{self.method} prunes nothing; --save has what it learned")
         inputs = (self.model, self.train, self.test)
@@ -44,8 +48,6 @@ class TrainJob:
         for path in (self.train, self.test):
             if path is not None:
                 Dataset.read(path).check_fits(model, path)
-        if self.resume is not None:
-            self._check_resumed(model, self.resume)
         if self.validate and self.test is None:
             raise PriotError("validate", "needs a test dataset")
 
@@ -60,6 +62,11 @@ class TrainJob:
                 raise PriotError(f"--{name}", f"{self.options[name]}, the resumed file has "
                                  f"{value}; leave it out")
 
+    def _added(self, model: Model) -> list[str]:
+        """Classes that the model lacks: those of the resumed file, then those to add."""
+        resumed = [] if self.resume is None else Adapter.read(self.resume).names[model.classes :]
+        return [*resumed, *(name for name in self.add if name not in resumed)]
+
     def for_device(self) -> dict[str, Any]:
         """The job as device/priot/remote.py takes it."""
         return {
@@ -67,6 +74,7 @@ class TrainJob:
             "test": absolute(self.test), "method": self.method, "options": self.options,
             "epochs": self.epochs, "backend": self.backend, "scores": absolute(self.resume),
             "save": absolute(self.save), "mask": absolute(self.mask), "validate": self.validate,
+            "add": self._added(Model.read(self.model)),
         }
 
 

@@ -41,6 +41,7 @@ def describe_model(model: Model, pico_kernels: Sequence[str] = ()) -> dict[str, 
     return {
         "kind": "model", "name": model.name, "crc32": f"{model.crc:08x}",
         "input": list(model.shape), "classes": model.classes,
+        "spare": len(model.spare),
         "network": format_network(model.layers),
         "names": list(model.names), "scale": model.scale, "zero": model.zero,
         "weights": sum(stage.rows.size for stage in model.weight_stages),
