@@ -230,9 +230,14 @@ def test_a_trainer_after_apply_says_that_it_starts_from_the_backbone(priot, file
     fresh = state(priot.Trainer(net))
     trainer = learn(priot.Trainer(net), files)
     trainer.save(str(tmp_path / "a.scores"))
+    capsys.readouterr()
     net.apply(str(tmp_path / "a.scores"))
     assert f"in force: {tmp_path / 'a.scores'}" in repr(net) and net.adapter
-    capsys.readouterr()
+    assert capsys.readouterr().out == ""  # its save() still keeps scores
+    learn(priot.Trainer(net, "weights"), files)
+    net.apply(str(tmp_path / "a.scores"))
+    assert capsys.readouterr().out.endswith(
+        "warning: what the trainer before has learned is lost, it was not saved\n")
     trainer = priot.Trainer(net)
     assert capsys.readouterr().out == (
         f"warning: training starts from the backbone: {tmp_path / 'a.scores'} is no longer in "

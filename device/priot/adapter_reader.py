@@ -274,6 +274,9 @@ def apply(net, path, layout="kept"):
 
     with Reader(path, net) as reader:
         before = net.n_classes, net.names
+        t = net.trainer
+        if t is not None and t.has_learned and t.is_in_network and not t.is_saved:
+            print("warning: what the trainer before has learned is lost, it was not saved")
         net.to_backbone()
         try:
             reader.recheck()

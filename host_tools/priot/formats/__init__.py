@@ -15,9 +15,9 @@ Prefix, common to all:
 
 Names of the classes follow the tables of every kind of file: UTF-8, each ended by a zero byte, the
 whole padded with zeros to a multiple of 4; either none at all or one for each class. A name has
-1..63 bytes and no control characters (below 32, 127..159). An adapter may have more names than its
-backbone, whose names come first: those of added classes, as many as the backbone has spare outputs.
-The last layer then has as many outputs as there are names.
+1..63 bytes and no control characters (below 32, 127..159). An adapter may have more than its
+backbone, whose names come first: those of added classes, one for each spare output in use. The
+last layer then has as many outputs as there are names.
 
 Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
 

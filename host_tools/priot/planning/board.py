@@ -156,7 +156,8 @@ def most_samples(datasets: Sequence[Path], model: Model) -> int:
         dataset = Dataset.read(path)
         if tuple(dataset.shape) != tuple(model.shape):
             raise PriotError(path, f"images are {dataset.shape}, expected {model.shape}")
-        if dataset.classes > model.classes:
-            raise PriotError(path, f"{dataset.classes} classes, the model has {model.classes}")
+        most = model.classes + len(model.spare)  # of which the board may take some into use
+        if dataset.classes > most:
+            raise PriotError(path, f"{dataset.classes} classes, the model has {most}")
         most = max(most, len(dataset))
     return most
