@@ -95,7 +95,7 @@ def test_only_folders_of_pictures_are_classes(tmp_path, capsys):
         "left out: folder empty, no pictures",
         "left out: folder notes, no pictures but .txt (1)",
         "left out: folder older, pictures only deeper: dog",
-        "left out: 1 pictures beside the folders, as loose.png"]
+        "left out: pictures beside the folders: 1, as loose.png"]
 
 
 def test_a_folder_of_folders_of_classes(tmp_path, capsys):

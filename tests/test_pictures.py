@@ -83,7 +83,7 @@ def test_orientation(tmp_path, orientation, stored, ending):
     pixels, said = first(tmp_path)
     assert np.array_equal(pixels[0], RAMP)
     if ending == "png":
-        turned = ["2 pictures turned upright, as their EXIF orientation says"]
+        turned = ["2 of 2 pictures were turned upright, as their EXIF orientation says"]
         assert said == (turned if orientation > 1 else [])
 
 
@@ -96,11 +96,11 @@ def test_pictures_of_more_than_8_bits(tmp_path, high, white, ending):
     folder = folder_of(tmp_path, **{f"x_{ending}": Image.fromarray(values)})
     pixels, said = first(folder)
     assert np.array_equal(pixels[0], scaled(values, white))
-    assert said == [f"1 pictures of more than 8 bits: values 0..{high} read as 0..{white} "
+    assert said == [f"1 of 2 pictures have more than 8 bits: values 0..{high} read as 0..{white} "
                     "(--range says otherwise)"]
     pixels, said = first(folder, range=(0, 65535))
     assert np.array_equal(pixels[0], scaled(values, 65535))
-    assert said == [f"1 pictures of more than 8 bits: values 0..{high} read as 0..65535"]
+    assert said == [f"1 of 2 pictures have more than 8 bits: values 0..{high} read as 0..65535"]
 
 
 def test_pictures_of_12_bits(tmp_path):
@@ -178,7 +178,7 @@ def test_what_is_behind_a_transparent_picture(tmp_path, mode, ground, seen):
     pixels, said = first(tmp_path, background=ground)
     assert pixels.shape == (1, 4, 6)
     assert np.array_equal(pixels[0], np.array([[seen] * 3 + [90] * 3] * 4))
-    assert said[0].startswith("1 pictures had a transparent ground: filled with #")
+    assert said[0].startswith("1 of 2 pictures had a transparent ground: filled with #")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
@@ -218,7 +218,8 @@ def test_proportions(tmp_path):
     assert 250 < fitted[3, 3] and fitted[3, 0] < 5
     stretched, said = columns["stretch"]
     assert (stretched[0, :, 4] > 200).all() and (stretched[0, :, 0] < 5).all()
-    assert said == ["2 pictures were stretched to the size (--crop or --fit keep proportions)"]
+    assert said == [
+        "2 of 2 pictures were stretched to the size (--crop or --fit keep proportions)"]
 
 
 def test_invert(tmp_path):
@@ -234,7 +235,7 @@ def test_the_first_of_several(tmp_path):
     (folder / "a" / "x.png").unlink()
     pixels, said = first(folder)
     assert np.array_equal(pixels[0], RAMP)
-    assert said == ["1 pictures hold several pictures: the first is taken"]
+    assert said == ["1 of 2 pictures hold several pictures: the first is taken"]
 
 
 # ---- what is a picture ------------------------------------------------------------------------
@@ -262,7 +263,7 @@ def test_an_unreadable_picture_is_named_or_left_out(tmp_path, capsys):
     assert "photo.heic: not an image: .heic cannot be read; convert it to .png or .jpg" in line
     assert run(folder, "--skip-bad", "-o", tmp_path / "x.prd") == 0
     said = capsys.readouterr().out
-    assert "left out: 1 unreadable pictures, as " in said and "photo.heic: not an image" in said
+    assert "left out: unreadable pictures: 1, as " in said and "photo.heic: not an image" in said
     assert Dataset.read(tmp_path / "x.prd").labels.tolist() == [0, 1, 1]
 
 

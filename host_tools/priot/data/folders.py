@@ -97,7 +97,7 @@ def _find(path: Path, reading: Reading) -> _Found:
         by_name[name] = pictures
     loose = [entry for entry in entries if entry.is_file() and is_picture(entry)]
     if loose:
-        found.left_out.append(f"{len(loose)} pictures beside the folders, as {loose[0].name}")
+        found.left_out.append(f"pictures beside the folders: {len(loose)}, as {loose[0].name}")
     found.names = _numbered(path, by_name, deeper, reading)
     found.files = [(file, found.names.index(name)) for name, files in by_name.items()
                    for file in files]
@@ -173,12 +173,12 @@ def _open_all(files: list[tuple[Path, int]], reading: Reading) -> list[tuple[Pat
             _fit(picture, image, reading, told)
         opened.append((file, label, picture))
     if bad:
-        reading.note(f"left out: {len(bad)} unreadable pictures, as {bad[0]}")
+        reading.note(f"left out: unreadable pictures: {len(bad)}, as {bad[0]}")
     if not opened:
         raise FileError(files[0][0].parent.parent, "no images")
     if lows:
         _read_deep(opened, lows, reading, told)
-    _tell(told, reading)
+    _tell(told, len(opened), reading)
     return opened
 
 
@@ -192,7 +192,8 @@ def _read_deep(opened: list[tuple[Path, int, Picture]], extents: list[tuple[floa
     for file, picture in deep:
         again = open_picture(file, reading.ground)
         _fit(picture, in_8_bits(again, black_white), reading, told)
-    reading.note(f"{len(deep)} pictures of more than 8 bits: {range_text(low, high, black_white)}"
+    read_as = range_text(low, high, black_white)
+    reading.note(f"{len(deep)} of {len(opened)} pictures have more than 8 bits: {read_as}"
                  + ("" if reading.range else " (--range says otherwise)"))
 
 
@@ -201,12 +202,13 @@ def _fit(picture: Picture, image: Image.Image, reading: Reading, told: Counter[s
     picture.image = fitted(image, reading.size, reading.fit, reading.ground)
 
 
-def _tell(told: Counter[str], reading: Reading) -> None:
+def _tell(told: Counter[str], total: int, reading: Reading) -> None:
     ground = "#{:02x}{:02x}{:02x}".format(*reading.ground)
     for name, text in (
-            ("turned", "turned upright, as their EXIF orientation says"),
+            ("turned", "were turned upright, as their EXIF orientation says"),
             ("composed", f"had a transparent ground: filled with {ground} (--background)"),
             ("first", "hold several pictures: the first is taken"),
             ("stretched", "were stretched to the size (--crop or --fit keep proportions)")):
         if told[name]:
-            reading.note(f"{told[name]} pictures {text}", usual=name in ("turned", "first"))
+            reading.note(f"{told[name]} of {total} pictures {text}",
+                         usual=name in ("turned", "first"))
