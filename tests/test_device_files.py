@@ -183,9 +183,14 @@ def test_samples_are_added_to_a_dataset(files, tmp_path):
 
 
 def test_a_file_of_another_kind(files, tmp_path):
-    found = outcomes("model", files, tmp_path, [files["dataset"].read_bytes(), bytes(range(64))])
+    newer = bytearray(files["model"].read_bytes())
+    newer[4] = 3
+    found = outcomes("model", files, tmp_path, [
+        files["dataset"].read_bytes(), bytes(range(64)), b"1,2\n", b"", b"PRIM", bytes(newer)])
     assert [line.split(" ", 2)[2] for line in found] == [
-        "file is a dataset, expected a model", "file is none of priot's, expected a model"]
+        "file is a dataset, expected a model", "file is none of priot's, expected a model",
+        "file is none of priot's, expected a model", "file is empty, expected a model",
+        "file size is 4, expected at least 17", "version is 3, expected 2; another priot wrote it"]
 
 
 def test_dataset_of_another_network(files, tmp_path):

@@ -88,7 +88,7 @@ def test_mask_and_other_backbone(model, tmp_path, capsys):
                      str(tmp_path / "m.priot")]) == 1
     assert capsys.readouterr().err == (
         f"priot: {tmp_path / 'a.mask'}: backbone: found {model.crc ^ 1:08x}, "
-        f"expected {model.crc:08x}, the model's\n")
+        f"expected {model.crc:08x}, the model's; it was learned on another model\n")
 
 
 def test_histogram_text():
@@ -97,8 +97,9 @@ def test_histogram_text():
 
 
 @pytest.mark.parametrize("content, reason", [
-    (None, "no such file or directory"), (b"", "not a model, dataset or adapter file"),
-    (b"text", "not a model, dataset or adapter file"),
+    (None, "no such file or directory"),
+    (b"", "kind: found an empty file, expected a model, dataset or adapter file"),
+    (b"text", "kind: found text, expected a model, dataset or adapter file"),
     (b"PRIM", "file size: found 4, expected at least 16"),
 ])
 def test_bad_files_end_in_one_line(content, reason, tmp_path, capsys):

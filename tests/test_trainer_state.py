@@ -2,6 +2,7 @@
 
 import copy
 import json
+from array import array
 from pathlib import Path
 
 import pytest
@@ -297,8 +298,14 @@ def test_bad_pixels_and_folders_are_named(priot, files, tmp_path):
     with pytest.raises(ValueError, match="image: pixel -5, expected 0..127"):
         net.put([0] * 143 + [-5])
     answers = micropython(f"import priot\nnet = priot.load({files[0]!r})\n"
-                          "print([net.predict(t([5] * 144)) for t in (bytes, list)])").stdout
-    first, second = json.loads(answers)
-    assert first == second
+                          "from array import array\n"
+                          "image = [7 * i & 127 for i in range(144)]\n"
+                          "kinds = [bytes, bytearray, list, tuple] + [\n"
+                          "    lambda x, code=code: array(code, x) for code in 'bBhHiIq']\n"
+                          "print([net.predict(kind(image)) for kind in kinds])").stdout
+    assert len(set(json.loads(answers))) == 1
+    for image in ([0.5] * 144, array("f", [1] * 144), ["a"] * 144, None, 5):
+        with pytest.raises(ValueError, match="image: [a-zA-Z]+ of other than integers 0..127"):
+            net.put(image)
     with pytest.raises(OSError, match="is a folder"):
         priot.load(str(tmp_path))

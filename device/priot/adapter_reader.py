@@ -36,7 +36,7 @@ class Reader:
         if any(reserved):
             fail(path, "reserved", "not zero", 0)
         if backbone != self.net.crc:
-            fail(path, "backbone", "%08x" % backbone, "%08x (%s)" % (
+            fail(path, "backbone", "%08x, another model's" % backbone, "%08x (%s)" % (
                 self.net.crc, self.net.path))
         if self.content not in RULES:
             fail(path, "content", self.content, "1..4")
@@ -74,6 +74,8 @@ class Reader:
         n, known = self.net.in_file
         if names and known and names[:n] != known:
             fail(self.path, "names of the classes", names_text(names[:n]), names_text(known))
+        if len(names) > n and len(set(names)) < len(names):
+            fail(self.path, "names of the classes", names_text(names), "names that differ")
         self.n_classes = max(n, len(names))
         self.names = names if len(names) > n else known
 
@@ -101,12 +103,21 @@ class Reader:
         elif selection == F.LARGEST and not self.net.modified:
             weights = self.net.weights_of(stages[index], n_edges)
             expected = max(1, count_largest(self.net.kernels, weights, tau))
+        elif selection == F.LARGEST:  # recheck counts them, once the backbone's weights are back
+            expected = min(max(n_params, 1), n_edges)
         if n_params != expected:
             fail(where, "parameters", n_params, "%d of %d edges" % (expected, n_edges))
         n = (n_params + 7) >> 3 if self.content == MASK else n_params
         expected = ((n + 3) & ~3) + (((n_edges + 31) >> 5) << 2 if selection == F.BITMAP else 0)
         if n_bytes != expected:
             fail(where, "bytes", n_bytes, expected)
+
+    def recheck(self):
+        """The records once more, by the weights of the backbone."""
+        records, self.records = self.records, []
+        for i, record in enumerate(records):
+            self._check_record(i, record, self.net.weight_stages())
+            self.records.append(record)
 
     def _check_payload(self, where, record, n_edges):
         """What its bytes say of themselves: bits that are not used, padding, weights of -128."""
@@ -268,6 +279,7 @@ def apply(net, path, layout="kept"):
             print("warning: what the trainer before has learned is lost, it was not saved")
         net.to_backbone()
         try:
+            reader.recheck()
             layers = applied_layers(net, reader)
             calls = net.prepare(Layout(net, layers, None, layout == "small",
                                        reader.method.dynamic))

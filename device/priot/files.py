@@ -60,14 +60,17 @@ def read_prefix(f, path, magic, header_size):
     """
     size = file_size(path)
     prefix = f.read(PREFIX)
+    found = prefix[:4]
+    if found != magic:
+        fail(path, "file", _KINDS.get(found, "none of priot's" if found else "empty"),
+             _KINDS[magic])
     if len(prefix) < PREFIX:
         fail(path, "file size", size, "at least %d" % (PREFIX + 1))
-    found, version, header, total, crc = struct.unpack("<4sHHII", prefix)
-    if found != magic:
-        fail(path, "file", _KINDS.get(found, "none of priot's"), _KINDS[magic])
+    _, version, header, total, crc = struct.unpack("<4sHHII", prefix)
     if version != VERSION:
-        fail(path, "version", version, "%d%s" % (
-            VERSION, "; convert it on a PC: priot convert" if version == 1 else ""))
+        fail(path, "version", version, "%d; %s" % (
+            VERSION, "convert it on a PC: priot convert" if version == 1 else
+            "another priot wrote it"))
     if total != size:
         fail(path, "file size", size, "%d (truncated or appended to)" % total)
     if header < header_size or header > size:

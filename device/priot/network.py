@@ -192,6 +192,12 @@ class Network:
     def put(self, image):
         """Copy one image into the input. ValueError if its size or a pixel is wrong."""
         self.check_memory()
+        try:
+            self._put(image)
+        except TypeError:  # floats, text, nothing
+            raise ValueError("image: %s of other than integers 0..127" % type(image).__name__)
+
+    def _put(self, image):
         if len(image) != len(self.x):
             raise ValueError("image: %d bytes, expected %d" % (len(image), len(self.x)))
         low, high = min(image), max(image)
@@ -199,7 +205,7 @@ class Network:
             raise ValueError("image: pixel %d, expected 0..127" % (low if low < 0 else high))
         try:
             self.x[:] = image
-        except (TypeError, NotImplementedError):  # a list
+        except (TypeError, NotImplementedError, ValueError):  # a list; items of several bytes
             for i in range(len(image)):
                 self.x[i] = image[i]
 

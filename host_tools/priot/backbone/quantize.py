@@ -16,8 +16,7 @@ import zlib
 
 import numpy as np
 
-from priot.backbone.float_network import FloatNetwork
-from priot.errors import PriotError
+from priot.backbone.float_network import FloatNetwork, check_weights
 from priot.formats import Dataset, Model
 from priot.network import fields as f
 from priot.network.link import loss_shift
@@ -30,15 +29,18 @@ PERCENT = 99
 
 def quantize_weights(weights: np.ndarray) -> tuple[np.ndarray, int]:
     """int8 weights and their exponent we: a weight is w * 2^-we. Raises ValueError."""
-    largest = float(np.abs(weights).max(initial=0))
-    if largest == 0:
-        raise ValueError("weights: all zero")
+    check_weights(weights)
+    weights = weights.astype(np.float64)
+    largest = float(np.abs(weights).max())
     exponent = 127
     while np.rint(largest * 2.0**exponent) > 127:
         exponent -= 1
     if exponent < -128:
         raise ValueError(f"weights: found {largest}, expected below 2^134")
-    return np.rint(weights * 2.0**exponent).astype(np.int8), exponent
+    rounded = np.rint(weights * 2.0**exponent).astype(np.int8)
+    if not rounded.any():
+        raise ValueError(f"weights: found {largest} at most, expected 2^-128 or more")
+    return rounded, exponent
 
 
 def percentile_bits(largest: np.ndarray, naive: bool = False) -> int:
@@ -158,19 +160,11 @@ def quantize(network: FloatNetwork, dataset: Dataset, name: str, naive: bool = F
     stages = compile_layers(network.layers, dataset.shape, dataset.classes)
     model = Model(name, dataset.shape, dataset.classes, stages, dataset.names,
                   scale=dataset.scale, zero=dataset.zero)
-    for stage, values in zip(model.weight_stages, network.weights, strict=True):
-        if values.shape != stage.weight_shape:
-            raise PriotError(f"layer{stage.index}.weight",
-                             f"shape: found {values.shape}, expected {stage.weight_shape}")
-        stage.weights, stage.weight_exponent = quantize_weights(values * _factor(stages, stage))
+    for stage, values in zip(model.weight_stages, network.weights_for(stages), strict=True):
+        try:
+            stage.weights, stage.weight_exponent = quantize_weights(values)
+        except ValueError as error:
+            raise ValueError(f"layer{stage.index}.weight: {error}") from None
     model.check()
     calibrate(model, dataset, naive)
     return model
-
-
-def _factor(stages: list[Stage], stage: Stage) -> float:
-    """What a global pool below leaves to a stage's weights, 2^k / area; 1 without one."""
-    below = stages[stage.a] if stage.a >= 0 else None
-    if below is None or below.kind != f.GLOBAL_POOL:
-        return 1.0
-    return 2.0**below.weight_exponent / (below.window[0] * below.window[1])

@@ -7,7 +7,7 @@ from typing import Any
 from priot.commands.options import add_json_option
 from priot.errors import FileError, PriotError
 from priot.formats import Adapter, Dataset, Model, read_magic
-from priot.formats.container import KINDS
+from priot.formats.container import KINDS, not_ours, read_start
 from priot.planning.sizes import HEAP_BYTES, Planner
 from priot.reports.describe import (
     classes_lines,
@@ -26,11 +26,8 @@ _WIDTH = 91  # of the table of stages, in front of the kernels
 def _print_model(report: dict[str, Any]) -> None:
     print(f"input {shape_text(report['input'])}, {report['classes']} classes, "
           f"{report['weights']} weights")
-    for line in classes_lines(report["names"]):
-        print(line)
-    if report["spare"]:
-        print(f"spare outputs for classes to add: {report['spare']}")
-    print(f"network: {report['network']}")
+    spare = [f"spare outputs for classes to add: {report['spare']}"] if report["spare"] else []
+    print(*classes_lines(report["names"]), *spare, f"network: {report['network']}", sep="\n")
     print(f"activations {report['activation_bytes']} bytes, argmax {report['argmax_bytes']} bytes")
     print("stage        input     output    weights  max|w|  exp  forward  backward  "
           "bits: dW, dW*w  on a Pico")
@@ -98,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
     """Run `priot inspect`."""
     magic = read_magic(args.file)
     if magic not in KINDS:
-        raise FileError(args.file, "not a model, dataset or adapter file")
+        raise FileError(args.file, not_ours(read_start(args.file)))
     report: dict[str, Any] = {"file": str(args.file), "bytes": args.file.stat().st_size}
     title = f"{args.file}: {KINDS[magic]}, {report['bytes']} bytes"
     if KINDS[magic] == "model":

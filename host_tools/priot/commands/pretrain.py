@@ -1,10 +1,15 @@
 """`priot pretrain`: float training of a network on a dataset file, by PyTorch."""
 
 import argparse
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from priot.backbone import verdict
+from priot.backbone.fidelity import weights_lost
+from priot.backbone.float_network import FloatNetwork
 from priot.backbone.pretrain import Pretraining, Recipe
+from priot.backbone.quantize import quantize_weights
 from priot.commands.options import add_json_option
 from priot.errors import PriotError
 from priot.formats import Dataset
@@ -62,7 +67,9 @@ def main(args: argparse.Namespace) -> int:
     print(f"{format_network(layers)}: {sum(w.numel() for w in training.weights)} weights")
     for epoch, loss in enumerate(training.run(dataset), 1):
         print(f"epoch {epoch}/{recipe.epochs}: loss {loss:.4f}", flush=True)
-    training.network().write(args.output)
+    network = training.network()
+    lost = weights_lost_to_int8(network)
+    network.write(args.output)
     report = {"float_network": str(args.output), "network": format_network(layers),
               "input": list(dataset.shape), "classes": dataset.classes, **asdict(recipe),
               "torch": training.torch.__version__, "images": len(dataset),
@@ -71,5 +78,21 @@ def main(args: argparse.Namespace) -> int:
     if test:
         report["accuracy_test"] = round(training.accuracy(test), 2)
         print(f"accuracy on {args.test}: {report['accuracy_test']:.2f} %")
+    report["weights_lost_to_int8"] = [round(share, 4) for share, _ in lost]
+    for i, (share, outlier) in enumerate(lost):
+        if share >= verdict.MUCH_LOST:
+            print(f"warning: {args.output}: layer {i}: as int8, "
+                  f"{verdict.lost_text(share, outlier)}", file=sys.stderr)
     write_json(args.json, report)
     return 0
+
+
+def weights_lost_to_int8(network: FloatNetwork) -> list[tuple[float, float]]:
+    """Of each layer, as fidelity.weights_lost says. Raises PriotError for what is no number."""
+    found = []
+    for i, values in enumerate(network.weights):
+        try:
+            found.append(weights_lost(values, quantize_weights(values)[0]))
+        except ValueError as error:
+            raise PriotError("pretrain", f"layer {i}: {error}") from None
+    return found

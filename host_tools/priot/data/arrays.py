@@ -1,7 +1,5 @@
 """Images from numpy's arrays: which axis is the channel, and which values are black and white."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +9,9 @@ from priot.data.images import Images, checked
 from priot.data.reading import Reading
 from priot.data.values import extent, range_text, to_bytes, usual_range
 from priot.errors import FileError, mismatch
+from priot.formats.npz import read_npz
 
 _SAVE = "numpy.savez(FILE, x=images, y=labels) writes one"
-_BROKEN = (ValueError, EOFError, AttributeError, TypeError, KeyError, NotImplementedError,
-           zipfile.BadZipFile, zlib.error, OSError, MemoryError, SyntaxError, RuntimeError)
 
 
 def read_arrays(path: Path, _test: bool, reading: Reading) -> Images:
@@ -26,17 +23,11 @@ def read_arrays(path: Path, _test: bool, reading: Reading) -> Images:
         start = file.read(512)
     if start[:2] != b"PK":
         raise FileError(path, f"not an .npz file of arrays: {_kind(start)}; {_SAVE}")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("x", "y", "names") if name in arrays}
-            missing = [name for name in ("x", "y") if name not in found]
-            held = [_described(arrays, name) for name in arrays.files] if missing else []
-    except _BROKEN as error:
-        text = "damaged" if isinstance(error, OSError) else (
-            "it holds Python objects" if "pickle" in str(error) else
-            " ".join(str(error).split()) or type(error).__name__)
-        raise FileError(path, f"not an .npz file of arrays: {text}") from None
+    found = read_npz(path)
+    missing = [name for name in ("x", "y") if name not in found]
     if missing:
+        held = [f"{name} ({array.dtype} {'x'.join(map(str, array.shape))})"
+                for name, array in found.items()]
         raise FileError(path, f"has no array {missing[0]}; it holds "
                         f"{', '.join(held[:10]) or 'none'}")
     names = found.get("names", np.array([]))
@@ -54,15 +45,6 @@ def _kind(start: bytes) -> str:
     if start and all(byte >= 32 or byte in b"\t\r\n\f" for byte in start):
         return "it is text, as CSV is"
     return "it is another file" if start else "it is empty"
-
-
-def _described(arrays: np.lib.npyio.NpzFile, name: str) -> str:
-    """Name, type and shape."""
-    try:
-        array = arrays[name]
-    except _BROKEN:
-        return name
-    return f"{name} ({array.dtype} {'x'.join(map(str, array.shape))})"
 
 
 def from_arrays(where: object, x: np.ndarray, y: np.ndarray, reading: Reading | None = None,

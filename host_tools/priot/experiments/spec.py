@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from priot.data.sources import SOURCES
-from priot.errors import PriotError, mismatch
+from priot.errors import PriotError, brief, mismatch
 from priot.jobs.protocol import PICO_HEAP_BYTES
 from priot.methods import METHODS, OPTIONS, WORDS
 from priot.paths import BACKBONES
@@ -126,7 +126,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise PriotError(path, "not TOML: not text") from None
     except tomllib.TOMLDecodeError as error:
-        raise PriotError(path, f"not TOML: {error}") from None
+        raise PriotError(path, f"not TOML: {brief(error)}") from None
 
 
 def _checked(values: dict[str, Any], path: Path) -> dict[str, Any]:

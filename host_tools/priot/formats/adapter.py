@@ -1,7 +1,7 @@
 """Adapter files: what a method learned for a backbone. Byte table: priot/formats."""
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +170,8 @@ class Adapter:
         """Raise FileError unless the adapter belongs to `model` and fits it, edge by edge."""
         if self.backbone_crc != model.crc:
             raise FileError(where, mismatch(
-                "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's"))
+                "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's")
+                + "; it was learned on another model")
         most = model.classes + len(model.spare)
         if self.names and not model.classes <= len(self.names) <= most:
             raise FileError(where, mismatch("names", len(self.names), "0 or " + (
@@ -179,7 +180,10 @@ class Adapter:
             raise FileError(where, mismatch(
                 "names of the classes", ", ".join(self.names[: model.classes]),
                 f"{', '.join(model.names)}, the model's"))
-        backbone = model.with_classes(self.names[model.classes :]).weight_stages
+        if len(self.names) > model.classes and len(set(self.names)) < len(self.names):
+            raise FileError(where, mismatch("names", "one twice", "names that differ"))
+        named = replace(model, names=self.names[: model.classes])
+        backbone = named.with_classes(self.names[model.classes :]).weight_stages
         for layer in self.layers:
             here = f"{where}: layer {layer.index}"
             if layer.index >= len(backbone):

@@ -32,9 +32,13 @@ def parse_line(line: str) -> Event | None:
     if not line.startswith(MARK):
         return None
     try:
-        return json.loads(line[len(MARK):])
+        event = json.loads(line[len(MARK):])
     except json.JSONDecodeError as error:
         raise PriotError("target", f"unreadable event: {error}: {line.strip()[:80]}") from error
+    if not isinstance(event, dict) or "event" not in event or (
+            event["event"] == "error" and "text" not in event):
+        raise PriotError("target", f"unreadable event: {line.strip()[:80]}")
+    return event
 
 
 def checked(event: Event, where: str) -> Event:
