@@ -7,6 +7,7 @@ from . import methods as M
 from .adapter import CONTENT, GAINS, HEADER, MASK, RECORD, SCORES, WEIGHTS, selected_edges
 from .files import ADAPTER, check_crc, fail, open_file, read_names, read_prefix
 from .layer_state import LayerState
+from .names import check_names
 from .selection import count_largest, count_rows
 
 _CHUNK = 256  # bytes of a mask, or edges of a sparse layer, handled at a time
@@ -57,7 +58,7 @@ class Reader:
             self._check_record(i, record, stages)
             self.records.append(record)
             at += record[7]
-        read_names(f, path, n_names, self.net.n_classes)
+        check_names(path, read_names(f, path, n_names, self.net.n_classes), self.net)
         if f.seek(0, 2) != at:
             fail(path, "file size", f.tell(), at)
         f.seek(header_size)

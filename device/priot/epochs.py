@@ -5,6 +5,7 @@ import gc
 from .clock import elapsed_us, ticks_ms, ticks_us
 from .dataset import Dataset, check_dataset, identity_order
 from .evaluation import permille
+from .heap import unload
 from .progress import History, counted, epoch_text
 
 _HISTORY = 32  # epochs whose figures are kept: 250 bytes each
@@ -13,55 +14,90 @@ _HISTORY = 32  # epochs whose figures are kept: 250 bytes each
 class Epochs:
     """One call of Trainer.fit; its arguments are explained there."""
 
-    def __init__(self, trainer, checkpoint, progress, verbose, stop):
+    def __init__(self, trainer, checkpoint, progress, verbose, stop, keep_best, patience):
         self.trainer = trainer
         self.checkpoint = checkpoint
         self.progress = progress
         self.verbose = verbose
         self.stop = stop
+        self.keep_best = keep_best
+        self.patience = patience
+        self.labels = None  # the network's for those of the dataset
+        self.mix = None  # the samples of an epoch, where they are not simply the dataset's
         self.history = History()
         self.recorded = True  # whether the figures of the epoch at hand are in the history
         self.complete = True  # whether it has seen every sample
         self.start = (0, 0)
 
-    def run(self, source, epochs, validate, shuffle):
+    def run(self, source, epochs, validate, shuffle, balance=False, replay=None, share=50):
         """Train; returns the history. Ctrl-C ends it after a whole sample."""
-        self.trainer.check_owner()
+        trainer = self.trainer
+        trainer.check_owner()
+        trainer.best = None
+        trainer.is_stopped = False
         opened = []
         try:
-            source = self._open(source, opened)
-            validate = self._open(validate, opened)
+            source, self.labels = self._open(source, opened)
+            validate, _ = self._open(validate, opened)
+            if balance or replay is not None:
+                from .mixing import Mix
+
+                self.mix = Mix(trainer.net, (source, self.labels), self._open(replay, opened),
+                               share, balance, shuffle)
+            if self.verbose and self.labels:
+                from .survey import say
+
+                say(trainer, source, self.mix, validate)
+            if self.keep_best or self.patience:
+                from .best import Best
+
+                trainer.best = Best(trainer, validate, self.keep_best, self.patience,
+                                    self.checkpoint)
             for _ in range(epochs):
                 self._one(source, shuffle)
                 record = self._record()
+                enough = False
                 if validate is not None:
-                    record["validate_permille"] = self.trainer.evaluate(validate).permille
+                    result = trainer.evaluate(validate)
+                    record["validate_permille"] = result.permille
+                    if trainer.best:
+                        record["best"], enough = trainer.best.look(result)
                 self._report(record)
+                if enough:
+                    break
         except KeyboardInterrupt:
             self._stopped()
         finally:
             for dataset in opened:
                 dataset.close()
+            unload("mixing", "best", "survey")
+        if trainer.best:
+            trainer.best.put_back(self.complete)
+            if self.verbose:
+                print(trainer.best.text())
         return self.history
 
     def _stopped(self):
         """Report what there is after Ctrl-C."""
+        self.trainer.is_stopped = True
         if not self.recorded:
             self._record()
         if self.history:
             self._report(self.history[-1])
         if self.verbose:
-            print("stopped by Ctrl-C; all that was learned in %s and %s is kept" % (
-                counted(self.trainer.epoch, "epoch"),
-                counted(0 if self.complete else self.trainer.seen, "sample")))
+            print("stopped by Ctrl-C" if self.trainer.best else
+                  "stopped by Ctrl-C; all that was learned in %s and %s is kept" % (
+                      counted(self.trainer.epoch, "epoch"),
+                      counted(0 if self.complete else self.trainer.seen, "sample")))
 
     def _open(self, source, opened):
+        """(source, its table of labels), a path opened; no table of what is not a Dataset."""
         if isinstance(source, str):
             source = Dataset(source)
             opened.append(source)
         if isinstance(source, Dataset):
-            check_dataset(source, self.trainer.net)
-        return source
+            return source, check_dataset(source, self.trainer.net)
+        return source, None
 
     def _one(self, source, shuffle):
         """Train on every sample once."""
@@ -82,7 +118,12 @@ class Epochs:
         trainer.set_epoch(trainer.epoch + 1)
 
     def _learn(self, source, shuffle):
-        if isinstance(source, Dataset):
+        if self.mix:
+            for label in self.mix.labels(self.trainer.state):
+                self._check_stop()
+                self.trainer.step(label)
+            return
+        if self.labels:
             self._learn_dataset(source, shuffle)
             return
         for image, label in source:
@@ -95,12 +136,13 @@ class Epochs:
         trainer = self.trainer
         n = len(dataset)
         record = trainer.net.record
+        labels = self.labels
         order = identity_order(n) if shuffle else None
         if shuffle:
             trainer.net.kernels.shuffle((order, trainer.state))
         for i in range(n):
             self._check_stop()
-            trainer.step(dataset.read(order[i] if shuffle else i, record))
+            trainer.step(labels[dataset.read(order[i] if shuffle else i, record)])
 
     def _check_stop(self):
         if self.stop is not None and self.stop():

@@ -9,6 +9,7 @@ import numpy as np
 from priot.errors import FileError, mismatch
 from priot.formats.container import (
     check_header,
+    first_difference,
     from_offset,
     pack_file,
     pack_names,
@@ -160,6 +161,10 @@ class Adapter:
                 "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's"))
         if len(self.names) not in (0, model.classes):
             raise FileError(where, mismatch("names", len(self.names), f"0 or {model.classes}"))
+        n = min(len(self.names), len(model.names))
+        if self.names[:n] != model.names[:n]:
+            raise FileError(where, "was made for other classes "
+                            f"({first_difference(self.names, model.names)})")
         backbone = model.weight_stages
         for layer in self.layers:
             here = f"{where}: layer {layer.index}"

@@ -1,0 +1,30 @@
+"""Names of classes compared, where a file meets a network; either may have none."""
+
+
+def label_table(path, names, net):
+    """For every label of a dataset the network's label of the same name, as bytes.
+
+    names: the dataset's. ValueError where the network lacks one of them.
+    """
+    for name in names:
+        if name not in net.names:
+            raise ValueError("%s: has the class %s, the model has not (%s)" % (
+                path, name, _difference(names, net.names)))
+    return bytes([net.names.index(name) for name in names])
+
+
+def check_names(path, names, net):
+    """ValueError unless an adapter's names begin as the network's."""
+    n = min(len(names), len(net.names))
+    if names[:n] != net.names[:n]:
+        raise ValueError("%s: was made for other classes (%s)" % (
+            path, _difference(names, net.names)))
+
+
+def _difference(names, others):
+    """Where two lists differ first: `names` of a file, `others` of the network."""
+    i = 0
+    while i < min(len(names), len(others)) and names[i] == others[i]:
+        i += 1
+    return "class %d is %s there, %s in the model" % (
+        (i,) + tuple([known[i] if i < len(known) else "missing" for known in (names, others)]))
