@@ -70,7 +70,7 @@ class Epochs:
         finally:
             for dataset in opened:
                 dataset.close()
-            unload("mixing", "best", "survey")
+            unload("mixing", "best", "survey", "names")
         if trainer.best:
             trainer.best.put_back(self.complete)
             if self.verbose:

@@ -3,6 +3,7 @@
 from array import array
 
 from .dataset import identity_order
+from .names import class_counts
 
 
 class Mix:
@@ -20,17 +21,16 @@ class Mix:
 
     def __init__(self, net, source, replay, share, balance, shuffle):
         for dataset, table in (source, replay):
-            if dataset is not None and table is None:
+            if dataset is not None and not table:
                 raise ValueError("balance, replay: need a dataset, not an iterable")
         self.net = net
         self.source = source
         self.replay = replay if replay[1] else None
         self.balance = balance
         self.shuffle = shuffle
-        dataset = source[0]
-        self.n_new = len(dataset)
+        self.n_new = len(source[0])
         if balance:
-            self.n_new -= self.n_new % _classes_there(dataset)
+            self.n_new -= self.n_new % sum([n > 0 for n in class_counts(*source, net)])
         if not (isinstance(share, int) and 1 <= share <= 90):
             raise ValueError("share: %s, expected 1..90" % share)
         rest = 100 - share
@@ -44,63 +44,56 @@ class Mix:
 
         state: of the generator, array('I').
         """
-        old = self._replayed(state)
+        old = self._samples(self.replay, state)
         due = 0
-        dataset, table = self.source
-        record = self.net.record
-        for index in self._order(dataset, state):
-            yield table[dataset.read(index, record)]
+        new = self._samples(self.source, state)
+        for _ in range(self.n_new):
+            yield next(new)
             due += self.n_old
             while due >= self.n_new:
                 due -= self.n_new
                 yield next(old)
 
-    def _replayed(self, state):
-        dataset, table = self.replay or self.source
+    def _samples(self, source, state):
+        """The samples of a source in net.record without end, in an order drawn again and again."""
+        dataset, labels = source
         record = self.net.record
         while True:
-            for index in self._order(dataset, state):
-                yield table[dataset.read(index, record)]
+            if self.balance:
+                order = self._rounds(dataset, labels, state)
+            else:
+                order = identity_order(len(dataset))
+                if self.shuffle:
+                    self.net.kernels.shuffle((order, state))
+            for index in order:
+                yield labels[dataset.read(index, record)]
 
-    def _order(self, dataset, state):
-        """The numbers of the samples of one epoch."""
-        if self.balance:
-            return self._rounds(dataset, state)
-        order = identity_order(len(dataset))
-        if self.shuffle:
-            self.net.kernels.shuffle((order, state))
-        return order
-
-    def _rounds(self, dataset, state):
-        n, k = len(dataset), _classes_there(dataset)
-        order, ends = _by_class(dataset)
-        turn = array("H", [c for c in range(len(ends)) if dataset.counts[c]])
+    def _rounds(self, dataset, labels, state):
+        """Numbers of samples, one of each class in turn."""
+        counts = class_counts(dataset, labels, self.net)
+        order, ends = _by_class(dataset, labels, counts)
+        turn = array("H", [c for c in range(len(ends)) if counts[c]])
         shuffle = self.net.kernels.shuffle
         if self.shuffle:
             view = memoryview(order)
             for c in turn:
-                shuffle((view[ends[c] - dataset.counts[c]:ends[c]], state))
-        for i in range(n // k):
+                shuffle((view[ends[c] - counts[c]:ends[c]], state))
+        for i in range(len(order) // len(turn)):
             if self.shuffle:
                 shuffle((turn, state))
             for c in turn:
-                size = dataset.counts[c]
-                yield order[ends[c] - size + i % size]
+                yield order[ends[c] - counts[c] + i % counts[c]]
 
 
-def _classes_there(dataset):
-    return sum([n > 0 for n in dataset.counts])
-
-
-def _by_class(dataset):
+def _by_class(dataset, labels, counts):
     """Numbers of the samples, class after class, and where each class ends."""
     order = identity_order(len(dataset))
-    ends = array("I", dataset.counts)
+    ends = array("I", counts)
     at = 0
     for c in range(len(ends)):
         ends[c], at = at, at + ends[c]
     for i in range(len(order)):
-        label = dataset.label(i)
+        label = labels[dataset.label(i)]
         order[ends[label]] = i
         ends[label] += 1
     return order, ends

@@ -1,4 +1,4 @@
-"""Names of classes compared, where a file meets a network; either may have none."""
+"""Classes where a file meets a network: names compared, of which either may have none; counts."""
 
 
 def label_table(path, names, net):
@@ -11,6 +11,14 @@ def label_table(path, names, net):
             raise ValueError("%s: has the class %s, the model has not (%s)" % (
                 path, name, _difference(names, net.names)))
     return bytes([net.names.index(name) for name in names])
+
+
+def class_counts(dataset, labels, net):
+    """Samples of each of the network's classes in a dataset, whose table of labels is given."""
+    counts = [0] * net.n_classes
+    for label, n in enumerate(dataset.counts):
+        counts[labels[label]] += n
+    return counts
 
 
 def check_names(path, names, net):

@@ -174,7 +174,7 @@ def _survey(trainer, train, replay, validate, balance):
     survey = Survey(trainer, train, replay, validate, balance)
     emit("data", text=survey.text(), counts=survey.counts, replayed=survey.replayed,
          warnings=survey.warnings)
-    unload("survey")
+    unload("survey", "names")
 
 
 def _source(value):

@@ -2,6 +2,7 @@
 
 from .dataset import Dataset, check_dataset
 from .evaluation import class_text, percent_text, permille
+from .names import class_counts
 
 _LOOK = 64  # samples looked at before training: a quarter of a second of network A on a Pico
 _IMBALANCE = 5  # times as many samples of one class as of another
@@ -21,8 +22,8 @@ class Survey:
         net = trainer.net
         self.net = net
         self.path = source.path
-        self.counts = _count(net, source)
-        self.replayed = replay and _count(net, replay)
+        self.counts = class_counts(source, check_dataset(source, net), net)
+        self.replayed = replay and class_counts(replay, check_dataset(replay, net), net)
         self.warnings = []
         self._look_at_counts(balance)
         if trainer.epoch == 0:
@@ -83,14 +84,6 @@ def say(trainer, source, mix, validate):
     print(survey.text())
     for text in survey.warnings:
         print("warning:", text)
-
-
-def _count(net, dataset):
-    labels = check_dataset(dataset, net)
-    counts = [0] * net.n_classes
-    for label, n in enumerate(dataset.counts):
-        counts[labels[label]] += n
-    return counts
 
 
 def _look(net, dataset, forward):
