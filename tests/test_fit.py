@@ -1,6 +1,6 @@
 """What `fit` is asked for beside plain epochs: balance, replay, the best epoch; and what it says.
 
-Class names where a dataset, an adapter and a model meet are test_class_names.py's.
+Names of classes, where files meet, are test_labels.py's.
 """
 
 import json
@@ -280,6 +280,7 @@ def said(digits, tmp_path_factory) -> dict[str, tuple[str, list[str]]]:
         "negative": replace(data, images=127 - data.images),
         "shifted": replace(data, labels=(labels + 1) % 10),
         "sorted": some(data, np.argsort(labels)),
+        "negative three": some(replace(data, images=127 - data.images), labels == 3),
     }
     datasets["negative sorted"] = some(datasets["negative"], np.argsort(labels))
     folder = tmp_path_factory.mktemp("survey")
@@ -331,6 +332,11 @@ def test_worse_than_chance(said, name):
     assert "by chance it would be 10.0 %: are images inverted, or labels those of" in warning
 
 
+def test_some_classes_alone_may_be_unfamiliar(said):
+    """That the network knows none of them is no sign of inverted images."""
+    assert len(said["negative three"][1]) == 1
+
+
 def test_a_sorted_dataset_is_no_worse_than_chance(said):
     """The samples that are looked at come from all classes."""
     assert said["sorted"][1] == []
@@ -350,6 +356,16 @@ def test_fit_says_it_at_the_prompt(priot, files, tmp_path, capsys):
     assert said[1].startswith(f"warning: {files['data']}: no sample of class 1, 2, 5, 6, 7, 8:")
     assert said[2].startswith(f"warning: {files['data']}: 11 samples of class 0, 2 of 3:")
     assert said[-1].startswith("epoch   1")
+
+
+def test_fit_says_it_of_an_iterable_after_the_first_epoch(priot, files, capsys):
+    """Which gives what it has once, so that nothing is known before."""
+    trainer = new_trainer(priot, files)
+    samples = [(bytes(36), 4), (bytes(range(36)), 4)]
+    trainer.fit(samples, epochs=2)
+    said = capsys.readouterr().out
+    assert said.count("warning: ") == 1
+    assert "warning: what was learned: every sample is of class 4: nothing else will be " in said
 
 
 # ---- the same from the host ----

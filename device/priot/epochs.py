@@ -126,11 +126,18 @@ class Epochs:
         if self.labels:
             self._learn_dataset(source, shuffle)
             return
+        net = self.trainer.net
+        counts = [0] * net.n_classes
         for image, label in source:
             self._check_stop()
             self.trainer.learn(image, label)
+            counts[label] += 1
         if self.trainer.seen == 0:
             raise ValueError("source: gave no samples; an iterator is used up after one epoch")
+        if self.verbose and not self.history:  # before it has come no one knows
+            from .survey import say_counts
+
+            say_counts(net, counts)
 
     def _learn_dataset(self, dataset, shuffle):
         trainer = self.trainer

@@ -172,8 +172,8 @@ def _survey(trainer, train, replay, validate, balance):
     from .survey import Survey
 
     survey = Survey(trainer, train, replay, validate, balance)
-    emit("data", text=survey.text(), counts=survey.counts, replayed=survey.replayed,
-         warnings=survey.warnings)
+    emit("data", text=survey.text(), names=list(trainer.net.names), counts=survey.counts,
+         replayed=survey.replayed, warnings=survey.warnings)
     unload("survey", "names")
 
 

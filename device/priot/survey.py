@@ -25,7 +25,7 @@ class Survey:
         self.counts = class_counts(source, check_dataset(source, net), net)
         self.replayed = replay and class_counts(replay, check_dataset(replay, net), net)
         self.warnings = []
-        self._look_at_counts(balance)
+        look_at_counts(net.names, self.counts, self.replayed, balance, self._warn)
         if trainer.epoch == 0:
             self._look_at_images(source, [other for other in (validate, replay) if other])
 
@@ -34,8 +34,10 @@ class Survey:
 
     def _look_at_images(self, source, others):
         classes = self.net.n_classes
-        n, mean, right = _look(self.net, source, True)
-        below = n - right * classes
+        there = sum([n > 0 for n in self.counts])
+        mixed = there > 1 and 2 * there >= classes  # some classes alone may all be unfamiliar
+        n, mean, right = _look(self.net, source, mixed)
+        below = n - right * classes if mixed else 0
         if below > 0 and below * below > 4 * n * classes:  # two standard deviations below chance
             self._warn("before training %d of %d are right, by chance it would be %s: are images "
                        "inverted, or labels those of other classes?" % (
@@ -47,25 +49,6 @@ class Survey:
                 self._warn("the mean pixel is %d, that of %s %d: is one of them inverted?" % (
                     mean, other.path, there))
 
-    def _look_at_counts(self, balance):
-        counts = self.counts
-        both = [a + b for a, b in zip(counts, self.replayed)] if self.replayed else counts
-        there = [i for i, n in enumerate(both) if n]
-        absent = [i for i, n in enumerate(both) if not n]
-        if len(there) == 1:
-            self._warn("every sample is of class %s: nothing else will be predicted any more; mix "
-                       "in others by replay" % class_text(self.net.names, there[0]))
-        elif absent:
-            self._warn("no sample of class %s: it will hardly be predicted any more; mix in "
-                       "others by replay" % ", ".join(
-                           [class_text(self.net.names, i) for i in absent[:_LISTED]]))
-        there = [(n, i) for i, n in enumerate(counts) if n]
-        (least, few), (most, many) = min(there), max(there)
-        if most >= _IMBALANCE * least and not balance:
-            self._warn("%d samples of class %s, %d of %s: balance draws every class equally "
-                       "often" % (most, class_text(self.net.names, many), least,
-                                  class_text(self.net.names, few)))
-
     def text(self):
         """One line: how many samples of which class."""
         counts = self.counts
@@ -75,6 +58,30 @@ class Survey:
                 ["%s: %d" % (class_text(self.net.names, i), n) for i, n in enumerate(counts)])
         there = [n for n in counts if n]
         return text + " of %d classes, %d to %d of each" % (len(there), min(there), max(there))
+
+
+def look_at_counts(names, counts, replayed, balance, warn):
+    """Call `warn` with every doubt about the numbers of samples by class."""
+    both = [a + b for a, b in zip(counts, replayed)] if replayed else counts
+    there = [i for i, n in enumerate(both) if n]
+    absent = [i for i, n in enumerate(both) if not n]
+    if len(there) == 1:
+        warn("every sample is of class %s: nothing else will be predicted any more; mix in others "
+             "by replay" % class_text(names, there[0]))
+    elif absent:
+        warn("no sample of class %s: it will hardly be predicted any more; mix in others by replay"
+             % ", ".join([class_text(names, i) for i in absent[:_LISTED]]))
+    there = [(n, i) for i, n in enumerate(counts) if n]
+    (least, few), (most, many) = min(there), max(there)
+    if most >= _IMBALANCE * least and not balance:
+        warn("%d samples of class %s, %d of %s: balance draws every class equally often" % (
+            most, class_text(names, many), least, class_text(names, few)))
+
+
+def say_counts(net, counts):
+    """Print what is doubtful about the samples that an iterable has given."""
+    look_at_counts(net.names, counts, None, False,
+                   lambda text: print("warning: what was learned: " + text))
 
 
 def say(trainer, source, mix, validate):

@@ -1,4 +1,4 @@
-"""Where the classes of a dataset, an adapter and a model meet, they are those of the same name."""
+"""What a label means where a dataset, an adapter and a model meet: the class of its name."""
 
 import json
 from dataclasses import replace
