@@ -246,12 +246,11 @@ SURVEY = """
 import json, sys, priot
 from priot.survey import Survey
 net = priot.load(sys.argv[1])
-t = priot.Trainer(net, seed=1)
 with open(sys.argv[2]) as f:
     cases = json.load(f)
 for name in sorted(cases):
     more = {k: priot.Dataset(v) if isinstance(v, str) else v for k, v in cases[name].items()}
-    s = Survey(t, **more)
+    s = Survey(net, **more)
     print(json.dumps([name, s.text(), s.warnings]))
 """
 

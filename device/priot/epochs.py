@@ -45,9 +45,7 @@ class Epochs:
                 self.mix = Mix(trainer.net, (source, self.labels), self._open(replay, opened),
                                share, balance, shuffle)
             if self.verbose and self.labels:
-                from .survey import say
-
-                say(trainer, source, self.mix, validate)
+                self._survey(source, validate)
             if self.keep_best or self.patience:
                 from .best import Best
 
@@ -76,6 +74,16 @@ class Epochs:
             if self.verbose:
                 print(trainer.best.text())
         return self.history
+
+    def _survey(self, source, validate):
+        """Say what there is to learn, and what is doubtful about it; no reason not to train."""
+        try:
+            from .survey import say
+
+            say(self.trainer, source, self.mix, validate)
+        except MemoryError:
+            print("warning: too little memory to look at the samples first")
+        unload("survey", "names")
 
     def _stopped(self):
         """Report what there is after Ctrl-C."""

@@ -113,16 +113,28 @@ def _train(job):
     resumed = job.get("scores")
     if not resumed:
         _tests(net, job, "before", heap, stop)
-    trainer = Trainer(net, job.get("method", "priot"), **job.get("options", {}))
-    if resumed:
-        trainer.load(resumed)
-        _tests(net, job, "before", heap, stop)
-    heap.look()
-    emit("start", backend=net.backend, network=repr(net), trainer=repr(trainer),
-         n_weights=net.n_weights, n_params=sum([a.n_params for a in trainer.layers]),
-         training_bytes=trainer.ram_bytes, layout=trainer.layout, warnings=trainer.warnings,
-         **heap.values())
-    history = _fit(trainer, job, heap, stop)
+    opened = {}
+    try:
+        for key, value in (("train", job["train"]), ("replay", job.get("replay")), (
+                "validate", job.get("validate_on") or (job.get("validate") and job["test"]))):
+            if value:
+                opened[key] = _source(value)
+                if isinstance(value, str):
+                    opened[key] = Dataset(value)
+        _survey(net, opened, job)
+        trainer = Trainer(net, job.get("method", "priot"), **job.get("options", {}))
+        if resumed:
+            trainer.load(resumed)
+            _tests(net, job, "before", heap, stop)
+        heap.look()
+        emit("start", backend=net.backend, network=repr(net), trainer=repr(trainer),
+             n_weights=net.n_weights, n_params=sum([a.n_params for a in trainer.layers]),
+             training_bytes=trainer.ram_bytes, layout=trainer.layout, warnings=trainer.warnings,
+             **heap.values())
+        history = _fit(trainer, opened, job, heap, stop)
+    finally:
+        for dataset in opened.values():
+            dataset.close()
     if job.get("save") and not history:
         trainer.save(job["save"])
     if job.get("mask"):
@@ -134,47 +146,30 @@ def _train(job):
         "epoch": best.epoch, "correct": best.correct, "total": best.total}, **heap.values())
 
 
-def _fit(trainer, job, heap, stop):
-    """Say what there is to learn, and learn it; the history."""
+def _survey(net, opened, job):
+    """Say what there is to learn; before the training takes its memory."""
+    from .survey import Survey
+
+    survey = Survey(net, opened["train"], opened.get("replay"), opened.get("validate"),
+                    job.get("balance"), not job.get("scores"))
+    emit("data", text=survey.text(), names=list(net.names), counts=survey.counts,
+         replayed=survey.replayed, warnings=survey.warnings)
+    unload("survey", "names")
+    gc.collect()
+
+
+def _fit(trainer, opened, job, heap, stop):
     def progress(record):
         heap.peak = max(heap.peak, record["heap_bytes"])
         emit("epoch", **record)
 
-    opened = []
-
-    def open_dataset(value):
-        if not value:
-            return None
-        dataset = _source(value)
-        if isinstance(dataset, str):
-            dataset = Dataset(dataset)
-            opened.append(dataset)
-        return dataset
-
     save, best = job.get("save"), job.get("keep_best")
-    try:
-        train = open_dataset(job["train"])
-        replay = open_dataset(job.get("replay"))
-        validate = open_dataset(job.get("validate_on") or (job.get("validate") and job["test"]))
-        _survey(trainer, train, replay, validate, job.get("balance"))
-        heap.look()
-        return trainer.fit(
-            train, epochs=max(0, job.get("epochs", 1) - trainer.epoch), validate=validate,
-            checkpoint=None if best else save, progress=progress, verbose=False, stop=stop,
-            balance=job.get("balance", False), replay=replay, share=job.get("share") or 50,
-            keep_best=save if best else None, patience=job.get("patience") or 0)
-    finally:
-        for dataset in opened:
-            dataset.close()
-
-
-def _survey(trainer, train, replay, validate, balance):
-    from .survey import Survey
-
-    survey = Survey(trainer, train, replay, validate, balance)
-    emit("data", text=survey.text(), names=list(trainer.net.names), counts=survey.counts,
-         replayed=survey.replayed, warnings=survey.warnings)
-    unload("survey", "names")
+    return trainer.fit(
+        opened["train"], epochs=max(0, job.get("epochs", 1) - trainer.epoch),
+        validate=opened.get("validate"), checkpoint=None if best else save, progress=progress,
+        verbose=False, stop=stop, balance=job.get("balance", False), replay=opened.get("replay"),
+        share=job.get("share") or 50, keep_best=save if best else None,
+        patience=job.get("patience") or 0)
 
 
 def _source(value):

@@ -14,19 +14,18 @@ class Survey:
     """What there is to learn, and what is doubtful about it.
 
     counts: samples of each of the network's classes in `source`; replayed: in `replay`, or None.
-    warnings: texts. source, replay, validate: a Dataset, the last two may be None. Where nothing
-    has been learned yet, the network runs forward on some samples.
+    warnings: texts. source, replay, validate: a Dataset, the last two may be None. is_new: nothing
+    has been learned yet; then the network runs forward on some samples.
     """
 
-    def __init__(self, trainer, source, replay=None, validate=None, balance=False):
-        net = trainer.net
+    def __init__(self, net, source, replay=None, validate=None, balance=False, is_new=True):
         self.net = net
         self.path = source.path
         self.counts = class_counts(source, check_dataset(source, net), net)
         self.replayed = replay and class_counts(replay, check_dataset(replay, net), net)
         self.warnings = []
         look_at_counts(net.names, self.counts, self.replayed, balance, self._warn)
-        if trainer.epoch == 0:
+        if is_new:
             self._look_at_images(source, [other for other in (validate, replay) if other])
 
     def _warn(self, text):
@@ -34,8 +33,8 @@ class Survey:
 
     def _look_at_images(self, source, others):
         classes = self.net.n_classes
-        there = sum([n > 0 for n in self.counts])
-        mixed = there > 1 and 2 * there >= classes  # some classes alone may all be unfamiliar
+        present = sum([n > 0 for n in self.counts])
+        mixed = present > 1 and 2 * present >= classes  # some classes alone may all be unfamiliar
         n, mean, right = _look(self.net, source, mixed)
         below = n - right * classes if mixed else 0
         if below > 0 and below * below > 4 * n * classes:  # two standard deviations below chance
@@ -86,8 +85,9 @@ def say_counts(net, counts):
 
 def say(trainer, source, mix, validate):
     """Print what there is to learn from a Dataset, and what is doubtful about it."""
-    survey = Survey(trainer, source, mix.replay and mix.replay[0] if mix else None,
-                    validate if isinstance(validate, Dataset) else None, mix and mix.balance)
+    survey = Survey(trainer.net, source, mix.replay and mix.replay[0] if mix else None,
+                    validate if isinstance(validate, Dataset) else None, mix and mix.balance,
+                    trainer.epoch == 0)
     print(survey.text())
     for text in survey.warnings:
         print("warning:", text)
