@@ -357,6 +357,17 @@ def test_fit_says_it_at_the_prompt(priot, files, tmp_path, capsys):
     assert said[-1].startswith("epoch   1")
 
 
+def test_too_little_memory_to_look_is_no_reason_not_to_train(priot, files, monkeypatch, capsys):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(import_device("survey"), "_look", full)
+    trainer = new_trainer(priot, files)
+    trainer.fit(files["data"])
+    assert trainer.epoch == 1
+    assert "warning: too little memory to look at the samples first\n" in capsys.readouterr().out
+
+
 def test_fit_says_it_of_an_iterable_after_the_first_epoch(priot, files, capsys):
     """Which gives what it has once, so that nothing is known before."""
     trainer = new_trainer(priot, files)
