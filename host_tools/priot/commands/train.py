@@ -77,8 +77,9 @@ def main(args: argparse.Namespace) -> int:
         raise PriotError("epochs", f"found {args.epochs}, expected at least 1")
     job = TrainJob(args.model, args.train, args.test, args.method, args.epochs,
                    options_from(args), args.backend, args.resume, args.save, args.mask,
-                   args.validate, args.validate_on, args.also, args.balance, args.replay,
-                   args.share, args.keep_best, args.patience)
+                   args.validate, validate_on=args.validate_on, also=args.also,
+                   balance=args.balance, replay=args.replay, share=args.share,
+                   keep_best=args.keep_best, patience=args.patience)
     if args.port or args.target not in (None, "unix"):
         _ask_here(job)
     with choose_target(args) as target:
