@@ -112,7 +112,7 @@ def blocks(kind: str) -> list[list[str]]:
 
 def test_every_line_of_the_tutorial(tmp_path):
     """Commands of the shell, lines at the prompt and the script, one after the other."""
-    data, copy, commands, push = blocks("sh")
+    data, copy, commands, compared, push = blocks("sh")
     *sessions, script = blocks("python")
     with running_pico(tmp_path / "pico", with_package=False) as pico:
         environment = dict(os.environ, PORT=pico.port, BACKBONES=str(BACKBONES), PYTHONPATH=str(
@@ -136,6 +136,7 @@ def test_every_line_of_the_tutorial(tmp_path):
         assert re.search(r"\(\d, \d\)", "".join(answers.values()))
         for line in commands:
             run(["sh", "-c", line])
+        assert "upright.prd" in [run(["sh", "-c", line]) for line in compared][1]
         assert json.loads((tmp_path / "report.json").read_text())["accuracy_after"] > 80
         assert "% of the captured right" in run([sys.executable, "-c", "\n".join(script)])
         listed = [run(["sh", "-c", line]) for line in push]

@@ -183,11 +183,18 @@ class Network:
         finally:
             unload("classes")
 
-    def evaluate(self, source):
-        """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation."""
+    def evaluate(self, source, *others):
+        """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation.
+
+        Of several datasets a Comparison, which shows them side by side.
+        """
         from .evaluation import Evaluation
 
-        return Evaluation.of(self, source)
+        if not others:
+            return Evaluation.of(self, source)
+        from .comparison import Comparison
+
+        return Comparison(self, (source,) + others)
 
     def put(self, image):
         """Copy one image into the input. ValueError if its size or a pixel is wrong."""
@@ -272,7 +279,7 @@ class Network:
         try:
             apply(self, path, layout)
         finally:
-            unload("adapter_reader", "selection", "layout", "blocks")
+            unload("adapter_reader", "names", "selection", "layout", "blocks")
 
     def export_mask(self, path):
         """Write one bit per edge of what a Trainer on this network has pruned."""

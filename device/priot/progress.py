@@ -21,6 +21,8 @@ def epoch_text(record):
         text += "  saturated %s" % percent_text(record["saturated_permille"])
     if "validate_permille" in record:
         text += "  test %s" % percent_text(record["validate_permille"])
+    if record.get("best"):
+        text += "  best"
     if record["us_per_sample"]:
         us = record["us_per_sample"]
         text += "  %d.%02d ms a sample" % (us // 1000, us % 1000 // 10)

@@ -7,7 +7,6 @@ from . import fields as F
 from . import methods as M
 from .calls import run_whole
 from .epochs import Epochs
-from .evaluation import Evaluation
 from .heap import unload
 from .kinds import CONV2D
 
@@ -48,6 +47,8 @@ class Trainer:
         self.halve = options.halve
         self.epoch = 0
         self.names = net.names  # the net may get another class, and these scores be saved
+        self.best = None  # of the last fit with keep_best or patience
+        self.is_stopped = False  # whether the last fit was ended by Ctrl-C
         self.clear_counters()
         self.mark_saved()
         is_second = net.trainer is not None
@@ -138,26 +139,35 @@ class Trainer:
     # ---- epochs ------------------------------------------------------------------------------
 
     def fit(self, source, epochs=1, validate=None, checkpoint=None, shuffle=True, progress=None,
-            verbose=True, stop=None):
+            verbose=True, stop=None, balance=False, replay=None, share=50, keep_best=None,
+            patience=0):
         """Train. Returns a list with a dictionary for each of the last 32 epochs.
 
         source: path of a dataset file, a Dataset, or an iterable of (buffer, label) pairs.
         validate: dataset to test on after every epoch. checkpoint: file to save to after every
-        epoch and at Ctrl-C. progress: called with each epoch's dictionary. verbose: print it.
+        epoch and at Ctrl-C. progress: called with each epoch's dictionary. verbose: print it, and
+        before training the samples by class and what is doubtful about them.
         stop: asked before every sample; training ends as by Ctrl-C where it returns True.
+        balance: every class of the dataset equally often. replay: dataset whose samples are mixed
+        in, share: how many percent of an epoch they are, 1..90 (mixing.py says in which order).
+        keep_best: file to save to when the validation gets better; in the end the trainer is what
+        it holds. patience: ends after so many epochs that were no better, 0: never.
         """
-        return Epochs(self, checkpoint, progress, verbose, stop).run(
-            source, epochs, validate, shuffle)
+        return Epochs(self, checkpoint, progress, verbose, stop, keep_best, patience).run(
+            source, epochs, validate, shuffle, balance, replay, share)
 
     def clear_counters(self):
         """Start counting samples, hits, skipped backward passes and saturated logits anew."""
         self.seen = self.correct = self.skipped = self.saturated = 0
         self._saved = None
 
-    def evaluate(self, source):
-        """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation."""
+    def evaluate(self, source, *others):
+        """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation.
+
+        Of several datasets a Comparison, which shows them side by side.
+        """
         self.check_owner()
-        return Evaluation.of(self.net, source)
+        return self.net.evaluate(source, *others)
 
     # ---- keeping -----------------------------------------------------------------------------
 
@@ -204,7 +214,7 @@ class Trainer:
         try:
             load(self, path)
         finally:
-            unload("adapter_reader", "selection")
+            unload("adapter_reader", "names", "selection")
 
     def resume(self, seed, state, epoch, step, threshold, gmin, halve):
         """Stand where a saved trainer stood, whose scores or weights are there already."""

@@ -79,11 +79,15 @@ class Board:
         """
         contents: dict[str, bytes] = {}
         names = Names()
+        loaded = Model.read(model) if model is not None else None
         if model is not None:
-            Model.read(model)
             contents[names.give(board_path(model), model)] = Path(model).read_bytes()
-        samples = {names.give(board_path(path), path): len(Dataset.read(path))
-                   for path in datasets}
+        samples = {}
+        for path in datasets:
+            dataset = Dataset.read(path)
+            if loaded is not None and dataset.names:
+                dataset.labels_of(loaded, path)  # refuses classes of which the model knows nothing
+            samples[names.give(board_path(path), path)] = len(dataset)
         for path in datasets:
             board_name = board_path(path)
             self._files.check_no_loss(board_name, path, samples[board_name])
@@ -193,22 +197,24 @@ class Board:
     def train(self, model: Path | str, train: Path | str, **options: Any) -> dict[str, Any]:
         """Train on the board with files of the host; returns the report.
 
-        options: those of TrainJob (test, method, epochs, save, mask, resume, validate, backend)
-        and those of the device's Trainer (seed, step, keep, fraction, layout, ...).
+        options: those of TrainJob (test, also, method, epochs, save, mask, resume, validate,
+        validate_on, keep_best, patience, balance, replay, share, backend) and those of the
+        device's Trainer (seed, step, keep, fraction, layout, ...).
         """
         names = {field.name for field in fields(TrainJob)}
         job = {name: options.pop(name) for name in names & set(options)}
-        for name in ("test", "save", "mask", "resume"):
+        for name in ("test", "save", "mask", "resume", "validate_on", "replay"):
             if job.get(name) is not None:
                 job[name] = Path(job[name])
+        job["also"] = [Path(path) for path in job.get("also", ())]
         return run_training(TrainJob(Path(model), Path(train), **job, options=options), self,
                             self.show_progress)
 
     def evaluate(self, model: Path | str, test: Path | str, adapter: Path | str | None = None,
-                 backend: str | None = None) -> dict[str, Any]:
+                 backend: str | None = None, also: Sequence[Path | str] = ()) -> dict[str, Any]:
         """Measure a model on the board, adapted or not; returns the report."""
-        return run_evaluation(Path(model), Path(test), self,
-                        Path(adapter) if adapter else None, backend)
+        return run_evaluation(Path(model), Path(test), self, Path(adapter) if adapter else None,
+                              backend, [Path(path) for path in also])
 
     def execute(self, code: str, timeout_s: float | None = ANSWER_S) -> str:
         """Run MicroPython code; returns what it printed. BoardRefused if it raised something.

@@ -16,13 +16,12 @@ from priot.board.interrupts import counted_ctrl_c
 from priot.errors import FileError, PriotError
 from priot.formats import Adapter, Dataset, Model
 from priot.formats.container import pad4, write_file
-from priot.jobs.protocol import Event, checked, parse_line
+from priot.jobs.protocol import DATASETS, Event, checked, parse_line
 from priot.methods import METHODS
 from priot.planning.flash import BLOCK_BYTES, file_blocks
 from priot.planning.names import Names, board_path
 
-_DATASETS = ("train", "test")
-_INPUTS = ("model", "scores", *_DATASETS)
+_INPUTS = ("model", "scores")
 _OUTPUTS = ("save", "mask")
 _RESERVE = 65536  # bytes of flash that datasets leave for what the job writes
 _FILE_BLOCKS = 8192  # of flash that a file takes beside its bytes, at most
@@ -65,27 +64,31 @@ def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
 
 
 def _make_plan(job: dict[str, Any], files: Files, stream: bool) -> _Plan:
-    plan = _Plan(dict(job))
+    plan = _Plan(dict(job, also=list(job.get("also") or ())))
     names = Names()
-    for key in (*_INPUTS, *_OUTPUTS):
-        if job.get(key):
-            source = Path(job[key])
-            plan.job[key] = names.give(board_path(source), source)
-    for key in ("model", "scores"):
+    # where a job names datasets: in itself, and in a list
+    datasets: list[tuple[Any, Any]] = [(plan.job, key) for key in DATASETS if job.get(key)]
+    datasets += [(plan.job["also"], i) for i in range(len(plan.job["also"]))]
+    files_of_job = [(plan.job, key) for key in (*_INPUTS, *_OUTPUTS) if job.get(key)]
+    sources: dict[str, Path] = {}
+    for holder, key in files_of_job + datasets:
+        source = Path(holder[key])
+        path = holder[key] = names.give(board_path(source), source)
+        sources[path] = source
+    for key in _INPUTS:
         if job.get(key):
             plan.copies[plan.job[key]] = Path(job[key]).read_bytes()
     if job.get("scores"):
         _check_newest(files, plan.job["scores"], Path(job["scores"]))
-    for key in _DATASETS:
-        if job.get(key):
-            _place_dataset(plan, key, Path(job[key]), files, stream)
+    for holder, key in datasets:
+        holder[key] = _place_dataset(plan, holder[key], sources[holder[key]], files, stream)
     plan.outputs = {plan.job[key]: Path(job[key]) for key in _OUTPUTS if job.get(key)}
     return plan
 
 
-def _place_dataset(plan: _Plan, key: str, source: Path, files: Files, stream: bool) -> None:
-    """Decide whether a dataset is copied or streamed."""
-    path = plan.job[key]
+def _place_dataset(plan: _Plan, path: str, source: Path, files: Files,
+                   stream: bool) -> str | dict[str, Any]:
+    """Decide whether a dataset is copied or streamed; returns how the job names it."""
     data = source.read_bytes()
     free = files.free_bytes() - _RESERVE - sum(
         len(other) + _FILE_BLOCKS for other in plan.copies.values())
@@ -93,10 +96,10 @@ def _place_dataset(plan: _Plan, key: str, source: Path, files: Files, stream: bo
     if not stream and (len(data) + _FILE_BLOCKS <= free or files.has(data, path)):
         files.check_no_loss(path, source, len(dataset))
         plan.copies[path] = data
-        return
+        return path
     plan.streamed[path] = dataset
-    plan.job[key] = {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
-                     "classes": dataset.classes, "names": list(dataset.names)}
+    return {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
+            "classes": dataset.classes, "counts": dataset.counts, "names": list(dataset.names)}
 
 
 def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:

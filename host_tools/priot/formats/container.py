@@ -151,6 +151,14 @@ def unpack_names(raw: bytes, classes: int | None, where: object) -> tuple[str, .
     return names
 
 
+def first_difference(names: Sequence[str], model_names: Sequence[str]) -> str:
+    """Where the names of a file and those of the model differ first."""
+    i = next((i for i, (a, b) in enumerate(zip(names, model_names, strict=False)) if a != b),
+             min(len(names), len(model_names)))
+    here, there = (known[i] if i < len(known) else "missing" for known in (names, model_names))
+    return f"class {i} is {here} there, {there} in the model"
+
+
 def read_magic(path: Path | str) -> bytes:
     """The first four bytes of a file. Raises OSError."""
     return read_start(path)[:4]
