@@ -262,7 +262,8 @@ def test_refusals(priot, files, tmp_path):
         with pytest.raises(ValueError, match=reason):
             net.add_class(name)
     with pytest.raises(ValueError, match=re.escape(
-            "six.prd: 6 classes, the network has 5; net.add_class('mug') adds one")):
+            "six.prd: has the class mug, the model has not (class 5 is mug there, missing in the "
+            "model); net.add_class('mug') adds it")):
         net.evaluate(text(files["six.prd"]))
     trainer = trained(priot, files)
     trainer.save(text(tmp_path / "six.scores"))
@@ -463,8 +464,8 @@ def test_a_new_digit_is_learned_and_the_others_hold(digits, method):
 def test_a_new_class_from_the_pc(digits, tmp_path):
     """train --add-class, --resume of the file, evaluate with it; a model without is refused."""
     model, train, test = (digits / n for n in ("model.priot", "train.prd", "test.prd"))
-    assert "classes: found 10, expected at most 9, the model's, which has 1 to add" in run(
-        "train", model, train, "--epochs", 1, status=1)
+    assert "has the class nine, the model has not (class 9 is nine there, missing in the model); " \
+        "--add-class nine adds it" in run("train", model, train, "--epochs", 1, status=1)
     saved = tmp_path / "a.scores"
     run("train", model, train, "--add-class", "nine", "--epochs", 1, "--save", saved)
     report = tmp_path / "report.json"

@@ -8,8 +8,9 @@ def label_table(path, names, net):
     """
     for name in names:
         if name not in net.names:
-            raise ValueError("%s: has the class %s, the model has not (%s)" % (
-                path, name, _difference(names, net.names)))
+            raise ValueError("%s: has the class %s, the model has not (%s)%s" % (
+                path, name, _difference(names, net.names),
+                "; net.add_class(%r) adds it" % name if net.n_outputs > net.n_classes else ""))
     return bytes([net.names.index(name) for name in names])
 
 

@@ -92,8 +92,9 @@ class Dataset:
         if self.names and model.names and self.names != model.names[: len(self.names)]:
             for name in self.names:
                 if name not in model.names:
+                    adds = f"; --add-class {name} adds it" if len(model.spare) else ""
                     raise FileError(where, f"has the class {name}, the model has not "
-                                    f"({first_difference(self.names, model.names)})")
+                                    f"({first_difference(self.names, model.names)}){adds}")
             table = np.array([model.names.index(name) for name in self.names], np.uint8)
             return table[self.labels]
         if self.classes > model.classes:
