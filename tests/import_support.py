@@ -148,3 +148,66 @@ def samples_for(shape: tuple[int, ...], n: int, seed: int = 0, scale: float = 1.
     rng = np.random.default_rng(seed)
     return (rng.standard_normal((n, *shape)) * scale).astype(np.float32)
 
+
+
+class Net:
+    """A small ONNX network: operations in order, weights as they are given."""
+
+    def __init__(self, *shape: int, opset: int = 17, seed: int = 0) -> None:
+        self.shape, self.opset = (1, *shape), opset
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.last = "x"
+
+    def constant(self, values: object, dtype: type = np.float32) -> str:
+        """The name of an initializer."""
+        name = f"c{len(self.constants)}"
+        self.constants.append(onnx.numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def random(self, *shape: int, low: float = -1.0) -> str:
+        """An initializer of random numbers, low..1."""
+        return self.constant(self.rng.uniform(low, 1, shape))
+
+    def op(self, op: str, *inputs: str, outputs: int = 1, domain: str = "", **attributes) -> str:
+        """A node whose first input, if none is given, is the last one's output; its output."""
+        inputs = inputs or (self.last,)
+        name = f"{op.lower()}{len(self.nodes)}"
+        names = [f"{name}:{i}" for i in range(outputs)]
+        self.nodes.append(onnx.helper.make_node(
+            op, inputs, names, name, domain=domain, **attributes))
+        self.last = names[0]
+        return self.last
+
+    def conv(self, n_out: int, n_in: int, *kernel: int, x: str = "", bias: bool = True,
+             **attributes) -> str:
+        """A Conv of random weights."""
+        parts = [x or self.last, self.random(n_out, n_in, *kernel)]
+        if bias:
+            parts.append(self.random(n_out))
+        return self.op("Conv", *parts, **attributes)
+
+    def linear(self, n_out: int, n_in: int) -> str:
+        """A Gemm of random weights."""
+        return self.op("Gemm", self.last, self.random(n_out, n_in), self.random(n_out), transB=1)
+
+    def batch_norm(self, channels: int, **attributes) -> str:
+        """A BatchNormalization of random numbers, some of its factors negative."""
+        return self.op("BatchNormalization", self.last, self.random(channels),
+                       self.random(channels), self.random(channels),
+                       self.random(channels, low=0.2), **attributes)
+
+    def model(self, outputs: tuple[str, ...] = ()) -> onnx.ModelProto:
+        """The file; its outputs are the last node's."""
+        helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+        graph = helper.make_graph(
+            self.nodes, "net", [helper.make_tensor_value_info("x", kind, ["n", *self.shape[1:]])],
+            [helper.make_tensor_value_info(name, kind, None) for name in outputs or (self.last,)],
+            self.constants)
+        return helper.make_model(graph, ir_version=8, opset_imports=[
+            helper.make_opsetid("", self.opset), helper.make_opsetid("ai.onnx.ml", 3)])
+
+    def samples(self, n: int = 5) -> np.ndarray:
+        """Random samples of both signs."""
+        return samples_for(self.shape[1:], n, seed=1)

@@ -107,10 +107,10 @@ def _spaces(graph: FloatGraph) -> list[int]:
 
 
 def _readers(graph: FloatGraph, members: Iterable[int]) -> list[FloatStage]:
-    """Stages that read a space and give another."""
+    """Stages with weights for every channel of a space, also such that give the same space."""
     some = set(members)
-    return [stage for i, stage in enumerate(graph.stages)
-            if i not in some and (stage.a in some or stage.b in some)]
+    return [stage for stage in graph.stages
+            if stage.weights is not None and not _single(stage) and stage.a in some]
 
 
 def _removable(graph: FloatGraph, members: list[int], constants: list[np.ndarray]) -> np.ndarray:

@@ -8,7 +8,7 @@ build() {
     # A half-made environment is made anew; a complete one only gets what is new.
     [ -e .venv/complete ] && .venv/bin/python -c 'import pip' || "$PYTHON" -m venv --clear .venv
     rm -f .venv/complete
-    .venv/bin/python -m pip install --progress-bar off -e '.[test]'
+    .venv/bin/python -m pip install --progress-bar off -e '.[test,import]'
     touch .venv/complete
 }
 
