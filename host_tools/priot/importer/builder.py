@@ -29,10 +29,9 @@ class Builder:
         self.by_range: set[int] = set()  # stages whose ReLU is the range of a quantised output
         self.shape: Shape | None = None
         self.order: np.ndarray | None = None
-        self.scale: np.ndarray | None = None
+        self.scale: np.ndarray | None = None  # a channel, from when a layer reads the image
         self.offset: np.ndarray | None = None
         self.limits: tuple[float, float] | None = None
-        self.settled = False  # whether a layer reads the image: its scale is fixed
 
     # -- values --
 
@@ -118,10 +117,11 @@ class Builder:
             raise UnfitError("the input is scaled by other factors at each place of a channel")
         if (scale == 0).any():
             raise UnfitError("the input is multiplied by zero")
-        if self.settled and not (np.array_equal(self.scale, scale[:, 0])
-                                 and np.array_equal(self.offset, offset[:, 0])):
+        if self.scale is not None and self.offset is not None and not (
+                np.array_equal(self.scale, scale[:, 0])
+                and np.array_equal(self.offset, offset[:, 0])):
             raise UnfitError("the input is scaled in two ways")
-        self.scale, self.offset, self.settled = scale[:, 0], offset[:, 0], True
+        self.scale, self.offset = scale[:, 0], offset[:, 0]
         return None
 
     def per_channel(self, number: int, *arrays: np.ndarray) -> list[np.ndarray]:

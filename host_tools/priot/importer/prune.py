@@ -1,9 +1,9 @@
 """Removes filters whose output never changes, with the weights that read them: same outputs.
 
 A filter of weights that are zero gives its bias, behind its ReLU, at every place. A layer that
-reads it without padding adds a constant, which goes to its bias; one with padding sees the constant
-only where there is no padding, so there the filter goes only if it gives 0. Weight decay leaves
-1e-30 for zero: what no float32 sum of the layer can show counts as zero.
+reads it without padding adds a constant, which goes to its bias; one with padding sees the
+constant only where there is no padding, so there the filter goes only if it gives 0. Weight decay
+leaves 1e-30 for zero: what no float32 sum of the layer can show counts as zero.
 """
 
 from collections.abc import Iterable

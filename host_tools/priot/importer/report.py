@@ -1,5 +1,6 @@
 """What became of every node of a file, as text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from priot.backbone.float_graph import FloatGraph, FloatStage
@@ -78,7 +79,7 @@ def _area(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.rjust(width) if i in (0, 4, 5) else cell.ljust(width)
                       for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()

@@ -121,7 +121,8 @@ class _Reader:
                             f"{'sparse ' if tensor.Sparsity() is not None else ''}{kind}, "
                             "expected floats, int8, int16 or int32")
         shape = self._shape(i)
-        values = np.frombuffer(buffer.DataAsNumpy().tobytes(), _DTYPES[kind]).reshape(shape)
+        values: np.ndarray = np.frombuffer(
+            buffer.DataAsNumpy().tobytes(), _DTYPES[kind]).reshape(shape)
         scales = self._scales(i)
         if scales is not None and values.dtype.kind in "iu":
             scale, zero, axis = scales
