@@ -158,6 +158,9 @@ class _Folder:
     def _final(self, node: Node, inputs: list[Known]) -> tuple[Known, str]:
         value = value_of(inputs)
         shape = value.places.shape
+        if any(name in other.inputs and other.op not in _BEHIND_FINAL
+               for name in node.outputs for other in self.listed.nodes):
+            raise UnfitError("can only stand at the end")
         if node.op in ("Softmax", "LogSoftmax"):
             axis = int(node.attributes.get("axis", -1))
             old = node.attributes.get("opset", 13) < 13
@@ -165,9 +168,6 @@ class _Folder:
             span = np.prod(shape[axis:]) if old else shape[axis]
             if span != value.places.size:
                 raise UnfitError(f"over a part of {shape}; only one over all outputs, at the end")
-        if any(name in other.inputs and other.op not in _BEHIND_FINAL
-               for name in node.outputs for other in self.listed.nodes):
-            raise UnfitError("can only stand at the end")
         if self.final and FINAL[node.op] and self.final != FINAL[node.op]:
             raise UnfitError("a second end of another kind")
         self.final = self.final or FINAL[node.op]
@@ -267,7 +267,6 @@ class _Folder:
         scale, offset = self.builder.scale, self.builder.offset
         if scale is None or offset is None:
             return 0.0, 1.0
-        mean, std = -offset / scale + 0.0, 1 / scale
-        if (mean == mean[0]).all() and (std == std[0]).all():
-            return float(mean[0]), float(std[0])
+        mean, std = (float(values[0]) if (values == values[0]).all() else values
+                     for values in (-offset / scale + 0.0, 1 / scale))
         return mean, std

@@ -26,6 +26,7 @@ Known = Value | Tail | Array | None  # None: behind a node that cannot be import
 Inputs = list[Known]
 Constants = list[Array | None]
 Outcome = tuple[Known, str]
+_TRAINING = "exported for training; call model.eval() before the export; {}"
 _LARGE = 1e30  # limits beyond are none: exporters write the largest float
 
 
@@ -35,6 +36,11 @@ class Context:
 
     builder: Builder
     report: Report
+
+    def warn(self, text: str) -> None:
+        """Add a warning that is not there yet."""
+        if text not in self.report.warnings:
+            self.report.warnings.append(text)
 
 
 def conv(context: Context, node: Node, inputs: Inputs, constants: Constants) -> Outcome:
@@ -92,9 +98,7 @@ def batch_norm(context: Context, node: Node, inputs: Inputs, constants: Constant
     with np.errstate(all="ignore"):
         scale = gamma / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
     if node.attributes.get("training_mode", 0) or any(node.outputs[1:]):
-        context.report.warnings.append(
-            f"{node.label} was exported for training: its stored mean and variance are "
-            "taken; call model.eval() before the export")
+        context.warn(_TRAINING.format("batch norms use their stored means and variances"))
     shape = [1, -1] + [1] * (value.places.ndim - 2)
     return context.builder.arithmetic(value, scale.reshape(shape),
                                       (beta - mean * scale).reshape(shape), node.label)
@@ -188,7 +192,7 @@ def same(context: Context, node: Node, inputs: Inputs, constants: Constants) -> 
     """What does nothing once a network is trained."""
     if node.op == "Dropout" and len(constants) > 2 and constants[2] is not None and (
             constants[2].any()):
-        context.report.warnings.append(f"{node.label} was exported for training; it is dropped")
+        context.warn(_TRAINING.format("dropout is dropped"))
     return inputs[0], "dropped"
 
 
