@@ -98,8 +98,8 @@ def test_all_unknown_nodes_are_listed(tmp_path):
     net.op("InstanceNormalization", net.last, net.random(3), net.random(3))
     first, *lines = said(net, tmp_path).splitlines()
     assert first == "cannot import 4 nodes:"
-    assert lines[0] == ("  Tanh 'tanh1' (1x3x6x6): no such function here; train with ReLU or ReLU6 "
-                        "in its place")
+    assert lines[0] == ("  Tanh 'tanh1' (1x3x6x6): no such function here; "
+                        "train with ReLU or ReLU6 in its place")
     assert [line.split()[0] for line in lines] == [
         "Tanh", "Resize", "com.example.MyOp", "InstanceNormalization"]
     assert "(1x3x8x8)" in lines[1] and all(line.count(": ") >= 1 for line in lines)
@@ -150,6 +150,8 @@ def unfit(kind: str) -> Net:
     elif kind == "leaves the image's order":
         net.op("Transpose", perm=[0, 2, 1, 3])
         net.conv(3, 8, 1, 1)
+    elif kind == "cast":
+        net.op("Cast", to=onnx.TensorProto.INT32)
     elif kind == "concatenation":
         net.op("Concat", first, net.conv(4, 4, 1, 1), axis=1)
     else:
@@ -168,7 +170,7 @@ def unfit(kind: str) -> Net:
     ("average over height", "only all positions of a channel"),
     ("product of layers", "only their sum can be computed"), ("clip", "only 0 can be the lower"),
     ("leaves the image's order", "in another order or size"),
-    ("concatenation", "use a sum (Add) or one wider layer"),
+    ("cast", "casts to integers"), ("concatenation", "use a sum (Add) or one wider layer"),
     ("computed weights", "its weights are computed in the network")])
 def test_what_no_stage_can_be(kind, words, tmp_path):
     text = said(unfit(kind), tmp_path)

@@ -11,7 +11,7 @@ from priot.errors import FileError, mismatch
 from priot.importer.advice import advice
 from priot.importer.builder import Builder
 from priot.importer.constants import computes, evaluate
-from priot.importer.nodes import MAX_VALUES, Dims, Node, NodeList
+from priot.importer.nodes import MAX_VALUES, Dims, Node, NodeList, short
 from priot.importer.report import Fate, Report
 from priot.importer.rules import ARITHMETIC, RULES, Array, Context, Known, take_range, value_of
 from priot.importer.values import Tail, UnfitError, Value
@@ -45,12 +45,13 @@ class _Folder:
 
     def run(self) -> tuple[FloatGraph, Report]:
         needed = self._needed()
+        kept = set(map(id, needed))
         self.uses = Counter(name for node in needed if node.op not in ("Shape", "Size")
                             for name in node.inputs)
         self.uses.update(self.listed.outputs)
         self.known[self.listed.input] = self._image()
         for node in self.listed.nodes:
-            if not any(node is other for other in needed):
+            if id(node) not in kept:
                 self._say(node, "dropped: no output needs it")
                 continue
             outcome, text = self._try(node)
@@ -207,7 +208,8 @@ class _Folder:
                         values = np.ascontiguousarray(values, np.float32)
                     if not np.isfinite(values).all():
                         raise FileError(self.path, mismatch(
-                            f"{name} of {stage.source[0]}", "NaN or infinity", "finite numbers"))
+                            f"{name} of {short(stage.source[0])}", "NaN or infinity",
+                            "finite numbers"))
                     setattr(stage, name, values)
         assert builder.order is not None
         natural = np.array_equal(builder.order, np.arange(len(builder.order)))
@@ -239,13 +241,14 @@ class _Folder:
                 known = known.logits
             if not isinstance(known, Value) or known.stage == IMAGE:
                 raise FileError(self.path, mismatch(
-                    f"output {name}", "no layer's", "that of a layer"))
+                    f"output {short(name)}", "no layer's", "that of a layer"))
             found.append(known)
         logits, builder = found[0], self.builder
         if any(other.stage != logits.stage or not np.array_equal(
                 other.places.ravel(), logits.places.ravel()) for other in found[1:]):
+            names = ", ".join(map(short, self.listed.outputs))
             raise FileError(self.path, mismatch(
-                "outputs", f"{len(found)} different ones ({', '.join(self.listed.outputs)})",
+                "outputs", f"{len(found)} different ones ({names})",
                 "one; export the logits alone"))
         places = logits.places.ravel()
         whole = places.size == builder.size_of(logits.stage) and (

@@ -41,7 +41,7 @@ class Report:
                          f"{macs:,}" if macs else ""))
         lines = [f"{graph.name}: input {_area(graph.shape)}, {graph.classes} outputs"
                  + (f", {graph.final} left out" if graph.final else ""), *_table(rows), ""]
-        lines += [f"{fate.op} {short(fate.name)!r}"
+        lines += [f"{short(fate.op)} {short(fate.name)!r}"
                   + (f" ({_area(fate.shape)})" if fate.shape else "") + f": {fate.text}"
                   for fate in self.fates]
         lines += ["", f"{graph.parameters:,} parameters, {graph.macs:,} MAC"]

@@ -193,6 +193,8 @@ def same(context: Context, node: Node, inputs: Inputs, constants: Constants) -> 
     if node.op == "Dropout" and len(constants) > 2 and constants[2] is not None and (
             constants[2].any()):
         context.warn(_TRAINING.format("dropout is dropped"))
+    if np.dtype(node.attributes.get("dtype", np.float32)).kind in "iub":
+        raise UnfitError("casts to integers, which rounds; leave it out")
     return inputs[0], "dropped"
 
 
