@@ -350,6 +350,34 @@ def test_quantised_weights_and_activations(tmp_path):
     assert graph.limits == pytest.approx((-131 * 0.04, 124 * 0.04))
 
 
+def test_limits_of_the_input_follow_its_scale(tmp_path):
+    """Of images quantised to 0..255 and scaled to -1..1 behind that."""
+    net = Net(1, 4, 4)
+    quantised(net, "x", 1.0, 0, np.uint8)
+    net.op("Div", net.last, net.constant(-127.5))
+    net.op("Add", net.last, net.constant(1.0))
+    net.conv(2, 1, 3, 3)
+    graph, _ = imported(net, tmp_path)
+    assert graph.limits == pytest.approx((-1, 1))
+    assert (graph.mean, graph.std) == (127.5, -127.5)
+
+
+def test_integers_as_input(tmp_path):
+    """What stands behind a network whose QuantizeLinear was cut off: raw values are integers."""
+    plain, net = Net(3, 4, 4, seed=4), Net(3, 4, 4, seed=4)
+    net.op("DequantizeLinear", "x", net.constant(0.05), net.constant(-10, np.int8))
+    for n in (plain, net):
+        n.conv(2, 3, 3, 3)
+    model = net.model()
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT8
+    onnx.save(model, tmp_path / "net.onnx")
+    graph, _ = import_file(tmp_path / "net.onnx")
+    raw = np.random.default_rng(2).integers(-128, 128, (5, 3, 4, 4))
+    expected = onnx_outputs(plain.model(), ((raw + 10) * 0.05).astype(np.float32))
+    assert relative_error(logits(graph, raw), expected) < TOLERANCE
+    assert graph.limits == pytest.approx((-118 * 0.05, 137 * 0.05))
+
+
 @pytest.mark.parametrize(("scale", "clamp"), [(6 / 255, 6.0), (0.1, None)])
 def test_a_range_from_zero_is_a_relu(scale, clamp, tmp_path):
     """Quantisers leave the ReLU out where the range cuts off the same."""

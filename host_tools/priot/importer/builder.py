@@ -144,11 +144,20 @@ class Builder:
             raise UnfitError("constants that are not finite")
         if value.stage != IMAGE and self._takes(value, factor, added):
             return value, f"folded into stage {value.stage}"
+        if value.stage == IMAGE:
+            self._scale_limits(factor, added)
         if value.scale is not None and value.offset is not None:
             added += value.offset * factor
             factor = value.scale * factor
         text = "the input's scale" if value.stage == IMAGE else "folded into what reads it"
         return replace(value, scale=factor, offset=added, pending=label), text
+
+    def _scale_limits(self, factor: np.ndarray, added: np.ndarray) -> None:
+        """Carry the limits of the image through its arithmetic, or forget them."""
+        if self.limits is not None:
+            uniform = (factor == factor[0]).all() and (added == added[0]).all()
+            ends = sorted(end * float(factor[0]) + float(added[0]) for end in self.limits)
+            self.limits = (ends[0], ends[1]) if uniform else None
 
     def _takes(self, value: Value, factor: np.ndarray, added: np.ndarray) -> bool:
         """Fold into the stage's own weights, where that is the same."""

@@ -81,7 +81,7 @@ class _Folder:
         scale, zero, low, high = self.listed.quantised
         if not (np.isfinite(scale) and scale > 0):
             raise FileError(self.path, mismatch("input: scale", scale, "above 0"))
-        self.builder.limits = scale * (low - zero), scale * (high - zero)
+        self.builder.limits = float(low), float(high)
         ones = np.ones(value.places.shape)
         return self.builder.arithmetic(value, ones * scale, -ones * scale * zero, "its scale")[0]
 

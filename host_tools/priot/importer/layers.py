@@ -25,7 +25,8 @@ def finite(values: Array, what: str) -> Array:
     """Values as float64. Raises UnfitError for NaN and infinity."""
     if values.dtype.kind not in "fiu":
         raise UnfitError(mismatch(what, values.dtype, "numbers"))
-    values = values.astype(np.float64)
+    with np.errstate(all="ignore"):
+        values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise UnfitError(mismatch(what, "NaN or infinity", "finite numbers"))
     return values

@@ -224,9 +224,7 @@ def dequantize(context: Context, node: Node, inputs: Inputs, constants: Constant
         raise UnfitError("only the input can be a quantised value; " + advice(node))
     if zero is not None and context.builder.limits is None:
         limits = np.iinfo(zero.dtype)
-        ends = [(float(end) - float(np.ravel(origin)[0])) * float(scale.ravel()[0])
-                for end in (limits.min, limits.max)]
-        context.builder.limits = ends[0], ends[1]
+        context.builder.limits = float(limits.min), float(limits.max)
     return context.builder.arithmetic(value, scale, -scale * origin, node.label)
 
 
