@@ -137,6 +137,24 @@ def test_batch_norm_behind_a_relu_folds_forward(tmp_path):
     check(net, tmp_path, "conv2d global_pool linear linear")
 
 
+def test_batch_norm_of_what_others_read_folds_forward(tmp_path):
+    net = Net(3, 6, 5)
+    first = net.conv(4, 3, 3, 3)
+    net.batch_norm(4)
+    other = net.conv(6, 2, 2, 2, group=2)
+    net.op("Add", other, net.conv(6, 4, 2, 2, x=first))
+    check(net, tmp_path, "conv2d conv2d conv2d add")
+
+
+def test_batch_norm_that_turns_a_maximum_round_folds_forward(tmp_path):
+    net = Net(3, 6, 6)
+    net.conv(4, 3, 3, 3)
+    net.op("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    net.op("Mul", net.last, net.constant([[[1.0]], [[-1.0]], [[2.0]], [[-0.5]]]))
+    net.conv(2, 4, 2, 2)
+    check(net, tmp_path, "conv2d conv2d")
+
+
 def test_constant_arithmetic_folds(tmp_path):
     net = Net(3, 6, 5)
     net.op("Div", net.last, net.constant(3.0))
@@ -418,6 +436,16 @@ def test_dead_filters_go(tmp_path):
     graph, report = check(net, tmp_path, "conv2d conv2d conv2d conv2d add max_pool linear")
     assert [stage.n_out for stage in graph.stages] == [4, 4, 3, 3, 3, 3, 3]
     assert report.dead_filters == 4 and report.parameters_before > graph.parameters
+
+
+def test_a_constant_that_padding_interrupts_stays(tmp_path):
+    net = Net(2, 4, 4)
+    w = net.rng.uniform(-1, 1, (4, 2, 1, 1))
+    w[1:3] = 0
+    net.op("Conv", net.last, net.constant(w), net.constant([1.0, 0.5, 0.0, 1.0]))
+    net.conv(2, 4, 3, 3, pads=[1, 0, 0, 0])
+    graph, _ = check(net, tmp_path, "conv2d conv2d")
+    assert graph.stages[0].n_out == 3
 
 
 def test_a_layer_keeps_one_filter(tmp_path):
