@@ -17,6 +17,7 @@ ROOMS = (
     ("board",),
     ("planning",),
     ("jobs",),
+    ("importer",),
     ("backbone",),
     ("oracle",),
     ("data",),

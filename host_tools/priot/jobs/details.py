@@ -42,6 +42,8 @@ class Details:
         test = Dataset.read(job.test) if job.test else None
         saved = job.save or job.mask
         adapter = Adapter.read(saved) if saved and saved.exists() else None
+        if adapter is not None:
+            model = model.with_classes(adapter.names[model.classes :])
         files = {"model": job.model, "train": job.train, "test": job.test, "saved": job.save,
                  "mask": job.mask}
         report |= {
@@ -61,7 +63,7 @@ class Details:
             return None
         before = predict(model, test.images, self.resumed)
         after = predict(model, test.images, adapter)
-        if confusion(test.labels, after, model.classes) != report["confusion"]:
+        if confusion(test.labels_of(model), after, model.classes) != report["confusion"]:
             return None  # what was saved is not what was tested last
         return {"before": before.tolist(), "after": after.tolist()}
 
