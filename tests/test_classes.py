@@ -464,8 +464,9 @@ def test_a_new_digit_is_learned_and_the_others_hold(digits, method):
 def test_a_new_class_from_the_pc(digits, tmp_path):
     """train --add-class, --resume of the file, evaluate with it; a model without is refused."""
     model, train, test = (digits / n for n in ("model.priot", "train.prd", "test.prd"))
-    assert "has the class nine, the model has not (class 9 is nine there, missing in the model); " \
-        "--add-class nine adds it" in run("train", model, train, "--epochs", 1, status=1)
+    said = run("train", model, train, "--epochs", 1, status=1)
+    assert "has the class nine, the model has not (class 9 is nine there, missing in" in said
+    assert "; --add-class nine adds it" in said
     saved = tmp_path / "a.scores"
     run("train", model, train, "--add-class", "nine", "--epochs", 1, "--save", saved)
     report = tmp_path / "report.json"
