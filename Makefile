@@ -33,8 +33,8 @@ demo: setup  ## Adapt a network to rotated digits under MicroPython; report in b
 test: setup-all  ## Run every test (TESTS=... for a part).
 	@$(VENV)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
 
-setup-all:  ## Everything that the tests need: also the Pico's firmware, emulator and QEMU.
-	@$(SETUP) $(BASE) $(BOARDS)
+setup-all:  ## Everything that the tests need: also the Pico's firmware, emulator, QEMU and a browser.
+	@$(SETUP) $(BASE) $(BOARDS) browser
 
 native:  ## Build the native module for this machine (x64) and the Pico (armv6m).
 	@$(SETUP) native_x64 native_armv6m
@@ -69,6 +69,6 @@ lint:  ## Check style and types.
 
 clean:  ## Remove what was built, but not the downloads nor .venv.
 	@rm -rf dist
-	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
+	@if [ -d build ]; then find build/ -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
 
 .PHONY: help setup demo test setup-all native firmware qemu pico bench digits-table setup-pico release lint clean

@@ -20,6 +20,8 @@ SPECS = [
     ("maxpool 2, relu, conv 2 3 stride 2, maxpool 2 stride 1, flatten, linear 2", (1, 13, 12), 2),
     ("linear 6, relu, linear 5", (7, 1, 1), 5),
     ("conv 2 3, relu, avgpool 2", (1, 4, 4), 2),
+    ("avgpool 2, relu, conv 5 2 stride 2, globalpool", (3, 12, 11), 5),
+    ("conv 3 3 stride 2, relu, globalpool, flatten, linear 4", (2, 7, 9), 4),
 ]
 NAMES = ("zero", "één", "zwei", "три", "四", "\U0001f600")
 _TEXTS = (b"\0", b"\xc0\x80", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80",
@@ -34,6 +36,7 @@ def models() -> list[Model]:
     for model in made[::2]:
         model.names = NAMES[: model.classes]
         model.scale, model.zero = 0.5, -3
+    made[2].spare = np.arange(-6, 6).reshape(2, 6).astype(np.int8)  # two classes can be added
     return made
 
 
@@ -74,6 +77,54 @@ def adapters(model: Model) -> list[Adapter]:
     return [Adapter(model.crc, content, method, layers, 7, 12345, 3, -2, 1, 1, 2, 8,
                     model.names if i % 2 else ()) for i, (content, method, layers) in
             enumerate(found)]
+
+
+def whole_adapters(model: Model) -> list[Adapter]:
+    """Of every method that trains all edges of its layers: a Trainer can load them."""
+    rng = np.random.default_rng(6)
+    added = ("added",) * (len(model.spare) > 0)
+    stages = model.with_classes(added).weight_stages
+    names = model.names + added if added else ()
+    found = []
+    for content, method, low in (("scores", "priot", -128), ("gains", "gain", -128),
+                                 ("weights", "weights", -127), ("weights", "niti", -127),
+                                 ("weights", "head", -127)):
+        layers = [AdapterLayer(stage.index, rng.integers(low, 128, stage.weights.size).astype(
+            np.int8), threshold=64) for stage in stages[-1 if method == "head" else 0 :]]
+        found.append(Adapter(model.crc, content, method, layers, 7, 12345, 3, 5,
+                             int(method != "priot"), int(method == "priot"), 2, 8, names))
+    return found
+
+
+def mutated(rng: random.Random, data: bytes, other: bytes = b"") -> bytes:
+    """One to four changes anywhere: bits, bytes, pieces lost, moved, doubled, or of `other`."""
+    bad = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        if not bad:
+            break
+        at, size = rng.randrange(len(bad)), min(len(bad), 1 << rng.randrange(8))
+        choice = rng.randrange(9)
+        if choice < 2:
+            bad[at] ^= 1 << rng.randrange(8)
+        elif choice == 2:
+            bad[at] = rng.choice(_NUMBERS)
+        elif choice == 3:
+            del bad[at:]
+        elif choice == 4:
+            del bad[at : at + size]
+        elif choice == 5:
+            bad[at:at] = rng.randbytes(size) if rng.random() < 0.5 else bytes(size)
+        elif choice == 6:
+            bad[at : at + size] = rng.randbytes(size)
+        elif choice == 7:  # two pieces change places
+            there = rng.randrange(len(bad))
+            bad[at : at + size], bad[there : there + size] = (
+                bad[there : there + size], bad[at : at + size])
+        else:
+            source = other or data
+            there = rng.randrange(len(source))
+            bad[at : at + size] = source[there : there + size]
+    return bytes(bad)
 
 
 def seal(data: bytes) -> bytes:

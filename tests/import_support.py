@@ -2,10 +2,12 @@
 
 import struct
 
+import flatbuffers
 import numpy as np
 import onnx
 import onnxruntime
 import tflite
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from priot.backbone.float_graph import FloatGraph, run
 
@@ -148,3 +150,153 @@ def samples_for(shape: tuple[int, ...], n: int, seed: int = 0, scale: float = 1.
     rng = np.random.default_rng(seed)
     return (rng.standard_normal((n, *shape)) * scale).astype(np.float32)
 
+
+
+class Net:
+    """A small ONNX network: operations in order, weights as they are given."""
+
+    def __init__(self, *shape: int, opset: int = 17, seed: int = 0) -> None:
+        self.shape, self.opset = (1, *shape), opset
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.last = "x"
+
+    def constant(self, values: object, dtype: type = np.float32) -> str:
+        """The name of an initializer."""
+        name = f"c{len(self.constants)}"
+        self.constants.append(onnx.numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def random(self, *shape: int, low: float = -1.0) -> str:
+        """An initializer of random numbers, low..1."""
+        return self.constant(self.rng.uniform(low, 1, shape))
+
+    def op(self, op: str, *inputs: str, outputs: int = 1, domain: str = "", **attributes) -> str:
+        """A node whose first input, if none is given, is the last one's output; its output."""
+        inputs = inputs or (self.last,)
+        name = f"{op.lower()}{len(self.nodes)}"
+        names = [f"{name}:{i}" for i in range(outputs)]
+        self.nodes.append(onnx.helper.make_node(
+            op, inputs, names, name, domain=domain, **attributes))
+        self.last = names[0]
+        return self.last
+
+    def conv(self, n_out: int, n_in: int, *kernel: int, x: str = "", bias: bool = True,
+             **attributes) -> str:
+        """A Conv of random weights."""
+        parts = [x or self.last, self.random(n_out, n_in, *kernel)]
+        if bias:
+            parts.append(self.random(n_out))
+        return self.op("Conv", *parts, **attributes)
+
+    def linear(self, n_out: int, n_in: int) -> str:
+        """A Gemm of random weights."""
+        return self.op("Gemm", self.last, self.random(n_out, n_in), self.random(n_out), transB=1)
+
+    def batch_norm(self, channels: int, **attributes) -> str:
+        """A BatchNormalization of random numbers, some of its factors negative."""
+        return self.op("BatchNormalization", self.last, self.random(channels),
+                       self.random(channels), self.random(channels),
+                       self.random(channels, low=0.2), **attributes)
+
+    def model(self, outputs: tuple[str, ...] = ()) -> onnx.ModelProto:
+        """The file; its outputs are the last node's."""
+        helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+        graph = helper.make_graph(
+            self.nodes, "net", [helper.make_tensor_value_info("x", kind, ["n", *self.shape[1:]])],
+            [helper.make_tensor_value_info(name, kind, None) for name in outputs or (self.last,)],
+            self.constants)
+        domains = {node.domain: 1 for node in self.nodes} | {"": self.opset, "ai.onnx.ml": 3}
+        return helper.make_model(graph, ir_version=8, opset_imports=[
+            helper.make_opsetid(*domain) for domain in domains.items()])
+
+    def samples(self, n: int = 5) -> np.ndarray:
+        """Random samples of both signs."""
+        return samples_for(self.shape[1:], n, seed=1)
+
+
+class Lite:
+    """A small TFLite file: operators in order, [n][y][x][channel]."""
+
+    def __init__(self, *shape: int, seed: int = 0, input_type: str = "FLOAT32") -> None:
+        self.shape, self.rng = (1, *shape), np.random.default_rng(seed)
+        self.tensors: list[schema.TensorT] = []
+        self.buffers = [schema.BufferT()]
+        self.operators: list[schema.OperatorT] = []
+        self.codes: list[str] = []
+        self.last = self.tensor(self.shape, input_type)
+
+    def tensor(self, shape: tuple[int, ...], kind: str = "FLOAT32",
+               values: np.ndarray | None = None, scale: object = None, zero: int = 0,
+               axis: int = 0) -> int:
+        """The number of a new tensor; with values, a constant."""
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape = f"t{len(self.tensors)}", list(shape)
+        tensor.type = getattr(schema.TensorType, kind)
+        if values is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+            tensor.buffer = len(self.buffers)
+            self.buffers.append(buffer)
+        if scale is not None:
+            found = schema.QuantizationParametersT()
+            found.scale = [float(s) for s in np.ravel(scale)]
+            found.zeroPoint, found.quantizedDimension = [zero] * len(found.scale), axis
+            tensor.quantization = found
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def constant(self, values: object, dtype: type = np.float32, **quantised) -> int:
+        """A constant tensor."""
+        array = np.asarray(values, dtype)
+        return self.tensor(array.shape, array.dtype.name.upper(), array, **quantised)
+
+    def random(self, *shape: int) -> int:
+        """A constant of numbers -1..1."""
+        return self.constant(self.rng.uniform(-1, 1, shape))
+
+    def op(self, op: str, *inputs: int, shape: tuple[int, ...], options: str = "",
+           kind: str = "FLOAT32", scale: object = None, zero: int = 0, **values) -> int:
+        """An operator; shape, kind: of its output, whose number is returned."""
+        operator = schema.OperatorT()
+        if op not in self.codes:
+            self.codes.append(op)
+        operator.opcodeIndex = self.codes.index(op)
+        operator.inputs = list(inputs or (self.last,))
+        self.last = self.tensor(shape, kind, scale=scale, zero=zero)
+        operator.outputs = [self.last]
+        if options:
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+            operator.builtinOptions = getattr(schema, f"{options}T")()
+            for name, value in values.items():
+                assert hasattr(operator.builtinOptions, name), name
+                setattr(operator.builtinOptions, name, value)
+        self.operators.append(operator)
+        return self.last
+
+    def model(self) -> "schema.ModelT":
+        """The tables of the file."""
+        graph = schema.SubGraphT()
+        graph.tensors, graph.operators = self.tensors, self.operators
+        graph.inputs, graph.outputs = [0], [self.last]
+        model = schema.ModelT()
+        model.version, model.subgraphs, model.buffers = 3, [graph], self.buffers
+        model.operatorCodes = []
+        for word in self.codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = getattr(schema.BuiltinOperator, word)
+            code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 1
+            model.operatorCodes.append(code)
+        return model
+
+    def data(self) -> bytes:
+        """The file."""
+        return packed(self.model())
+
+
+def packed(model: "schema.ModelT") -> bytes:
+    """A TFLite file of its tables."""
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

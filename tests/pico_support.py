@@ -14,8 +14,12 @@ from pathlib import Path
 from priot.board.install import package_files
 from priot.emulator import Pico
 from priot.paths import ROOT
+from priot.transport import clock_of
+from support import HANG_S
 
 PROMPT = b">>> "
+# mpremote itself, but patient: see there.
+MPREMOTE = [sys.executable, str(Path(__file__).with_name("patient_mpremote.py"))]
 
 
 @contextmanager
@@ -28,10 +32,10 @@ def running_pico(folder: Path, files: Mapping[str, bytes] | None = None,
         yield pico
 
 
-def priot(*arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+def priot(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the command `priot` to its end."""
     return subprocess.run([sys.executable, "-m", "priot.cli", *map(str, arguments)],
-                          cwd=ROOT, capture_output=True, text=True, timeout=timeout_s)
+                          cwd=ROOT, capture_output=True, text=True, timeout=HANG_S)
 
 
 def start_priot(*arguments: object) -> subprocess.Popen[str]:
@@ -52,13 +56,22 @@ def complaint(result: subprocess.CompletedProcess[str] | tuple[str, str]) -> str
     return said[0]
 
 
+def pass_time(port: str, seconds: float) -> None:
+    """Let so much of a board's time go by, or all that it has left until it loses its power."""
+    clock = clock_of(port)
+    until = clock() + seconds
+    while Path(port).exists() and clock() < until:
+        time.sleep(0.02)
+
+
 class Person:
     """Someone at a terminal with `mpremote connect PORT repl`."""
 
     def __init__(self, port: str) -> None:
+        self._clock = clock_of(port)
         self._master, slave = pty.openpty()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mpremote", "connect", port, "repl"],
+            [*MPREMOTE, "connect", port, "repl"],
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
         os.close(slave)
         while termios.tcgetattr(self._master)[3] & termios.ECHO:
@@ -66,11 +79,12 @@ class Person:
         self.type("")
 
     def wait_for(self, text: bytes, timeout_s: float = 60) -> str:
-        """Read until some text appears; what was read."""
+        """Read until some text appears, at most so long in the board's time; what was read."""
         seen = b""
-        deadline = time.monotonic() + timeout_s
+        deadline = self._clock() + timeout_s
         while text not in seen:
-            assert time.monotonic() < deadline, seen
+            assert self._process.poll() is None, seen
+            assert self._clock() < deadline, seen
             if select.select([self._master], [], [], 0.2)[0]:
                 seen += os.read(self._master, 65536)
         return seen.decode().replace("\r\n", "\n")
@@ -93,5 +107,5 @@ class Person:
     def leave(self) -> None:
         """Ctrl-]."""
         self.press(b"\x1d")
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=HANG_S)
         os.close(self._master)

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from priot.package import compile_package
 from priot.paths import DEVICE, native_module, tool
 
 HEAP_BYTES = 2_000_000
+# Seconds after which a process under test can only hang, however busy the machine is.
+HANG_S = 3600
 SHIM = Path(__file__).parent / "cpython"  # stands for MicroPython's modules
 
 
@@ -72,9 +75,54 @@ def micropython(script: Path | str, *arguments: str, backend: str = "viper",
     """Run a script on the unix port to its end; a failure is an AssertionError."""
     command, environment = micropython_command(script, *arguments, backend=backend,
                                                heap_bytes=heap_bytes)
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True,
+                            timeout=HANG_S)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     return result
+
+
+def children(pid: int, part: str) -> list[int]:
+    """Processes that another one started, whose command line holds some text."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if part in (path / "cmdline").read_text() and _stat(int(path.name))[1] == str(pid):
+                found.append(int(path.name))
+        except (OSError, IndexError):
+            continue  # it has just ended
+    return found
+
+
+def working(process: subprocess.Popen, part: str, least_s: float = 0.3) -> int:
+    """Wait until such a child of a process has computed for a while; its number."""
+    while process.poll() is None:
+        for child in children(process.pid, part):
+            if computed_s(child) >= least_s:
+                return child
+        time.sleep(0.02)
+    raise AssertionError(f"it has ended: {process.communicate()}")
+
+
+def computed_s(pid: int) -> float:
+    """Seconds of processor time that a process has had, 0 if it has ended."""
+    return sum(map(int, _stat(pid)[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def ends(pid: int, more_s: float = 1.0) -> None:
+    """Wait until a process that is not ours has ended, which may compute `more_s` until then."""
+    until = computed_s(pid) + more_s
+    deadline = time.monotonic() + HANG_S
+    while _stat(pid)[:1] not in ([], ["Z"]):  # a zombie has ended, too
+        assert computed_s(pid) < until and time.monotonic() < deadline, "it goes on"
+        time.sleep(0.02)
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat behind the name: state, parent, ..."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def cpython_environment() -> dict[str, str]:

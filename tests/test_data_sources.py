@@ -71,6 +71,16 @@ def test_mnist_parts(tmp_path, pack, ending, dot):
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 
+def test_an_unpacked_gz_is_read(tmp_path):
+    arrays = mnist_folder(tmp_path, ending=".gz")
+    images = load("mnist", tmp_path, test=True)
+    assert np.array_equal(images.pixels[:, 0], arrays["t10k-x"])
+    mnist_folder(tmp_path, gzip.compress, ".gz")
+    for path in tmp_path.glob("*.gz"):
+        path.rename(path.with_suffix(""))  # and one that is still packed
+    assert len(load("mnist", tmp_path)) == 30
+
+
 def spoil(path: Path, at: int, value: bytes) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:at] + value + data[at + len(value):])
@@ -88,7 +98,8 @@ def spoil(path: Path, at: int, value: bytes) -> None:
                 (m / LABELS).write_bytes(idx(np.zeros(0, np.uint8)))], "no images"),
     (lambda m: (m / IMAGES).unlink(), f"has no {IMAGES}"),
     (lambda m: [(m / LABELS).unlink(), (m / (LABELS + ".gz")).write_bytes(b"plain")],
-     "damaged gzip file"),
+     "magic: found 0x706c6169, expected 0x0801"),
+    (lambda m: (m / LABELS).write_bytes(gzip.compress(bytes(30))[:-4]), "damaged gzip file"),
     (lambda m: [path.unlink() for path in m.iterdir()] + [m.rmdir()], "is no folder with"),
 ])
 def test_damaged_mnist(tmp_path, capsys, damage, message):
@@ -221,8 +232,8 @@ GOOD = np.zeros((4, 5, 5), np.uint8)
 
 
 @pytest.mark.parametrize("arrays, message", [
-    ({"x": GOOD.astype(np.float32), "y": np.zeros(4, int)}, "x: found float32 of 3 axes"),
-    ({"x": GOOD.astype(np.int64), "y": np.zeros(4, int)}, "x: found int64"),
+    ({"x": GOOD.astype("S"), "y": np.zeros(4, int)}, "x: found |S3 of 3 axes"),
+    ({"x": GOOD.astype(complex), "y": np.zeros(4, int)}, "x: found complex128"),
     ({"x": GOOD[0], "y": np.zeros(4, int)}, "x: found uint8 of 2 axes"),
     ({"x": GOOD, "y": np.zeros(4)}, "y: found float64"),
     ({"x": GOOD, "y": np.zeros((4, 1), int)}, "y: found int64 of 2 axes"),
@@ -230,11 +241,18 @@ GOOD = np.zeros((4, 5, 5), np.uint8)
     ({"x": GOOD, "y": np.array([0, 1, -1, 1])}, "label: found -1"),
     ({"x": GOOD, "y": np.array([0, 1, 256, 1])}, "label: found 256, expected 0..255"),
     ({"x": GOOD[:0], "y": np.zeros(0, int)}, "no images"),
-    ({"x": GOOD}, "has no array y"),
-    ({"images": GOOD}, "has no array x"),
-    ({"x": np.array([None, {}], object), "y": np.zeros(2, int)}, "not an .npz file of arrays"),
+    ({"x": GOOD}, "has no array y; it holds x (uint8 4x5x5)"),
+    ({"images": GOOD, "t": np.zeros(4)},
+     "has no array x; it holds images (uint8 4x5x5), t (float64 4)"),
+    ({}, "has no array x; it holds none"),
+    ({"x": np.array([None, {}], object), "y": np.zeros(2, int)},
+     "not an .npz file of arrays: it holds Python objects"),
     (b"PK\3\4 no zip at all", "not an .npz file of arrays"),
-    (b"", "not an .npz file of arrays"),
+    (b"", "not an .npz file of arrays: it is empty"),
+    (b"label,pixel0,pixel1\n7,0,255\n", "not an .npz file of arrays: it is text, as CSV is; "
+     "numpy.savez(FILE, x=images, y=labels) writes one"),
+    (b"\x93NUMPY\1\0", "not an .npz file of arrays: it is a single array (.npy); numpy.savez"),
+    (b"\x1f\x8b\x08\0", "not an .npz file of arrays: it is another file"),
     (None, "no such file"),
 ])
 def test_damaged_arrays(tmp_path, capsys, arrays, message):
@@ -282,11 +300,12 @@ def test_damaged_folders(tmp_path, capsys):
     folder, output = tmp_path / "f", tmp_path / "x.prd"
     assert "no such file" in one_line(capsys, "folders", folder, "-o", output)
     (folder / "one").mkdir(parents=True)
-    assert "sub-folders, one a class: found 1" in one_line(capsys, "folders", folder, "-o", output)
     (folder / "two").mkdir()
-    assert "no images" in one_line(capsys, "folders", folder, "-o", output)
-    (folder / "two" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert "a.png: not an image" in one_line(capsys, "folders", folder, "-o", output)
+    assert "sub-folders with pictures, one a class: found 0, expected 2..256" in one_line(
+        capsys, "folders", folder, "-o", output)
+    for name in ("one", "two"):
+        (folder / name / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert "one/a.png: not an image" in one_line(capsys, "folders", folder, "-o", output)
 
 
 def test_a_source_that_needs_a_path_says_which(tmp_path, capsys):

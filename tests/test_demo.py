@@ -9,6 +9,7 @@ import pytest
 from priot.formats import Adapter, Model
 from priot.jobs.protocol import PICO_HEAP_BYTES
 from priot.paths import BACKBONES, BUILD, ROOT
+from support import HANG_S
 
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
 KEYS = {"method", "target", "backend", "accuracy_before", "accuracy_after", "epochs",
@@ -18,7 +19,7 @@ KEYS = {"method", "target", "backend", "accuracy_before", "accuracy_after", "epo
 def priot(*arguments: object) -> str:
     """Output of the command; a failure is an AssertionError."""
     result = subprocess.run([sys.executable, "-m", "priot.cli", *map(str, arguments)],
-                            cwd=ROOT, capture_output=True, text=True, timeout=600)
+                            cwd=ROOT, capture_output=True, text=True, timeout=HANG_S)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
@@ -36,6 +37,9 @@ def test_demo():
     assert report["heap_bytes"] <= PICO_HEAP_BYTES
     assert report["peak_heap_bytes"] <= report["heap_bytes"]
     assert f"accuracy after:  {report['accuracy_after']:.1f} %" in out
+    assert "build/demo/report.html" in out
+    page = (BUILD / "demo" / "report.html").read_text()
+    assert f"{report['accuracy_after']:.1f} %</span>" in page
     assert (BUILD / "demo" / "learning.png").read_bytes().startswith(b"\x89PNG")
     model = Model.read(BACKBONES / "digits-0.priot")
     Adapter.read(BUILD / "demo" / "digits.scores").check_backbone(model)
@@ -54,12 +58,12 @@ def test_demo_is_reproduced_by_its_scores(tmp_path):
 
 
 def test_peak_heap_of_network_a(tmp_path):
-    """Training network A by priot stays below 190 kB of heap on the unix port."""
+    """Training network A by priot stays below 200 kB of heap on the unix port."""
     priot("dataset", "digits", "--part", "train", "--rotate", 30, "--resize", "28x28", "--subset",
           100, "-o", tmp_path / "train.prd")
     priot("train", BACKBONES / "mnist-a-0.priot", tmp_path / "train.prd", "--epochs", 2,
           "--json", tmp_path / "out.json")
-    assert json.loads((tmp_path / "out.json").read_text())["peak_heap_bytes"] < 190_000
+    assert json.loads((tmp_path / "out.json").read_text())["peak_heap_bytes"] < 200_000
 
 
 @pytest.mark.skipif(not MNIST.exists(), reason="MNIST is not on this machine")
@@ -127,7 +131,7 @@ def test_a_line_for_every_mistake(tmp_path):
               "--gmin", "127"], "no backward pass ran in "),
             (["bench", "--into", precious], "notes.txt: has no <!-- priot bench -->")):
         result = subprocess.run([sys.executable, "-m", "priot.cli", *map(str, arguments)],
-                                cwd=ROOT, capture_output=True, text=True, timeout=60)
+                                cwd=ROOT, capture_output=True, text=True, timeout=HANG_S)
         assert result.returncode == 1, arguments
         assert len(result.stderr.splitlines()) == 1, result.stderr
         assert result.stderr.startswith("priot: ") and reason in result.stderr, result.stderr

@@ -65,6 +65,7 @@ FORGED_MODELS = [
     ({36: b"\x09\0"}, "payload is 44, expected 56 bytes"),
     ({38: b"\x04\0"}, "last stage is linear: 8x1x1 -> 3x1x1, expected 4 logits without relu"),
     ({40: b"\1"}, "has a loss or an input of another kind, which this version cannot compute"),
+    ({43: b"\2"}, "classes is 1, expected 2..256"),
     ({44: b"\x04\0"}, "header size is 192, expected 320"),
     ({56: b"\xff\xff\xff\xff"}, "payload is 4294967295, expected 44 bytes"),
     ({64: b"\x09"}, "stage 0: kind is 9, expected 1..5"),
@@ -138,6 +139,30 @@ def test_names_of_the_classes(files, tmp_path):
         assert adapter.names == names
 
 
+@pytest.mark.parametrize("number, said", [
+    (2, "no such file"), (5, "the flash fails"), (84, "the file system is damaged"),
+    (22, "refused by the file system: EINVAL"), (13, "refused by the file system: EACCES")])
+def test_errors_of_the_file_system_are_told_in_words(number, said):
+    """No bare number, neither in reading nor in writing nor to a host."""
+    result = micropython(
+        "import os, priot.remote as r\nfrom priot import files\n"
+        f"print(files.reason(OSError({number})))\nprint(r._text(OSError({number})))\n"
+        "class Disk:\n"
+        "    def mount(self, readonly, mkfs): pass\n"
+        "    def umount(self): pass\n"
+        f"    def stat(self, path): raise OSError({number})\n"
+        f"    def open(self, path, mode): raise OSError({number})\n"
+        f"    def remove(self, path): raise OSError({number})\n"
+        "os.mount(Disk(), '/disk')\n"
+        "for attempt in (lambda: files.open_file('/disk/a'),\n"
+        "                lambda: files.write_file('/disk/a', b'PRIA', 48, [b'x'])):\n"
+        "    try: attempt()\n"
+        "    except OSError as e: print(e.args[1])\n")
+    writing = "no such directory" if number == 2 else said
+    assert result.stdout.splitlines() == [
+        said, said, f"/disk/a: {said}", f"/disk/a: {writing}; the previous file is untouched"]
+
+
 def test_samples_are_added_to_a_dataset(files, tmp_path):
     """`push --append`: the board's file keeps its names, and is what the host would write."""
     first, more = Dataset.read(files["dataset"]), random_dataset(Model.read(files["model"]), 3, 5)
@@ -145,12 +170,11 @@ def test_samples_are_added_to_a_dataset(files, tmp_path):
     first.write(tmp_path / "a.prd")
     data = more.to_bytes()
     head = data[:48]
-    (tmp_path / "more").write_bytes(data[48:])
+    (tmp_path / "more").write_bytes(b"size" + data[48:])  # the host's four bytes come first
     on_board = Path(board.__file__).with_name("on_board.py")
     micropython(
         f"exec(open({str(on_board)!r}).read())\nfolder = {str(tmp_path)!r}\n"
         f"append(folder + '/a.prd', folder + '/more', {head!r})\n"
-        f"assert ends_with(folder + '/a.prd', folder + '/more')\n"
         f"append(folder + '/b.prd', folder + '/more', {head!r})")
     both = Dataset(np.concatenate([first.images, more.images]),
                    np.concatenate([first.labels, more.labels]), 3, first.names)
@@ -159,9 +183,14 @@ def test_samples_are_added_to_a_dataset(files, tmp_path):
 
 
 def test_a_file_of_another_kind(files, tmp_path):
-    found = outcomes("model", files, tmp_path, [files["dataset"].read_bytes(), bytes(range(64))])
+    newer = bytearray(files["model"].read_bytes())
+    newer[4] = 3
+    found = outcomes("model", files, tmp_path, [
+        files["dataset"].read_bytes(), bytes(range(64)), b"1,2\n", b"", b"PRIM", bytes(newer)])
     assert [line.split(" ", 2)[2] for line in found] == [
-        "file is a dataset, expected a model", "file is none of priot's, expected a model"]
+        "file is a dataset, expected a model", "file is none of priot's, expected a model",
+        "file is none of priot's, expected a model", "file is empty, expected a model",
+        "file size is 4, expected at least 17", "version is 3, expected 2; another priot wrote it"]
 
 
 def test_dataset_of_another_network(files, tmp_path):

@@ -3,19 +3,23 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
-from priot.emulator import Pico, Qemu
+from pico_support import MPREMOTE, start_priot
+from priot.board import Board, BoardBusy, BoardGone, connection
+from priot.emulator import Pico, Qemu, qemu
 from priot.errors import PriotError
+from support import HANG_S, children, ends
 
 ARMV6M_MPY_6_3 = "4870"
 
 
-def mpremote(board, *arguments, timeout_s=60):
+def mpremote(board, *arguments):
     """Run mpremote as a user would; its output."""
-    result = subprocess.run([sys.executable, "-m", "mpremote", "connect", board.port, *arguments],
-                            capture_output=True, text=True, timeout=timeout_s)
+    result = subprocess.run([*MPREMOTE, "connect", board.port, *arguments],
+                            capture_output=True, text=True, timeout=HANG_S)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout.strip()
 
@@ -126,17 +130,119 @@ def test_sleep_takes_real_time(pico):
     assert time.monotonic() - start >= 1.5
 
 
+def reset_cause(pico):
+    """machine.reset_cause() of a board that is resetting itself."""
+    while True:
+        try:
+            return mpremote(pico, "exec", "import machine; print(machine.reset_cause())")
+        except AssertionError:
+            assert pico.running
+            time.sleep(0.2)
+
+
 def test_reset_replugs_the_port(pico):
     with pytest.raises(AssertionError):  # the port vanishes under mpremote, as a real one does
         mpremote(pico, "exec", "import machine; machine.reset()")
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            cause = mpremote(pico, "exec", "import machine; print(machine.reset_cause())")
-            break
-        except AssertionError:
-            time.sleep(0.2)
-    assert cause == "3"  # machine.WDT_RESET, what machine.reset() is on an RP2040
+    assert reset_cause(pico) == "3"  # machine.WDT_RESET, what machine.reset() is on an RP2040
+
+
+@pytest.mark.parametrize("rest", ["while True: pass", "import time; time.sleep(5)"])
+def test_a_watchdog_that_nobody_feeds_resets_the_board(pico, rest):
+    nanos = pico.statistics()["nanos"]
+    with pytest.raises(AssertionError):
+        mpremote(pico, "exec", f"import machine; dog = machine.WDT(timeout=300)\n{rest}")
+    assert reset_cause(pico) == "3"
+    by_timer = "import machine; print(machine.mem32[0x40058008])"
+    assert mpremote(pico, "exec", by_timer) == "1"  # REASON of the data sheet: TIMER, not FORCE
+    assert pico.statistics()["nanos"] > nanos + 300e6  # time goes on
+
+
+def test_a_watchdog_that_is_fed_keeps_quiet(pico):
+    code = """
+import machine, time
+dog = machine.WDT(timeout=200)
+for _ in range(8):
+    time.sleep_ms(50)
+    dog.feed()
+print(machine.reset_cause())
+machine.mem32[0x40058000] = 0"""
+    assert mpremote(pico, "exec", code) == "1"  # machine.PWRON_RESET
+
+
+def test_the_bootloader_ends_it(pico):
+    with pytest.raises(AssertionError):
+        mpremote(pico, "exec", "import machine; machine.bootloader()")
+    pico.wait()
+    assert pico.in_bootloader
+    pico.start()
+    assert reset_cause(pico) == "1"
+    assert not pico.in_bootloader
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_the_emulator_ends_with_its_command(tmp_path, how):
+    """Even one that hangs, when `priot pico` is killed or its terminal closed; it starts again."""
+    command = start_priot("pico", "--folder", tmp_path)
+    while command.stdout.readline() != "Ctrl-C here switches it off.\n":
+        assert command.poll() is None, command.communicate()
+    second = start_priot("pico", "--folder", tmp_path)
+    assert second.communicate(timeout=HANG_S)[1] == (
+        f"priot: {tmp_path}: another emulated Pico uses this folder\n")
+    [emulator] = children(command.pid, "pico.mjs")
+    os.kill(emulator, signal.SIGSTOP)
+    command.send_signal(how)
+    command.communicate(timeout=HANG_S)
+    ends(emulator)
+    with Pico(tmp_path) as pico:
+        assert mpremote(pico, "exec", "print(1)") == "1"
+
+
+def test_an_emulator_that_hangs_costs_no_patience(pico):
+    """Time-outs are the board's: what takes it 0.3 s may take this machine as long as it likes."""
+    emulator = pico._serial._process.pid
+    with Board(pico.port) as board:
+        stop = threading.Timer(0.1, os.kill, (emulator, signal.SIGSTOP))
+        go_on = threading.Timer(4, os.kill, (emulator, signal.SIGCONT))
+        stop.start(), go_on.start()
+        code = "import time\nt = time.ticks_ms()\nwhile time.ticks_ms() - t < 300: pass\nprint(1)"
+        assert board.execute(code, timeout_s=2) == "1\r\n"
+        go_on.join()
+
+
+def test_silence_is_told_from_absence(pico, monkeypatch):
+    monkeypatch.setattr(connection, "_WAKE_S", 2.0)
+    with Board(pico.port) as board:
+        with pytest.raises(BoardBusy) as caught:
+            board.execute("import time\nwhile True: time.sleep(1)", timeout_s=0.5)
+        assert str(caught.value) == (
+            f"{pico.port}: the board printed nothing for 0.5 s while running 'import time'; it is "
+            "well, Ctrl-C has stopped that; timeout_s=SECONDS waits longer")
+        assert board.execute("import time; time.sleep(1); print(2)", timeout_s=None) == "2\r\n"
+        with pytest.raises(BoardGone, match="does not answer to Ctrl-C; unplug it"):
+            board.execute("import micropython; micropython.kbd_intr(-1)\nwhile True: pass", 0.5)
+    pico.kill()
+
+
+def test_a_long_wait_is_told_of(pico, monkeypatch, capsys):
+    monkeypatch.setattr(connection, "_NOTICE_S", 0.3)
+    with Board(pico.port, show_progress=True) as board, pytest.raises(BoardBusy):
+        board.execute("import time\nwhile True: time.sleep(1)", timeout_s=1)
+    assert capsys.readouterr().err == (
+        f"priot: {pico.port}: waiting: the board has printed nothing for 0.3 s while running "
+        "'import time'\n")
+
+
+def test_mpremote_waits_in_the_boards_time(pico):
+    """As the tests run it: its own limit is 10 s of silence."""
+    emulator = pico._serial._process.pid
+    code = "import time\nprint(0)\nt = time.ticks_ms()\nwhile time.ticks_ms() - t < 900: pass"
+    running = subprocess.Popen([*MPREMOTE, "connect", pico.port, "exec", f"{code}\nprint(1)"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout.readline() == b"0\r\n"
+    os.kill(emulator, signal.SIGSTOP)
+    time.sleep(11)
+    os.kill(emulator, signal.SIGCONT)
+    assert running.communicate(timeout=HANG_S) == (b"1\r\n", b"")
 
 
 def test_firmware_that_is_no_uf2(tmp_path):
@@ -166,6 +272,27 @@ print(wraps(3))"""
         with pytest.raises(PriotError, match="ZeroDivisionError"):
             qemu.run("1 / 0")
         assert mpremote(qemu, "resume", "exec", "print(open('module.py').read())") == "answer = 42"
+
+
+def test_qemu_ends_with_what_started_it(tmp_path):
+    code = (f"from priot.emulator import Qemu; q = Qemu(folder={tmp_path!r}); q.start(); "
+            "print(q._serial._process.pid, flush=True); input()")
+    code = f"from pathlib import Path, PosixPath; {code}"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+    emulator = int(parent.stdout.readline())
+    parent.kill()
+    parent.communicate()
+    ends(emulator)
+
+
+def test_a_failed_start_of_qemu_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(qemu, "_UNPACK", "1 / 0  # {table}")
+    machine = Qemu({}, tmp_path)
+    with pytest.raises(PriotError, match="ZeroDivisionError"):
+        machine.start()
+    assert not machine.running
+    assert not list(tmp_path.glob("port*"))
 
 
 def test_qemu_time_and_atomic_files(tmp_path):

@@ -4,13 +4,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pico_support import complaint, priot, running_pico, start_priot
+from pico_support import MPREMOTE, complaint, pass_time, priot, running_pico, start_priot
 from priot import cli
 from priot.board import Board, BoardError, info
 from priot.board.files import Files
@@ -19,7 +18,7 @@ from priot.formats import Adapter, Dataset, Model
 from priot.jobs.train import TrainJob, train
 from priot.network.named import network_line
 from priot.targets.unix import UnixTarget
-from support import random_dataset, random_model
+from support import HANG_S, random_dataset, random_model
 
 FLASH_BYTES = 1408 * 1024
 BLOCK_BYTES = 4096
@@ -51,7 +50,7 @@ def pico(files, tmp_path_factory):
 
 def end(process: subprocess.Popen[str]) -> str:
     """Wait for a command that fails with status 1; its line."""
-    output = process.communicate(timeout=120)
+    output = process.communicate(timeout=HANG_S)
     assert process.returncode == 1, output
     return complaint(output)
 
@@ -147,7 +146,8 @@ def test_power_lost_while_samples_are_added(tmp_path):
             with running_pico(tmp_path / f"{name}{operation}", there, with_package=False) as pico:
                 pico.cut_power_after(operation)
                 is_added = add(pico, name, more, len(expected))
-                time.sleep(1 if is_added else 0)  # power may be lost after the last answer
+                # power may be lost after the last answer
+                pass_time(pico.port, 1 if is_added else 0)
                 is_cut = not is_added or not pico.running
                 if is_cut:
                     cuts += 1
@@ -169,9 +169,16 @@ def add(pico, name: str, samples: Dataset, total: int) -> bool:
     return True
 
 
-RESET_SOON = """
+RESET_IN_COPY = """
+import os
 from machine import Timer, reset
-Timer(period=1000, mode=Timer.ONE_SHOT, callback=lambda t: reset())
+def look(timer):
+    try:
+        if os.stat("/big.prd.part")[6]:
+            reset()
+    except OSError:
+        pass
+Timer(period=50, callback=look)
 """
 
 
@@ -179,7 +186,7 @@ def test_the_board_resets_in_push(files, tmp_path):
     """The port vanishes and comes back under its name."""
     with running_pico(tmp_path / "pico") as pico:
         with Board(pico.port) as board:
-            board.execute(RESET_SOON)
+            board.execute(RESET_IN_COPY)
             with pytest.raises(BoardError, match="the board went away while copying /big.prd"):
                 board.push(files["big"])
         again = priot("push", "--port", pico.port, files["big"])
@@ -231,9 +238,9 @@ def test_flash_full(files, tmp_path, monkeypatch):
 @pytest.mark.parametrize("answer, said", [
     ("(1, 19), 5126, 'Pico', 0", "MicroPython 1.19 with .mpy files 6.0 is on the board, 6.3 is "
      "needed: install firmware 1.23 or later"),
-    ("(1, 25), 11014, 'ESP32', 0", "a xtensawin processor is on the board "
-     "(ESP32), the native module is built for armv6m: use a Raspberry Pi Pico or another board "
-     "with an Arm Cortex-M"),
+    ("(1, 25), 774, 'webassembly', 0", "the firmware (webassembly) runs no native code, not even "
+     "viper kernels: use a Raspberry Pi Pico or another board with an Arm Cortex-M, ESP32 or "
+     "RISC-V processor"),
 ])
 def test_a_board_that_cannot_run_it(pico, monkeypatch, capsys, answer, said):
     monkeypatch.setattr(info, "_QUESTION", f'print("({answer})")')
@@ -243,9 +250,9 @@ def test_a_board_that_cannot_run_it(pico, monkeypatch, capsys, answer, said):
 
 def start_program(port: str, code: str) -> None:
     """Leave a program running on the board, as somebody else would."""
-    subprocess.run([sys.executable, "-m", "mpremote", "connect", port, "exec", "--no-follow",
-                    code], check=True, timeout=60)
-    time.sleep(0.5)
+    subprocess.run([*MPREMOTE, "connect", port, "exec", "--no-follow", code], check=True,
+                   timeout=HANG_S)
+    pass_time(port, 0.5)
 
 
 def test_a_program_in_the_repl_is_interrupted(pico, files):
@@ -272,7 +279,7 @@ def test_two_hosts_at_once(pico, files):
     assert second.returncode == 1
     assert complaint(second) == (f"priot: {pico.port}: in use by another priot (process "
                                  f"{os.getpid()}); wait for it to end, or stop it")
-    other = subprocess.Popen([sys.executable, "-m", "mpremote", "connect", pico.port, "exec",
+    other = subprocess.Popen([*MPREMOTE, "connect", pico.port, "exec",
                               "print('on'); import time; time.sleep(60)"], stdout=subprocess.PIPE)
     assert other.stdout is not None and other.stdout.readline().strip() == b"on"
     second = priot("push", "--port", pico.port, files["train"])
@@ -286,7 +293,7 @@ def test_two_hosts_at_once(pico, files):
 
 def until_written(pico, pages: int) -> None:
     """Wait until the board has programmed so many pages of flash."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while pico.statistics()["programmed_pages"] < pages:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -297,7 +304,7 @@ def test_ctrl_c_in_push(files, tmp_path):
         process = start_priot("push", "--port", pico.port, files["big"])
         until_written(pico, 60)
         process.send_signal(signal.SIGINT)
-        output = process.communicate(timeout=60)
+        output = process.communicate(timeout=HANG_S)
         assert process.returncode == 130
         assert output[1] == "priot: stopped: interrupted from the keyboard\n"
         again = priot("push", "--port", pico.port, files["big"])
@@ -313,7 +320,7 @@ def test_ctrl_c_in_training(pico, files, tmp_path):
                           saved, "--port", pico.port)
     until_written(pico, before + 300)
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=60)
+    output = process.communicate(timeout=HANG_S)
     assert process.returncode == 130, output
     assert "stopped early; what was learned is saved" in output[0]
     assert Adapter.read(saved).epochs >= 2

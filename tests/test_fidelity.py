@@ -10,6 +10,7 @@ from priot.backbone.fidelity import compare
 from priot.backbone.float_network import FloatNetwork, outputs
 from priot.backbone.pretrain import Pretraining, Recipe
 from priot.backbone.quantize import quantize
+from priot.backbone.verdict import problem
 from priot.data.prepare import read_part, to_dataset
 from priot.formats import Dataset, Model
 from priot.network.spec import parse_network
@@ -262,6 +263,37 @@ def test_a_layer_that_loses_many_weights_is_warned_of(run, images):
     lost = report["fidelity"]["layers"][1]["lost"]
     assert status == 0 and 0.2 < lost < 0.5
     assert f"net.priot: stage 1 (conv2d): {100 * lost:.1f} % of its weights become zero" in error
+
+
+def no_shift(stages):
+    stages[-1].forward_shift = 0
+
+
+def shifted_away(stages):
+    stages[1].forward_shift = 30
+
+
+def no_gradient(stages):
+    stages[2].update_bits_weights = 0
+
+
+def other_rows(stages):
+    stages[-1].weights = np.roll(stages[-1].weights, 1, axis=0)
+
+
+@pytest.mark.parametrize("change, text", [
+    (no_shift, "logits are at the end of their range on 900 of 900 images; calibrate on"),
+    (shifted_away, "stage 1 (conv2d): its int8 output is zero on every image; pretrain with"),
+    (no_gradient, "layer 2 (linear): no gradient reaches it on any image"),
+    (other_rows, "int8 and float agree on "),
+    (lambda stages: None, None),
+])
+def test_what_is_hopeless_about_a_model(change, text, images):
+    network = digits()
+    model = quantize(network, images, "x")
+    change(model.weight_stages)
+    found = problem(model, compare(network.weights_for(model.stages), model, images))
+    assert found is None if text is None else found.startswith(text)
 
 
 @pytest.mark.parametrize("size, text", [(np.nan, "found nan"), (np.inf, "found inf"),

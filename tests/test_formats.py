@@ -234,7 +234,7 @@ def test_sealed_wrong_sizes_are_refused(kind, cut, more):
 @pytest.mark.parametrize("offset, replacement, text", [
     (0, b"PRID", "kind: found dataset, expected model"),
     (0, b"ELF!", "kind: found another file, expected model"),
-    (4, b"\3\0", "version: found 3, expected 1..2"),
+    (4, b"\3\0", "version: found 3, expected 1..2; a newer priot wrote it"),
     (6, b"\xc1\0", "header size: found 193, expected 192"),
     (6, b"\0\2", "header size: found 512, expected 16..268"),
     (16, b"\xff", "name: found b'\\xff"),
@@ -247,7 +247,7 @@ def test_sealed_wrong_sizes_are_refused(kind, cut, more):
     (40, b"\2", "loss: found 2, expected 0..1"),
     (41, b"\1", "has a signed input, which this version cannot compute"),
     (42, b"\0", "stage 0: exponent: found -7, expected 0"),
-    (43, b"\1", "reserved: found 1, expected 0"),
+    (43, b"\xff", "classes: found -"),
     (44, b"\3", "header size: found 192, expected 256"),
     (44, b"\0", "stages: found 0, expected 1..256"),
     (46, b"\4", "header size: found 192, expected 196"),
@@ -507,3 +507,35 @@ def test_a_failed_write_leaves_the_previous_file(broken, tmp_path, monkeypatch):
         write_file(path, b"after")
     assert path.read_bytes() == b"before"
     assert os.listdir(tmp_path) == ["kept"]
+
+
+@pytest.mark.parametrize("start, what", [
+    (b"", "an empty file"), (b"PRIA", "adapter"), (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    (b"PK\3\4", "a zip archive, as .npz files are"), (b"1,2\n3,4\n", "text"),
+    (b"\x93NUMPY\1\0v", "a numpy array (.npy)"), (b"\0\0\x08\3", "an idx file"),
+    (b"<!DOCTYPE html>", "HTML or XML, perhaps of a failed download"),
+    (b"\x08\x08\x12\x07pytorch", "an ONNX file"), (b"\x1c\0\0\0TFL3", "a TensorFlow Lite file"),
+    (b"version https://git-lfs", "a pointer of Git LFS (run 'git lfs pull')"),
+    (b"\x1f\x8b\x08", "a gzip file (unpack it first)"), (bytes(8), "another file"),
+])
+def test_a_file_of_another_kind_is_named(start, what, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(start + bytes(20) * (what not in ("text", "an empty file")))
+    if what != "adapter":
+        with pytest.raises(FileError) as error:
+            Adapter.read(path)
+        assert str(error.value) == f"{path}: kind: found {what}, expected adapter"
+    with pytest.raises(FileError) as error:
+        Dataset.read(path)
+    assert str(error.value) == (f"{path}: kind: found {what}, expected dataset; 'priot dataset' "
+                                "makes one of pictures and arrays")
+
+
+@pytest.mark.parametrize("change, text", [
+    (lambda data: data[:-3], "its header says; cut off"),
+    (lambda data: data + b"12", "its header says; something follows it")])
+def test_what_is_wrong_with_the_size(change, text, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(change(KINDS["dataset"][1]().to_bytes()))
+    with pytest.raises(FileError, match=text):
+        Dataset.read(path)

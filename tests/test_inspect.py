@@ -11,6 +11,7 @@ from priot import cli
 from priot.errors import PriotError
 from priot.formats import Adapter, AdapterLayer
 from priot.network import fields as f
+from priot.paths import BACKBONES
 from priot.reports.describe import histogram_text
 from support import random_dataset, random_model
 
@@ -87,7 +88,7 @@ def test_mask_and_other_backbone(model, tmp_path, capsys):
                      str(tmp_path / "m.priot")]) == 1
     assert capsys.readouterr().err == (
         f"priot: {tmp_path / 'a.mask'}: backbone: found {model.crc ^ 1:08x}, "
-        f"expected {model.crc:08x}, the model's\n")
+        f"expected {model.crc:08x}, the model's; it was learned on another model\n")
 
 
 def test_histogram_text():
@@ -96,8 +97,9 @@ def test_histogram_text():
 
 
 @pytest.mark.parametrize("content, reason", [
-    (None, "no such file or directory"), (b"", "not a model, dataset or adapter file"),
-    (b"text", "not a model, dataset or adapter file"),
+    (None, "no such file or directory"),
+    (b"", "kind: found an empty file, expected a model, dataset or adapter file"),
+    (b"text", "kind: found text, expected a model, dataset or adapter file"),
     (b"PRIM", "file size: found 4, expected at least 16"),
 ])
 def test_bad_files_end_in_one_line(content, reason, tmp_path, capsys):
@@ -160,3 +162,22 @@ def test_a_command_that_is_not_understood_is_told_in_one_line(arguments, capsys)
     said = capsys.readouterr().err
     assert stop.value.code == 2
     assert said.startswith("priot: ") and said.count("\n") == 1 and "--help'" in said
+
+
+@pytest.mark.parametrize("name, meant", [
+    ("digits-0", "digits-0.priot"), ("digits.priot", "digits-0.priot"),
+    ("mnist-a-1.priott", "mnist-a-1.priot"), ("quite-another", None), ("no/digits-0", None)])
+def test_the_name_of_no_file_brings_the_one_that_was_meant(tmp_path, capsys, monkeypatch, name,
+                                                           meant):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["inspect", name]) == 1
+    hint = f"; did you mean {BACKBONES / meant}?" if meant else ""
+    assert capsys.readouterr().err == f"priot: {name}: no such file or directory{hint}\n"
+
+
+def test_a_file_of_nearly_the_name_beside_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kitchen.prd").write_bytes(b"")
+    for name in ("kitchen", "kitchn.prd", str(tmp_path / "kitchen")):
+        assert cli.main(["inspect", name]) == 1
+        assert capsys.readouterr().err.endswith("; did you mean kitchen.prd?\n")

@@ -20,7 +20,7 @@ from priot.network import fields as f
 from priot.oracle import kernels as oracle
 from priot.package import compile_package
 from priot.paths import NATIVE_MODULES, native_module, tool
-from support import cpython_environment, import_device
+from support import HANG_S, cpython_environment, import_device
 
 RUNNER = Path(__file__).parent / "kernels" / "runner.py"
 HERE = {"viper-cpython": "viper", "viper-unix": "viper", "portable-unix": "portable"}
@@ -80,7 +80,7 @@ def _run_here(where: str, suite: list[Case], folder: Path) -> Run:
         environment = dict(os.environ, MICROPYPATH=str(modules))
     done = subprocess.run(
         [*command, str(RUNNER), backend, str(folder / "cases"), str(folder / "answers")],
-        env=environment, capture_output=True, text=True, timeout=300)
+        env=environment, capture_output=True, text=True, timeout=HANG_S)
     answers = read_answers((folder / "answers").read_bytes())
     failed = f"status {done.returncode}: {done.stderr[-2000:]}" if done.returncode else ""
     return Run(cases, answers, failed)
@@ -91,10 +91,11 @@ def _run_in_qemu(where: str, board: Qemu, cases: list[Case]) -> Run:
     failed = ""
     try:
         board.run(f"import runner; runner.answer({backend!r}, 'cases', 'answers', {planned})",
-                  timeout_s=300)
+                  timeout_s=HANG_S)
     except PriotError as error:
         failed = str(error)
-    return Run(cases, read_answers(base64.b64decode(board.run(READ_BACK, timeout_s=300))), failed)
+    answers = read_answers(base64.b64decode(board.run(READ_BACK, timeout_s=HANG_S)))
+    return Run(cases, answers, failed)
 
 
 @pytest.fixture(scope="session", params=[*HERE, *QEMU])

@@ -1,14 +1,18 @@
 """Memory by lifetimes: what lives at the same time never shares a byte, and little is wasted."""
 
+import ast
 import random
 from pathlib import Path
 
 import pytest
+from priot.methods import METHODS
 from support import import_device, micropython, random_dataset, random_model
 
 SPEC = ("conv 4 3 pad 1, relu, maxpool 2, conv 6 3, relu, avgpool 2, flatten, linear 16, relu, "
         "linear 10")
 SHAPE = (1, 12, 12)
+SWEEP = Path(__file__).parent / "device" / "sweep.py"
+LAYOUTS = import_device("methods").LAYOUTS
 
 
 @pytest.fixture(scope="module")
@@ -76,56 +80,19 @@ def test_a_frozen_prefix_keeps_no_activations(files, last):
     assert net.work_bytes == works[0] == net.idle_bytes
 
 
-SWEEP = """
-import gc, sys
-import priot
-model, data, method, layout = sys.argv[1:5]
-if hasattr(gc, "threshold"):
-    gc.threshold(-1)
-net = priot.load(model)
-right = net.evaluate(data).confusion
-outcomes = set()
-for free in range(60000, 1024, -256):
-    ballast = []
-    gc.collect()
-    try:
-        while gc.mem_free() > free + 1100:
-            ballast.append(bytearray(1024))
-    except MemoryError:
-        pass  # the rest lies in smaller pieces
-    try:
-        t = priot.Trainer(net, method, layout=layout)
-        outcomes.add("trained")
-        t = None
-    except MemoryError:
-        outcomes.add("refused")
-    for again in range(2):
-        try:
-            if again:
-                net.reset()
-            found = net.evaluate(data).confusion
-            if net.trainer is None:
-                outcomes.add("right" if found == right else "WRONG at %d" % free)
-        except (MemoryError, ValueError) as e:
-            outcomes.add("says " + type(e).__name__)
-    ballast = None
-    gc.collect()
-    net.reset()
-    if net.evaluate(data).confusion != right:
-        outcomes.add("WRONG after %d" % free)
-print(sorted(outcomes))
-"""
-
-
-@pytest.mark.parametrize("method, layout", [
-    ("priot", "kept"), ("priot", "small"), ("gain", "kept"), ("weights", "kept"), ("niti", "kept"),
-    ("head", "kept")])
+@pytest.mark.parametrize("layout", LAYOUTS[1:])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_network_that_ran_out_of_memory_answers_right_or_not_at_all(files, tmp_path, method,
                                                                       layout):
-    """Whatever is free when a Trainer is made: the right answer or an error, never another."""
-    script = Path(tmp_path) / "sweep.py"
-    script.write_text(SWEEP)
-    said = micropython(script, *files, method, layout, backend="native", heap_bytes=250_000)
-    outcomes = said.stdout.splitlines()[-1]
-    assert "WRONG" not in outcomes, outcomes
-    assert "trained" in outcomes and "refused" in outcomes and "right" in outcomes, outcomes
+    """Trainers, load, apply, reset and another network at every size of free heap, by 256 bytes.
+
+    After every step each network answers as it says that it is, or refuses. The sweep goes from
+    less than anything takes to where all succeeds.
+    """
+    said = micropython(SWEEP, *files, str(tmp_path / "a.scores"), method, layout,
+                       backend="native", heap_bytes=140_000).stdout.splitlines()[-1]
+    found = ast.literal_eval(said)
+    assert not found["wrong"], said
+    first, last = found["sizes"]
+    assert last > first + 20_000 and found["unseen"] == 0, said
+    assert min(found[key] for key in ("right", "refused", "done", "failed")) > 200, said

@@ -3,12 +3,14 @@
 import json
 import sys
 import types
+import zlib
 from pathlib import Path
 
 import pytest
 from priot.backbone.quantize import calibrate
-from priot.formats import Adapter, Model
+from priot.formats import Adapter, Dataset, Model
 from priot.methods import METHODS, OPTIONS
+from priot.oracle.adapted import logits
 from support import import_device, micropython, random_dataset, random_model
 
 SCRIPTS = Path(__file__).parent / "methods"
@@ -50,7 +52,8 @@ def run_adapters(files: tuple[Path, Path], cases: list, folder: Path, backend: s
 def test_adapters_are_switched_and_taken_back(files, backend, tmp_path):
     """Applied to a fresh network, what was saved answers as its trainer did, in both layouts."""
     found = run_adapters(files, CASES, tmp_path, backend)
-    loaded = Model.read(files[0])
+    loaded, images = Model.read(files[0]), Dataset.read(files[1]).images
+    assert zlib.crc32(logits(loaded, images).tobytes()) == found["backbone"]
     looks = set()
     for (method, options), run in zip(CASES, found["runs"], strict=True):
         where = f"{method} {options}"
@@ -66,6 +69,8 @@ def test_adapters_are_switched_and_taken_back(files, backend, tmp_path):
             adapter = Adapter.read(path)
             adapter.check_backbone(loaded)
             assert adapter.method == method and Path(path).stat().st_size == size
+            on_host = zlib.crc32(logits(loaded, images, adapter).tobytes())
+            assert on_host == run["trained"], f"{where} {adapter.content}"
     assert len(looks) == len(CASES), "two methods learned the same: the cases tell nothing"
 
 

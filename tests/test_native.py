@@ -19,6 +19,7 @@ from kernels.worked import worked_cases
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
 from priot.paths import DEVICE, ROOT, native_module, tool
+from support import HANG_S
 
 NATIVE = ROOT / "native"
 TESTS = Path(__file__).parent
@@ -112,7 +113,7 @@ def _run(script: str, *arguments: str) -> subprocess.CompletedProcess:
     environment = dict(os.environ, MICROPYPATH=str(native_module("x64").parent))
     return subprocess.run(
         [str(tool("micropython")), "-X", "heapsize=8M", str(TESTS / "kernels" / script),
-         *arguments], env=environment, capture_output=True, text=True, timeout=120)
+         *arguments], env=environment, capture_output=True, text=True, timeout=HANG_S)
 
 
 def test_wrong_operands_are_refused(tmp_path):
@@ -177,7 +178,7 @@ def test_no_undefined_behaviour(vectors, tmp_path):
     done = subprocess.run(
         [sys.executable, str(TESTS / "kernels" / "runner.py"), "library",
          str(tmp_path / "cases"), str(tmp_path / "answers")],
-        env=environment, capture_output=True, text=True, timeout=300)
+        env=environment, capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0, done.stderr[-3000:]
     answers = read_answers((tmp_path / "answers").read_bytes())
     wrong = [d for d in map(difference, cases, answers) if d]

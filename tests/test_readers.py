@@ -8,19 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forgery import (
+    adapters,
     forged_adapters,
     forged_datasets,
     forged_models,
     models,
     pack_unchecked,
+    seal,
+    whole_adapters,
 )
 from priot.errors import FileError
 from priot.formats import Adapter, Dataset, Model
+from priot.formats.container import to_offset
 from priot.network import fields as f
 from priot.network.spec import parse_network
 from priot.network.stages import Stage, compile_layers, layers_of
+from priot.oracle import batch, kernels
 from priot.paths import BACKBONES
-from support import micropython, random_model
+from support import import_device, micropython, random_model
 
 SCRIPTS = Path(__file__).parent / "device"
 N_RANDOM = 200
@@ -111,12 +116,13 @@ def host_says(cls, data: bytes, model: Model | None = None) -> str:
     return ""
 
 
-def device_says(kind: str, files: Iterable[bytes], folder: Path, *model: str) -> list[str]:
+def device_says(kind: str, files: Iterable[bytes], folder: Path, *model: str,
+                backend: str = "portable") -> list[str]:
     """A line for every file."""
     blob = folder / "blob"
     blob.write_bytes(b"".join(struct.pack("<I", len(data)) + data for data in files))
-    return micropython(SCRIPTS / "readers.py", kind, str(blob), str(folder / "scratch"), *model,
-                       backend="native", heap_bytes=8_000_000).stdout.splitlines()
+    return micropython(SCRIPTS / "readers.py", kind, backend, str(blob), str(folder / "scratch"),
+                       *model, backend=backend, heap_bytes=8_000_000).stdout.splitlines()
 
 
 def compare(files: list[bytes], host: list[str], device: list[str], least: int) -> None:
@@ -188,3 +194,81 @@ def test_both_accept_the_same_adapters(tmp_path):
         compare(files, host, device, 50)
 
 
+def test_an_adapter_of_large_weights_after_training_in_place(tmp_path):
+    """Which weights are large is counted in the backbone's, not in those that training left."""
+    model = models()[0]
+    model.write(tmp_path / "model")
+    adapter = next(a for a in adapters(model) if a.layers[0].selection == f.LARGEST)
+    adapter.write(tmp_path / "good")
+    adapter.layers[0].values = np.resize(adapter.layers[0].values, 5)
+    adapter.write(tmp_path / "bad")
+    said = micropython(SCRIPTS / "modified.py", *(str(tmp_path / name) for name in (
+        "model", "good", "bad")), backend="portable").stdout.splitlines()
+    assert said == ["trained True", "good True", "bad refused True"]
+
+
+def test_extreme_sizes_of_datasets(tmp_path):
+    """No product wraps round, nothing is divided by zero or reserved before it is refused."""
+    rng = random.Random(4)
+    good = Dataset(np.ones((2, 1, 2, 2), np.uint8), np.ones(2, np.uint8), 2).to_bytes()
+    files = [good]
+    sizes = (0, 1, 2, 4, 0x100, 0xFFFF)
+    for _ in range(400):
+        n = rng.choice((0, 1, 2, 5, 10, 0xFFFF, 0x10000, 0x33333333, 0xFFFFFFFF))
+        head = struct.pack("<I4H", n, *(rng.choice(sizes) for _ in range(3)), rng.choice(
+            (0, 1, 2, 256, 257, 0xFFFF)))
+        files.append(seal(good[:16] + head + good[28:48] + bytes(rng.choice((0, 1, 2, 5, 10)))))
+    host = [host_says(Dataset, data) for data in files]
+    device = device_says("dataset", files, tmp_path)
+    compare(files, host, device, 0)
+
+
+def test_the_oracle_computes_by_the_devices_descriptors(tmp_path):
+    """Of convolutions without pooling too: the descriptor as the device has it, not the host's."""
+    reader = import_device("model_file")
+    model = random_model("conv 3 3 pad 1, relu, conv 4 2 stride 2, flatten, linear 3", (2, 7, 6),
+                         1, 3)
+    path = tmp_path / "model.priot"
+    model.write(path)
+    with open(path, "rb") as file:
+        descriptors = [stage.d for stage in reader.Description(file, str(path)).stages]
+    rng = np.random.default_rng(1)
+    for stage, d in zip(model.stages[:2], descriptors, strict=False):
+        n_in, n_out = int(np.prod(stage.shape_in)), int(np.prod(stage.shape_out))
+        x, g = (rng.integers(0, 128, n).astype(np.int8) for n in (n_in, n_out))
+        w = to_offset(stage.rows).tobytes()
+        y, dx, trained = bytearray(n_out), bytearray(n_in), bytearray(w)
+        kernels.conv2d_forward((y, b"", x, w, b"", d))
+        kernels.conv2d_backward((dx, g, b"", x, w, b"", d))
+        d[f.RULE] = f.WEIGHTS
+        d[f.UPDATE_SHIFT] = 8
+        kernels.conv2d_update((b"", b"", g, b"", x, trained, b"", b"", d))
+        acc, winner = batch.forward(stage, x.reshape(1, *stage.shape_in))
+        assert bytes(y) == batch.requantise(stage, acc).tobytes()
+        acc = batch.backward_input(stage, g[None], winner, x[None])
+        assert bytes(dx) == batch.clamp_gradient(stage, acc).tobytes()
+        dw = batch.weight_gradient(stage, g[None], winner, x[None])[0].astype(np.int64)
+        moved = np.clip(stage.rows - kernels.rhu(dw, 8), -127, 127).astype(np.int8)
+        assert bytes(trained) == to_offset(moved).tobytes()
+
+
+def test_names_of_added_classes(tmp_path):
+    """Those of the model come first, all differ, no more are added than outputs are spare."""
+    for named in (True, False):
+        model = models()[2]
+        known = model.names if named else ("a", "b", "c", "d", "e")
+        model.names = model.names if named else ()
+        model.write(tmp_path / "model")
+        files, wanted = [], []
+        for added, good in ((("x",), True), (("x", "y"), True), (("x", "y", "z"), False),
+                            ((known[0],), False), (("x", "x"), False), (("0",), True)):
+            adapter = whole_adapters(model)[4]  # of the last layer
+            adapter.names = (*known, *added)
+            n = adapter.layers[0].values.size // 6 * (5 + len(added))
+            adapter.layers[0].values = np.resize(adapter.layers[0].values, n)
+            files.append(adapter.to_bytes())
+            wanted.append("accepted" if good else "refused")
+        host = [host_says(Adapter, data, model) for data in files]
+        device = device_says("adapter", files, tmp_path, str(tmp_path / "model"))
+        assert ["refused" if text else "accepted" for text in host] == wanted
+        assert [said.split()[0] for said in device] == wanted

@@ -9,11 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pico_support import running_pico
+from pico_support import MPREMOTE, running_pico
 from priot.board import Board
 from priot.emulator import Pico
 from priot.package import ARCHITECTURES
 from priot.paths import BUILD, NATIVE_MODULES, PLANNING_MODULE, ROOT, tool
+from support import HANG_S
 
 MODULES = [*((arch, name) for arch, names in NATIVE_MODULES.items() for name in names),
            ("x64", PLANNING_MODULE)]
@@ -48,7 +49,7 @@ def release(other, tmp_path_factory):
     running = [run_in(checkout, "-m", "priot.package.release", folder)
                for checkout, folder in zip((ROOT, other), folders, strict=True)]
     for process in running:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=HANG_S)
         assert process.returncode == 0, errors
     return folders
 
@@ -109,7 +110,7 @@ def test_a_wheel_cannot_be_made_of_what_is_not_built(other, tmp_path):
     setup = broken / "host_tools" / "setup" / "setup.sh"
     setup.write_text('#!/bin/sh\necho "$@" >asked\nexit 1\n')
     process = run_in(broken, "setup.py", "-q", "build_py")
-    assert process.communicate(timeout=60)[1].splitlines()[-1] == (
+    assert process.communicate(timeout=HANG_S)[1].splitlines()[-1] == (
         "priot: native modules: not built; run 'make native' in the checkout first")
     assert process.returncode == 1
     assert (broken / "asked").read_text() == "native_x64 native_armv6m\n"
@@ -141,7 +142,7 @@ class Installed:
             [self.environment / "bin" / command[0], *map(str, command[1:])], cwd=self.here,
             env={"PATH": str(self.environment / "bin"), "HOME": str(self.home),
                  "PYTHONDONTWRITEBYTECODE": "1", **variables},
-            capture_output=True, text=True, timeout=300)
+            capture_output=True, text=True, timeout=HANG_S)
 
     def priot(self, *arguments, **variables):
         """What the command `priot` prints; it must succeed."""
@@ -208,6 +209,8 @@ def test_the_unix_port_of_the_machine(installed):
     fits = {"PRIOT_MICROPYTHON": str((BUILD / "bin" / "micropython").resolve())}
     installed.priot(*job, "--json", "unix.json", **fits)
     assert json.loads((installed.here / "unix.json").read_text())["finished"]
+    installed.priot("report", "unix.json")
+    assert "priot train digits-0.priot" in (installed.here / "unix.html").read_text()
     assert "fits" in installed.priot("plan", "digits-0.priot", "--method", "priot", **fits)
 
 
@@ -220,8 +223,8 @@ def test_emulators_need_a_checkout(installed, target, target_of_make):
 def mpremote(release, pico, *command):
     """mpremote with the files of a release; then the package runs as what deploy brings."""
     with pico:
-        subprocess.run([sys.executable, "-m", "mpremote", "connect", pico.port, *command],
-                       cwd=release[0].parent, check=True, capture_output=True, timeout=300)
+        subprocess.run([*MPREMOTE, "connect", pico.port, *command],
+                       cwd=release[0].parent, check=True, capture_output=True, timeout=HANG_S)
         with Board(pico.port) as board:
             assert board.execute("import priot; print(priot.backend.name)").strip() == "native"
     there = pico.read_files()

@@ -1,5 +1,6 @@
 """A person at the REPL of the emulated Pico: real firmware, real mpremote, the native module."""
 
+import ast
 import json
 import os
 import re
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from pico_support import Person, priot, running_pico
+from priot.jobs.protocol import PICO_HEAP_BYTES
 from priot.network.named import network_line
 from priot.paths import BACKBONES, DEVICE, ROOT
-from support import micropython, random_dataset, random_model
+from support import HANG_S, micropython, random_dataset, random_model
 
 TUTORIAL = DEVICE / "README.md"
 SAMPLES = 36
@@ -110,7 +112,7 @@ def blocks(kind: str) -> list[list[str]]:
 
 def test_every_line_of_the_tutorial(tmp_path):
     """Commands of the shell, lines at the prompt and the script, one after the other."""
-    data, copy, commands, push = blocks("sh")
+    data, copy, commands, compared, push = blocks("sh")
     *sessions, script = blocks("python")
     with running_pico(tmp_path / "pico", with_package=False) as pico:
         environment = dict(os.environ, PORT=pico.port, BACKBONES=str(BACKBONES), PYTHONPATH=str(
@@ -118,7 +120,7 @@ def test_every_line_of_the_tutorial(tmp_path):
 
         def run(command: list[str]) -> str:
             result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True,
-                                    text=True, timeout=300)
+                                    text=True, timeout=HANG_S)
             assert result.returncode == 0, result.stderr
             return result.stdout
 
@@ -134,7 +136,33 @@ def test_every_line_of_the_tutorial(tmp_path):
         assert re.search(r"\(\d, \d\)", "".join(answers.values()))
         for line in commands:
             run(["sh", "-c", line])
+        assert "upright.prd" in [run(["sh", "-c", line]) for line in compared][1]
         assert json.loads((tmp_path / "report.json").read_text())["accuracy_after"] > 80
         assert "% of the captured right" in run([sys.executable, "-c", "\n".join(script)])
         listed = [run(["sh", "-c", line]) for line in push]
         assert "more.prd: 40 samples" in listed[1] and "tilted.adapter" in listed[2]
+
+
+def test_the_prompt_on_this_machine(files, tmp_path):
+    """`priot repl`: the package and its native module in a Pico's heap, files of this folder."""
+    for name in ("a.priot", "test.prd"):
+        (tmp_path / name).write_bytes(files[name].read_bytes())
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "priot.cli", "repl"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=slave, stdout=slave, stderr=slave,
+                          env=dict(os.environ, PYTHONPATH=str(ROOT / "host_tools"))) as process:
+        os.close(slave)
+        seen = b""
+        for line in ("import gc, priot", "net = priot.load('a.priot')", "net.predict(bytes(784))",
+                     "priot.backend.name, gc.mem_free() + gc.mem_alloc()"):
+            while not seen.endswith(b">>> "):
+                seen += os.read(master, 1000)
+            os.write(master, line.encode() + b"\r")
+            seen = b""
+        while not seen.endswith(b">>> "):
+            seen += os.read(master, 1000)
+        os.write(master, b"\x04")
+        assert process.wait(timeout=HANG_S) == 0
+    os.close(master)
+    backend, heap_bytes = ast.literal_eval(seen.decode().splitlines()[-2])
+    assert backend == "native" and abs(heap_bytes - PICO_HEAP_BYTES) < 5000

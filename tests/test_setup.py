@@ -21,14 +21,16 @@ class Sandbox:
 
     def __init__(self, root):
         self.root = root
+        root.mkdir(parents=True, exist_ok=True)
         shutil.copytree(ROOT / SETUP, root / SETUP)
         shutil.rmtree(root / SETUP / "stages")
         (root / SETUP / "stages").mkdir()
 
-    def stage(self, name, build, needs="", inputs="", outputs=""):
+    def stage(self, name, build, needs="", inputs="", outputs="", system=""):
         """Write a stage; what its build() echoes to `ran` tells how often it ran."""
         (self.root / SETUP / "stages" / f"{name}.sh").write_text(
             f'NEEDS="{needs}"\nINPUTS="{inputs}"\nOUTPUTS="{outputs}"\n'
+            f'SYSTEM="{system}"\n'
             f"build() {{\n    echo {name} >>ran\n    {build}\n}}\n")
 
     def start(self, *stages, **environment):
@@ -102,6 +104,138 @@ def test_interrupted_stage_is_redone(sandbox):
     process.communicate()
     assert sandbox.run("slow", PICO_UF2="")[0] == 0
     assert sandbox.ran() == ["slow"] * 3
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """The programs of this machine without sudo; apt-get notes its work and brings commands."""
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    for path in [*Path("/usr/bin").iterdir(), *Path("/bin").iterdir()]:
+        if path.name not in ("sudo", "apt-get") and not (folder / path.name).exists():
+            (folder / path.name).symlink_to(path)
+    program(folder / "apt-get", f"""
+echo "$@" >>{tmp_path}/apt
+case "$*" in
+    indextargets*) cat {tmp_path}/lists 2>/dev/null || true ;;
+    *update*) touch {tmp_path}/lists && echo some >{tmp_path}/lists ;;
+    *install*) cd {folder}; for p; do touch "its-$p"; chmod +x "its-$p"; done
+esac""")
+    return folder
+
+
+def program(path, text):
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def needy_stages(sandbox):
+    sandbox.stage("base", ":", system="its-one=one apt-lists")
+    sandbox.stage("top", ":", needs="base", system="its-two=two sh=dash")
+
+
+def test_without_rights_one_line_says_all_that_lacks(sandbox, machine):
+    """Of every stage that is to be done, before the first begins."""
+    needy_stages(sandbox)
+    program(machine / "id", "echo 1000")
+    install = "apt-get update && apt-get install -y --no-install-recommends one two"
+    assert sandbox.run("top", PATH=str(machine)) == (1, f"setup: as root, run: {install}\n")
+    assert sandbox.ran() == []
+    for name in ("its-one", "its-two"):
+        program(machine / name, ":")
+    assert sandbox.run("top", PATH=str(machine)) == (1, "setup: as root, run: apt-get update\n")
+
+
+@pytest.mark.parametrize("user", ["0", "1000"])
+def test_what_lacks_is_installed_at_once(sandbox, machine, user):
+    needy_stages(sandbox)
+    program(machine / "id", f"echo {user}")
+    if user != "0":
+        program(machine / "sudo", 'exec "$@"')
+    status, told = sandbox.run("top", PATH=str(machine))
+    assert (status, told.splitlines()[0]) == (0, "setup: installing by apt: one two")
+    assert sandbox.ran() == ["base", "top"]
+    done = (sandbox.root / "apt").read_text().splitlines()
+    assert [line.split()[-2:] for line in done if " install " in line] == [["one", "two"]]
+
+
+def test_a_package_that_does_not_help(sandbox, machine):
+    sandbox.stage("base", ":", system="its-name=other")
+    program(machine / "id", "echo 0")
+    assert sandbox.run("base", PATH=str(machine)) == (1, (
+        "setup: installing by apt: other\nsetup: still missing after installing by apt: other\n"))
+
+
+def test_every_stage_names_its_packages_at_the_start():
+    """What apt brings is asked for once: no stage installs by itself."""
+    for path in (ROOT / SETUP / "stages").iterdir():
+        assert "apt_install" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", "a$b", "a#b", "a:b", "a[b]"])
+def test_a_path_that_make_cannot_take(tmp_path, name):
+    """What is compiled is compiled from copies, in a folder that `build` then links to."""
+    sandbox = Sandbox(tmp_path / name / "checkout")
+    (sandbox.root / "native").mkdir()
+    makefile = "all: $(abspath ../build)/made\n$(abspath ../build)/made: source\n\tcp $< $@\n"
+    (sandbox.root / "native" / "Makefile").write_text(makefile)
+    source = sandbox.root / "native" / "source"
+    sandbox.stage("made", 'make -s -C native; echo "$CHECKOUT" >build/of; touch .venv/x',
+                  inputs="$(cat native/source)", outputs="build/made")
+    (sandbox.root / "build").mkdir()
+    (sandbox.root / "build" / "mine").write_text("kept")
+    (sandbox.root / ".venv").mkdir()
+    for text in ("first", "second"):
+        source.write_text(text)
+        status, told = sandbox.run("made", XDG_CACHE_HOME=str(tmp_path / "cache"))
+        assert status == 0, told
+        assert (sandbox.root / "build" / "made").read_text() == text
+    assert (sandbox.root / "build" / "mine").read_text() == "kept"
+    assert (sandbox.root / "build" / "of").read_text() == f"{sandbox.root}\n"
+    assert (sandbox.root / ".venv" / "x").exists()
+    assert (sandbox.root / "build").resolve().is_relative_to(tmp_path / "cache" / "priot")
+    # a copy elsewhere is not another name of the same
+    copy = tmp_path / name / "copy"
+    shutil.copytree(sandbox.root, copy, symlinks=True)
+    (copy / "native" / "source").write_text("third")
+    assert Sandbox.run(sandbox_at(copy), "made", XDG_CACHE_HOME=str(tmp_path / "cache"))[0] == 0
+    assert [(path / "build" / "made").read_text() for path in (sandbox.root, copy)] == [
+        "second", "third"]
+
+
+def sandbox_at(root):
+    sandbox = Sandbox.__new__(Sandbox)
+    sandbox.root = root
+    return sandbox
+
+
+@pytest.mark.parametrize("how", [shutil.move, shutil.copytree])
+def test_a_checkout_at_another_place_gets_its_own_environment(tmp_path, how):
+    """The commands of an environment begin with its path: those of the old place would run."""
+    sandbox = Sandbox(tmp_path / "old place")
+    for path in ("pyproject.toml", "device/priot/__init__.py", SETUP / "stages" / "python.sh"):
+        (sandbox.root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, sandbox.root / path)
+    python = tmp_path / "python"  # pip of its environments writes a command, as the real one does
+    program(python, f"""
+[ "$1" = -m ] || exec {sys.executable} "$@"
+{sys.executable} "$@" --without-pip
+for folder; do :; done
+echo 'import sys; from pathlib import Path
+if __name__ == "__main__":
+    for name in ("priot", "mpremote"):
+        path = Path(sys.executable).with_name(name)
+        path.exists() or path.write_text(f"#!{{sys.executable}}")' \
+    >"$(echo "$folder"/lib/python*/site-packages)/pip.py" """)
+    environment = {"PYTHON": str(python), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    assert sandbox.run("python", **environment)[0] == 0
+    there = tmp_path / "new place"
+    how(sandbox.root, there)
+    assert sandbox_at(there).run("python", **environment)[0] == 0
+    for name in ("priot", "mpremote"):
+        text = (there / ".venv" / "bin" / name).read_text()
+        assert text == f"#!{there}/.venv/bin/python"
 
 
 def test_set_ups_at_the_same_time_share_the_work(sandbox):

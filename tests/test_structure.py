@@ -26,7 +26,7 @@ ROOMS = (
     ("network",),
     ("package",),
     ("paths",),
-    ("errors",),
+    ("errors", "child", "transport"),
 )
 LEVELS = {room: -level for level, rooms in enumerate(ROOMS) for room in rooms}
 OTHER_LANGUAGE = "boards"  # of the emulator: MicroPython's, frozen into a firmware

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from array import array
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,90 @@ def test_time_of_an_epoch_longer_than_the_clock(priot, monkeypatch):
     assert clock.elapsed_us(0, 1 << 29) == seconds * 10**6
 
 
+@pytest.mark.parametrize("method, options, saves, said", [
+    ("priot", {}, False, "has learned is no longer in force, its save() still keeps it"),
+    ("weights", {}, False, "has learned is lost, it was not saved"),
+    ("priot", {"keep": 70}, False, "has learned is lost, it was not saved"),
+    ("weights", {}, True,
+     "has learned is no longer in force (load() takes up what save() wrote)")])
+def test_a_new_trainer_says_what_is_no_longer_in_force(priot, files, tmp_path, capsys, method,
+                                                       options, saves, said):
+    """Nothing that was learned goes without a word; where nothing was, there is none."""
+    net = priot.load(files[0])
+    priot.Trainer(net, method, **options)
+    trainer = priot.Trainer(net, method, **options)
+    assert trainer.warnings == [] and "warning" not in capsys.readouterr().out
+    learn(trainer, files)
+    if saves:
+        trainer.save(str(tmp_path / "a"))
+    priot.Trainer(net)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "warning: training starts from the backbone: what the trainer before " + said)
+    net.reset()
+    assert priot.Trainer(net).warnings == []
+
+
+def test_a_trainer_after_apply_says_that_it_starts_from_the_backbone(priot, files, tmp_path,
+                                                                     capsys):
+    net = priot.load(files[0])
+    fresh = state(priot.Trainer(net))
+    trainer = learn(priot.Trainer(net), files)
+    trainer.save(str(tmp_path / "a.scores"))
+    capsys.readouterr()
+    net.apply(str(tmp_path / "a.scores"))
+    assert f"in force: {tmp_path / 'a.scores'}" in repr(net) and net.adapter
+    assert capsys.readouterr().out == ""  # its save() still keeps scores
+    learn(priot.Trainer(net, "weights"), files)
+    net.apply(str(tmp_path / "a.scores"))
+    assert capsys.readouterr().out.endswith(
+        "warning: what the trainer before has learned is lost, it was not saved\n")
+    trainer = priot.Trainer(net)
+    assert capsys.readouterr().out == (
+        f"warning: training starts from the backbone: {tmp_path / 'a.scores'} is no longer in "
+        "force (load() takes up what save() wrote)\n")
+    assert state(trainer) == fresh and net.adapter is None
+    assert "in force: what a trainer learns by priot" in repr(net)
+    net.reset()
+    assert "in force" not in repr(net)
+
+
+def test_what_the_prompt_shows_is_a_line(priot, files):
+    """A bare fit() says no list of dictionaries; programs find the figures in it all the same."""
+    trainer = trainer_of(priot, files)
+    assert "<Trainer priot: 0 epochs done, seed 1, step size u = 9, " in repr(trainer)
+    history = trainer.fit(files[1], epochs=2, validate=files[1], verbose=False)
+    train, test = (history[-1][key] / 10 for key in ("train_permille", "validate_permille"))
+    assert repr(history) == (
+        f"<History of 2 epochs; [-1] is epoch 2: train {train} %, test {test} %>")
+    assert [record["epoch"] for record in history] == [1, 2]
+    assert json.loads(json.dumps(history)) == history
+    assert repr(trainer.fit(files[1], epochs=0)) == "<History: no epoch>"
+    assert "2 epochs done" in repr(trainer)
+
+
+@pytest.mark.parametrize("as_path", [True, False])
+def test_long_epochs_say_how_far_they_are(priot, files, monkeypatch, capsys, as_path):
+    """By the clock, over the same line, only where the epoch's line is printed too."""
+    epochs = import_device("epochs")
+    now = [0]
+
+    def ticks():
+        now[0] += 300
+        return now[0]
+
+    monkeypatch.setattr(epochs, "ticks_ms", ticks)
+    source = files[1] if as_path else [(bytes(144), i % 10) for i in range(24)]
+    trainer = trainer_of(priot, files)
+    trainer.fit(source, verbose=False)
+    assert capsys.readouterr().out == ""
+    trainer.fit(source)
+    *steps, blank, last = capsys.readouterr().out.split("\r")[1:]
+    of = " of 24" if as_path else ""
+    assert len(steps) >= 1 and steps[0].startswith(f"epoch   2  16 samples{of}  train ")
+    assert steps[0].strip().endswith(" %") and blank.strip() == ""
+    assert last.startswith("epoch   2  train ")
+
+
 def test_options_are_not_shared(priot, files):
     """Two networks of one file are independent."""
     first, second = trainer_of(priot, files), trainer_of(priot, files)
@@ -213,8 +298,14 @@ def test_bad_pixels_and_folders_are_named(priot, files, tmp_path):
     with pytest.raises(ValueError, match="image: pixel -5, expected 0..127"):
         net.put([0] * 143 + [-5])
     answers = micropython(f"import priot\nnet = priot.load({files[0]!r})\n"
-                          "print([net.predict(t([5] * 144)) for t in (bytes, list)])").stdout
-    first, second = json.loads(answers)
-    assert first == second
+                          "from array import array\n"
+                          "image = [7 * i & 127 for i in range(144)]\n"
+                          "kinds = [bytes, bytearray, list, tuple] + [\n"
+                          "    lambda x, code=code: array(code, x) for code in 'bBhHiIq']\n"
+                          "print([net.predict(kind(image)) for kind in kinds])").stdout
+    assert len(set(json.loads(answers))) == 1
+    for image in ([0.5] * 144, array("f", [1] * 144), ["a"] * 144, None, 5):
+        with pytest.raises(ValueError, match="image: [a-zA-Z]+ of other than integers 0..127"):
+            net.put(image)
     with pytest.raises(OSError, match="is a folder"):
         priot.load(str(tmp_path))

@@ -15,11 +15,14 @@ priot adapts a frozen int8 network to new data, in integers.
   t.fit("train.prd", epochs=30)           Ctrl-C stops and keeps what was learned
   t.evaluate("test.prd")                  accuracy, confusion matrix
   t.save("kitchen.scores")                t.load("kitchen.scores") goes on from there
-  net.predict(image)                      class of a buffer of pixels 0..127
+  net.predict(image)                      class of a buffer of pixels 0..127; net.names[...]
+  net.predict(image, least=700)           None where its score is below
+  net.scores(image)                       how sure it is: integers that sum to 1000
   net.evaluate("test.prd")                the same of a network that nobody trains
   t.learn(image, label)                   one training step
   net.export_mask("kitchen.adapter")      one bit per edge
   net.apply("kitchen.adapter")            put an adaptation in force; net.reset() takes it back
+  net.add_class("mug")                    a new class, before the Trainer: uses a spare output
   priot.backend.name                      which kernels run: native, portable or viper
   priot.backend.use("portable")           before load: the kernels that take least memory"""
 

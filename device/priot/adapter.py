@@ -81,7 +81,7 @@ def _mask(layer):
 
 def _write(trainer, path, content, payloads):
     """Write an adapter; `payloads` has the buffers of every trained layer."""
-    names = pack_names(trainer.net.names)
+    names = pack_names(trainer.names)
     head = bytearray(HEADER - 16 + RECORD * len(trainer.layers))
     struct.pack_into("<IBBHIIHbBBBHH", head, 0, trainer.net.crc, content, trainer.method.number,
                      len(trainer.layers), trainer.seed, trainer.state[0],

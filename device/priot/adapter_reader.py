@@ -5,7 +5,8 @@ import struct
 from . import fields as F
 from . import methods as M
 from .adapter import CONTENT, GAINS, HEADER, MASK, RECORD, SCORES, WEIGHTS, selected_edges
-from .files import ADAPTER, check_crc, fail, open_file, read_names, read_prefix
+from .files import (ADAPTER, check_crc, fail, names_text, open_file, read_names,
+                    read_prefix)
 from .layer_state import LayerState
 from .selection import count_largest, count_rows
 
@@ -35,7 +36,7 @@ class Reader:
         if any(reserved):
             fail(path, "reserved", "not zero", 0)
         if backbone != self.net.crc:
-            fail(path, "backbone", "%08x" % backbone, "%08x (%s)" % (
+            fail(path, "backbone", "%08x, another model's" % backbone, "%08x (%s)" % (
                 self.net.crc, self.net.path))
         if self.content not in RULES:
             fail(path, "content", self.content, "1..4")
@@ -51,20 +52,37 @@ class Reader:
         at = HEADER + RECORD * self.n_layers + n_names
         if header_size != at:
             fail(path, "header size", header_size, at)
+        f.seek(HEADER + RECORD * self.n_layers)
+        self._check_names(read_names(f, path, n_names, self.net.in_file[0], self.net.n_outputs))
+        f.seek(HEADER)
         self.records = []
         for i in range(self.n_layers):
             record = struct.unpack("<HBBBBHII", f.read(RECORD))
             self._check_record(i, record, stages)
             self.records.append(record)
             at += record[7]
-        read_names(f, path, n_names, self.net.n_classes)
         if f.seek(0, 2) != at:
             fail(path, "file size", f.tell(), at)
         f.seek(header_size)
         for i, record in enumerate(self.records):
             self._check_payload("%s: layer record %d" % (path, i), record,
-                                stages[record[0]].n_edges())
+                                self.edges(stages[record[0]]))
         f.seek(header_size)
+
+    def _check_names(self, names):
+        """Take the classes of the file: those of the model, then added ones."""
+        n, known = self.net.in_file
+        if names and known and names[:n] != known:
+            fail(self.path, "names of the classes", names_text(names[:n]), names_text(known))
+        if len(names) > n and len(set(names)) < len(names):
+            fail(self.path, "names of the classes", names_text(names), "names that differ")
+        self.n_classes = max(n, len(names))
+        self.names = names if len(names) > n else known
+
+    def edges(self, stage):
+        """Weights of a stage, as many outputs as the file has classes."""
+        return stage.d[F.N_ROW] * (self.n_classes if stage is self.net.stages[-1]
+                                   else stage.d[F.N_OUT])
 
     def _check_record(self, i, record, stages):
         index, selection, tau, threshold, keep, reserved, n_params, n_bytes = record
@@ -72,7 +90,7 @@ class Reader:
         previous = self.records[-1][0] if self.records else -1
         if not previous < index < len(stages):
             fail(where, "layer", index, "rising, below %d" % len(stages))
-        n_edges = stages[index].n_edges()
+        n_edges = self.edges(stages[index])
         if selection > F.BITMAP or (selection and self.content == MASK):
             fail(where, "selection", selection, "0..2, 0 of a mask")
         if tau > (127 if selection else 0) or (selection == F.LARGEST and not tau):
@@ -83,13 +101,23 @@ class Reader:
         if selection == F.BITMAP:
             expected = min(max(n_params, 1), n_edges)
         elif selection == F.LARGEST and not self.net.modified:
-            expected = max(1, count_largest(self.net.kernels, stages[index].w, tau))
+            weights = self.net.weights_of(stages[index], n_edges)
+            expected = max(1, count_largest(self.net.kernels, weights, tau))
+        elif selection == F.LARGEST:  # recheck counts them, once the backbone's weights are back
+            expected = min(max(n_params, 1), n_edges)
         if n_params != expected:
             fail(where, "parameters", n_params, "%d of %d edges" % (expected, n_edges))
         n = (n_params + 7) >> 3 if self.content == MASK else n_params
         expected = ((n + 3) & ~3) + (((n_edges + 31) >> 5) << 2 if selection == F.BITMAP else 0)
         if n_bytes != expected:
             fail(where, "bytes", n_bytes, expected)
+
+    def recheck(self):
+        """The records once more, by the weights of the backbone."""
+        records, self.records = self.records, []
+        for i, record in enumerate(records):
+            self._check_record(i, record, self.net.weight_stages())
+            self.records.append(record)
 
     def _check_payload(self, where, record, n_edges):
         """What its bytes say of themselves: bits that are not used, padding, weights of -128."""
@@ -169,39 +197,52 @@ def load(trainer, path):
             raise ValueError("%s: is a mask; training goes on from what save() wrote" % path)
         if reader.n_layers != len(trainer.layers):
             fail(path, "number of layers", reader.n_layers, len(trainer.layers))
+        n, names = reader.n_classes, reader.names
+        net = trainer.net
+        if n > net.n_classes:
+            raise ValueError("%s: knows %s too; net.reset(), net.add_class(%r), then a new Trainer"
+                             % (path, names_text(names[net.n_classes:]), names[net.n_classes]))
+        if n > net.in_file[0] and names != net.names[:n]:
+            fail(path, "names of the classes", names_text(names), names_text(net.names))
         if reader.rounding != trainer.rounding:
             fail(path, "rounding", *[M.ROUNDINGS[1 + n] for n in (
                 reader.rounding, trainer.rounding)])
         for layer, record in zip(trainer.layers, reader.records):
             index, selection, tau, _, keep, _, n_params, _ = record
+            expected = layer.n_params
+            if n < net.n_classes and layer.selection == F.ALL:
+                expected = reader.edges(layer.stage)  # of the classes of the file
             if (index, selection, tau, n_params) != (
-                    layer.stage.index, layer.selection, layer.tau, layer.n_params):
+                    layer.stage.index, layer.selection, layer.tau, expected):
                 raise ValueError("%s: trains %d edges of layer %d, this trainer %d of layer %d; "
                                  "give the same method, fraction, select, seed and last" % (
-                                     path, n_params, index, layer.n_params, layer.stage.index))
+                                     path, n_params, index, expected, layer.stage.index))
             if keep != layer.keep:
                 fail(path, "keep", keep, layer.keep)
+        calls = net.forward_calls
+        net.forward_calls = None  # half of it will be the file's: nobody may use that
         try:
             for layer, record in zip(trainer.layers, reader.records):
                 _read_layer(reader, layer, record)
             trainer.resume(reader.seed, reader.state, reader.epoch, reader.step_size,
                            reader.records[0][3], reader.gmin, reader.halve)
-        except BaseException:  # half of it is the file's: nobody may use that
-            trainer.net.reset()
+            net.forward_calls = calls
+        except BaseException:
+            net.recover()
             raise
 
 
 def _read_layer(reader, layer, record):
     """Selection and learned bytes of one layer from the file into its buffers."""
-    used = 0
+    used, n = 0, record[6]
     if layer.selection == F.BITMAP:
         used = reader.fill(layer.bitmap())
         reader.skip(-used & 3)
         used += -used & 3
     if layer.rule != M.WEIGHTS:
-        used += reader.fill(layer.scores)
+        used += reader.fill(layer.scores[:n])
     elif layer.selection == F.ALL:
-        used += reader.fill(layer.stage.weff)
+        used += reader.fill(layer.stage.weff[:n])
     else:
         used += _scatter(reader, layer)
     reader.skip(record[7] - used)
@@ -232,19 +273,33 @@ def apply(net, path, layout="kept"):
     from .layout import Layout
 
     with Reader(path, net) as reader:
+        before = net.n_classes, net.names
+        t = net.trainer
+        if t is not None and t.has_learned and t.is_in_network and not t.is_saved:
+            print("warning: what the trainer before has learned is lost, it was not saved")
         net.to_backbone()
         try:
+            reader.recheck()
             layers = applied_layers(net, reader)
-            net.prepare(Layout(net, layers, None, layout == "small", reader.method.dynamic))
+            calls = net.prepare(Layout(net, layers, None, layout == "small",
+                                       reader.method.dynamic))
             for layer, record in zip(layers, reader.records):
                 _put(reader, layer, record)
+            net.adapter = path
+            net.forward_calls = calls
         except BaseException:  # too little memory, a file that went away, Ctrl-C
-            net.reset()
+            net.release()
+            net.use_classes(*before)
+            net.recover()
             raise
 
 
 def applied_layers(net, reader):
-    """The layers that an adapter changes, described but without memory yet."""
+    """The layers that an adapter changes, described but without memory yet.
+
+    The network has the classes of the file from then on.
+    """
+    net.use_classes(reader.n_classes, reader.names)
     layers = []
     stages = net.weight_stages()
     for index, selection, tau, threshold, _, _, n_params, _ in reader.records:

@@ -4,7 +4,8 @@ import struct
 from array import array
 from binascii import crc32
 
-from .files import DATASET, check_scale, fail, open_file, read_names, read_prefix
+from .files import DATASET, check_scale, fail, names_text, open_file, read_names, read_prefix
+from .heap import unload
 
 _HEADER = 48
 
@@ -14,6 +15,8 @@ class Dataset:
 
     Opening it checks sizes, the CRC32, that every image byte is 0..127 and every label below the
     number of classes. ValueError names file, field, found and expected; OSError: no such file.
+
+    shape: (channels, height, width). counts: samples of each class.
     """
 
     def __init__(self, path):
@@ -54,6 +57,7 @@ class Dataset:
         crc = self._check_names(crc32(raw))
         record = bytearray(self.record_bytes)
         image = memoryview(record)[:-1]
+        counts = array("I", [0] * classes)
         for i in range(n):
             f.readinto(record)
             crc = crc32(record, crc)
@@ -63,6 +67,8 @@ class Dataset:
                     fail(path, "pixel of sample %d" % i, -128 if flags else max(image),
                          "-127..127" if flags else "0..127")
                 fail(path, "label of sample %d" % i, record[-1], "below %d" % classes)
+            counts[record[-1]] += 1
+        self.counts = counts
         if crc != expected:
             fail(path, "crc32", "%08x" % crc, "%08x (corrupt file)" % expected)
 
@@ -92,6 +98,11 @@ class Dataset:
                 self.path, index, len(record), self._n - 1, self.record_bytes))
         return record[self.record_bytes - 1]
 
+    def label(self, index):
+        """The label of sample `index` alone."""
+        self._file.seek(self._start + (index + 1) * self.record_bytes - 1)
+        return self._file.read(1)[0]
+
     def close(self):
         self._file.close()
 
@@ -102,8 +113,12 @@ class Dataset:
         self.close()
 
     def __repr__(self):
-        return "<Dataset %s: %d images %dx%dx%d, %d classes>" % (
-            (self.path, self._n) + self.shape + (self.n_classes,))
+        try:
+            names = names_text(self.names)
+        except (OSError, ValueError):  # it is closed
+            names = ""
+        return "<Dataset %s: %d images %dx%dx%d, %d classes%s>" % (
+            (self.path, self._n) + self.shape + (self.n_classes, names and ": " + names))
 
 
 def identity_order(n):
@@ -117,13 +132,28 @@ def identity_order(n):
 
 
 def check_dataset(dataset, net):
-    """ValueError unless the dataset's images and labels fit the network."""
+    """The network's labels for those of a dataset: a table, as bytes.
+
+    A label means the class of the same name; without names on either side it stays as it is.
+    ValueError unless the dataset's images and classes fit the network.
+    """
     if dataset.shape != net.shape:
         raise ValueError("%s: images are %dx%dx%d, expected %dx%dx%d" % (
             (dataset.path,) + dataset.shape + net.shape))
     if dataset.signed != net.signed:
         raise ValueError("%s: values are %s, the network's are not" % (
             dataset.path, "signed" if dataset.signed else "0..127"))
-    if dataset.n_classes > net.n_classes:
-        raise ValueError("%s: %d classes, the network has %d" % (
-            dataset.path, dataset.n_classes, net.n_classes))
+    names = dataset.names
+    if names and net.names and names != net.names[:len(names)]:
+        from .names import label_table
+
+        try:
+            return label_table(dataset.path, names, net)
+        finally:
+            unload("names")
+    n = net.n_classes
+    if dataset.n_classes > n:
+        raise ValueError("%s: %d classes, the network has %d%s" % (
+            dataset.path, dataset.n_classes, n, "; net.add_class(%r) adds one" % (
+                names[n] if names else "NAME") if net.n_outputs > n else ""))
+    return bytes(range(dataset.n_classes))

@@ -15,15 +15,21 @@ def percent_text(value):
     return "%d.%d %%" % (value // 10, value % 10)
 
 
+def class_text(names, label):
+    """The name of a class, or its number."""
+    return names[label] if label < len(names) else str(label)
+
+
 class Evaluation:
     """Result of a test.
 
     total, correct: counts. permille: accuracy in thousandths. confusion[label][predicted]:
-    counts. per_class: (correct, total) of each class.
+    counts. per_class: (correct, total) of each class. names: of the classes, or none.
     """
 
-    def __init__(self, n_classes):
+    def __init__(self, n_classes, names=()):
         self.n_classes = n_classes
+        self.names = names
         self.confusion = [array("I", [0] * n_classes) for _ in range(n_classes)]
         self.total = 0
         self.correct = 0
@@ -35,13 +41,11 @@ class Evaluation:
         stop: asked before every sample of a dataset; KeyboardInterrupt where it returns True.
         """
         net.check_memory()
-        result = cls(net.n_classes)
+        result = cls(net.n_classes, net.names)
         if isinstance(source, str):
             with Dataset(source) as dataset:
-                check_dataset(dataset, net)
                 result._read(net, dataset, stop)
         elif isinstance(source, Dataset):
-            check_dataset(source, net)
             result._read(net, source, stop)
         else:
             for image, label in source:
@@ -51,10 +55,11 @@ class Evaluation:
         return result
 
     def _read(self, net, dataset, stop):
+        labels = check_dataset(dataset, net)
         for i in range(len(dataset)):
             if stop is not None and stop():
                 raise KeyboardInterrupt
-            label = dataset.read(i, net.record)
+            label = labels[dataset.read(i, net.record)]
             net.forward()
             self.add(label, net.top_class())
 
@@ -82,5 +87,6 @@ class Evaluation:
         for i, row in enumerate(self.confusion):
             right, total = row[i], sum(row)
             cells = "" if self.n_classes > 20 else "".join(["%*d" % (width, n) for n in row])
-            lines.append("  %5d%s   %d/%d" % (i, cells, right, total))
+            lines.append("  %5d%s   %d/%d%s" % (
+                i, cells, right, total, " " + self.names[i] if self.names else ""))
         return "\n".join(lines) + ">"

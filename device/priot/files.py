@@ -15,10 +15,13 @@ DATASET = b"PRID"
 ADAPTER = b"PRIA"
 _KINDS = {MODEL: "a model", DATASET: "a dataset", ADAPTER: "an adapter"}
 
-_NAME_BYTES = 63  # of a class
+NAME_BYTES = 63  # of a class
+_SHOWN = 20  # names in a line
 _CHUNK = 512
 _FOLDER = 0x4000  # bit of a file's mode
-_READING = {2: "no such file", 21: "is a folder"}  # errno
+# What littlefs and FAT complain of, by errno.
+_REASONS = {2: "no such file", 5: "the flash fails", 21: "is a folder", 28: "no space left",
+            30: "read-only file system", 84: "the file system is damaged"}
 
 
 def file_size(path):
@@ -33,8 +36,16 @@ def open_file(path):
             raise OSError(21, "")
         return open(path, "rb")
     except OSError as e:
-        raise OSError(e.errno, "%s: %s" % (path, _READING.get(
-            e.errno, "cannot be read (error %s)" % e.errno)))
+        raise OSError(e.errno, "%s: %s" % (path, reason(e)))
+
+
+def reason(e):
+    """What an OSError means, in words."""
+    if e.errno in _REASONS:
+        return _REASONS[e.errno]
+    from errno import errorcode
+
+    return "refused by the file system: %s" % errorcode.get(e.errno)
 
 
 def fail(path, field, found, expected):
@@ -49,14 +60,17 @@ def read_prefix(f, path, magic, header_size):
     """
     size = file_size(path)
     prefix = f.read(PREFIX)
+    found = prefix[:4]
+    if found != magic:
+        fail(path, "file", _KINDS.get(found, "none of priot's" if found else "empty"),
+             _KINDS[magic])
     if len(prefix) < PREFIX:
         fail(path, "file size", size, "at least %d" % (PREFIX + 1))
-    found, version, header, total, crc = struct.unpack("<4sHHII", prefix)
-    if found != magic:
-        fail(path, "file", _KINDS.get(found, "none of priot's"), _KINDS[magic])
+    _, version, header, total, crc = struct.unpack("<4sHHII", prefix)
     if version != VERSION:
-        fail(path, "version", version, "%d%s" % (
-            VERSION, "; convert it on a PC: priot convert" if version == 1 else ""))
+        fail(path, "version", version, "%d; %s" % (
+            VERSION, "convert it on a PC: priot convert" if version == 1 else
+            "another priot wrote it"))
     if total != size:
         fail(path, "file size", size, "%d (truncated or appended to)" % total)
     if header < header_size or header > size:
@@ -106,8 +120,11 @@ def _utf8_bytes(c):
     return 1 + (c > 0x7F) + (c > 0x7FF) + (c > 0xFFFF)
 
 
-def read_names(f, path, n_bytes, n_classes):
-    """Names of the classes from an open file, as a tuple: one for each, or none."""
+def read_names(f, path, n_bytes, n_classes, most=0):
+    """Names of the classes from an open file, as a tuple: one for each, or none.
+
+    most: there may be so many, of added classes.
+    """
     raw = f.read(n_bytes)
     if not raw:
         return ()
@@ -115,9 +132,16 @@ def read_names(f, path, n_bytes, n_classes):
     if n_bytes & 3 or not 1 <= n_bytes - len(names) <= 4:
         fail(path, "padding of names", n_bytes - len(names), "1..4, to a multiple of 4")
     names = names.split(b"\0")
-    if len(names) != n_classes:
-        fail(path, "names", len(names), n_classes)
-    return tuple([check_text(path, "name of a class", name, _NAME_BYTES) for name in names])
+    if not n_classes <= len(names) <= max(n_classes, most):
+        fail(path, "names", len(names), n_classes if most <= n_classes else "%d..%d" % (
+            n_classes, most))
+    return tuple([check_text(path, "name of a class", name, NAME_BYTES) for name in names])
+
+
+def names_text(names):
+    """Names of classes for a line, the first of many."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (" and %d more" % more if more > 0 else "")
 
 
 def pack_names(names):
@@ -148,7 +172,8 @@ def write_file(path, magic, header_size, chunks):
         os.rename(temporary, path)
     except OSError as e:
         _remove(temporary)
-        raise OSError(e.errno, "%s: %s; the previous file is untouched" % (path, _reason(e)))
+        text = "no such directory" if e.errno == 2 else reason(e)
+        raise OSError(e.errno, "%s: %s; the previous file is untouched" % (path, text))
     except BaseException:
         _remove(temporary)
         raise
@@ -168,11 +193,6 @@ def _check_replaced(path, magic):
 def _write(f, path, chunk):
     if f.write(chunk) != len(chunk):
         raise OSError(28, "no space left")
-
-
-def _reason(e):
-    return {28: "no space left", 2: "no such directory", 30: "read-only file system"}.get(
-        e.errno, "cannot be written (error %s)" % e.errno)
 
 
 def _remove(path):

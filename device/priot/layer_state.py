@@ -94,7 +94,7 @@ class LayerState:
 
     def bitmap(self):
         """The selection bits of a BITMAP layer, without the row starts."""
-        return self.select[4 * self.stage.d[F.N_OUT]:]
+        return self.select[4 * (self.n_edges // self.stage.d[F.N_ROW]):]  # classes may be added
 
     def n_pruned(self):
         """Edges whose score lies below the threshold."""

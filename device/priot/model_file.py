@@ -26,21 +26,22 @@ class Description:
     """What a model file says before its weights.
 
     name, crc, shape (channels, height, width), n_classes, names (of the classes, or none),
-    input_exponent (a value v of the image stands for v * 2^that), signed (the input is -127..127),
-    stages, weight_bytes (of the payload, which follows in the file).
+    n_outputs (of the last stage: classes, then spare ones), input_exponent (a value v of the
+    image stands for v * 2^that), signed (the input is -127..127), stages (with all outputs),
+    weight_bytes (of the payload, which follows in the file).
     """
 
     def __init__(self, f, path):
         header_size, self.crc = read_prefix(f, path, MODEL, HEADER)
         check_crc(f, path, self.crc)
-        (name, channels, height, width, classes, loss, flags, self.input_exponent, reserved,
+        (name, channels, height, width, outputs, loss, flags, self.input_exponent, spare,
          n_stages, n_names, scale, _, self.weight_bytes, more) = struct.unpack(
              "<16sHHHHBBbBHHIiII", f.read(HEADER - 16))
         _range(path, "stages", n_stages, 1, 256)
         if header_size != HEADER + _RECORD * n_stages + n_names:
             fail(path, "header size", header_size, HEADER + _RECORD * n_stages + n_names)
-        if reserved or more:
-            fail(path, "reserved", reserved or more, 0)
+        if more:
+            fail(path, "reserved", more, 0)
         _range(path, "loss", loss, 0, 1)
         _range(path, "flags", flags, 0, 1)
         _unable(path, "squared error", loss)
@@ -51,8 +52,10 @@ class Description:
         for n in self.shape:
             _range(path, "side of the input", n, 1, 65535)
         _range(path, "values of the input", channels * height * width, 1, _MAX_ELEMENTS)
-        _range(path, "classes", classes, 2, 256)
-        self.n_classes = classes
+        _range(path, "outputs", outputs, 2, 256)
+        _range(path, "classes", outputs - spare, 2, 256)
+        self.n_outputs = outputs
+        self.n_classes = classes = outputs - spare
         self.stages = []
         at = 0
         unread = set()
@@ -68,8 +71,10 @@ class Description:
             fail(path, "payload", self.weight_bytes, "%d bytes" % at)
         f.seek(header_size)
         last = self.stages[-1]
-        if last.size_out() != classes or last.d[F.RELU]:
-            fail(path, "last stage", repr(last), "%d logits without relu" % classes)
+        if last.size_out() != outputs or last.d[F.RELU]:
+            fail(path, "last stage", repr(last), "%d logits without relu" % outputs)
+        if spare and last.kind != LINEAR:
+            fail(path, "last stage", repr(last), "linear where outputs are spare")
         if not at:
             fail(path, "payload", "without weights", "at least one layer's")
 
@@ -156,6 +161,7 @@ class Description:
             if not weighted or bias != at:
                 fail(where, "place of the bias", bias, at if weighted else _NOWHERE)
             d[F.BIAS] = 1
+            stage.bias_offset = at
             at += 4 * n_out
         return at
 
@@ -201,7 +207,9 @@ class Description:
                         fail(path, "padding", payload[i], 128)
                 most = 2147483647 - 16129 * stage.d[F.N_ROW]
                 for i in range(stage.d[F.N_OUT] if stage.d[F.BIAS] else 0):
-                    value = struct.unpack_from("<i", payload, at + aligned(n) + 4 * i)[0]
+                    if stage is self.stages[-1] and i == self.n_classes:
+                        most = 0  # of spare outputs
+                    value = struct.unpack_from("<i", payload, stage.bias_offset + 4 * i)[0]
                     _range(path, "bias", value, -most, most)
 
 

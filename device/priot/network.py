@@ -8,7 +8,7 @@ from . import fields as F
 from .calls import run
 from .files import MODEL, check_crc, fail, open_file, read_prefix
 from .heap import unload
-from .memory import aligned, allocate
+from .memory import allocate
 
 _HEADER = 64  # of a model file, at least
 
@@ -17,7 +17,9 @@ class Network:
     """A frozen int8 network. Made by `load`; `predict` classifies one image.
 
     Attributes: path, name, crc (its identity), shape (channels, height, width), n_classes, names
-    (of the classes), stages, n_weights. Its weights lie in one block, what it computes with in
+    (of the classes: a tuple, empty where the file has none), n_outputs (classes, and spare outputs
+    for `add_class`), stages, n_weights; trainer, adapter (path of its file): what is in force,
+    both None where it is the backbone. Its weights lie in one block, what it computes with in
     another, which a Trainer or an adapter replaces by a larger one.
     """
 
@@ -27,14 +29,13 @@ class Network:
         self.backend = backend.name
         self.modified = False  # True once a method trains the weights in place
         self.trainer = None
+        self.adapter = None
         self.release()
         with open_file(path) as f:
             try:
                 self._read(f, path)
             finally:
                 unload("model_file")
-        self.loss = array("i", [0] * F.N_FIELDS)
-        self.loss[F.N_CLASSES] = self.n_classes
         self._prepare_idle()
         self.idle_bytes = self.work_bytes  # of the block where nothing is trained
 
@@ -47,22 +48,22 @@ class Network:
         self.name = description.name
         self.crc = description.crc
         self.shape = description.shape
-        self.n_classes = description.n_classes
-        self.names = description.names
+        self.n_outputs = description.n_outputs
+        self.in_file = description.n_classes, description.names  # classes without those added
         self.input_exponent = description.input_exponent
         self.signed = description.signed
         self.stages = description.stages
-        self.n_weights = sum([s.n_edges() for s in self.stages])
         self._weights = weights = memoryview(allocate(description.weight_bytes, path))
         if f.readinto(weights) != len(weights):
             fail(path, "file size", "short", "%d weight bytes" % len(weights))
         description.check_weights(path, weights)
+        self.loss = array("i", [0] * F.N_FIELDS)
+        self.use_classes(*self.in_file)
         for stage in self.weight_stages():
-            at, n = stage.offset, stage.n_edges()
-            stage.w = stage.weff = weights[at:at + n]
+            stage.w = stage.weff = self.weights_of(stage, stage.n_edges())
             if stage.d[F.BIAS]:
-                at += aligned(n)
-                stage.bias = weights[at:at + 4 * stage.d[F.N_OUT]]
+                stage.bias = self._bias_of(stage)
+        self.n_weights = sum([s.n_edges() for s in self.stages])
 
     def _reread(self):
         """Read the weights again, which a method that trains them has changed in place."""
@@ -88,14 +89,15 @@ class Network:
         from .layout import Layout
 
         try:
-            self.prepare(Layout(self))
+            self.forward_calls = self.prepare(Layout(self))
         finally:
             unload("layout", "blocks")
 
     def prepare(self, layout, trainer=None):
-        """Take the memory of a layout, and list the calls of a forward pass. MemoryError.
+        """Take the memory of a layout; returns the calls of a forward pass. MemoryError.
 
-        From then on the network is in the hands of `trainer`.
+        From then on the network is in the hands of `trainer`. It computes when `forward_calls` are
+        set, once all that they read is there.
         """
         self.release()
         self.trainer = trainer
@@ -110,7 +112,7 @@ class Network:
         calls = layout.forward_calls()
         if layout.dynamic:
             calls.append((Network.set_exponent, self))  # it follows from this sample's shifts
-        self.forward_calls = calls
+        return calls
 
     @property
     def weight_bytes(self):
@@ -120,7 +122,8 @@ class Network:
     def check_memory(self):
         """ValueError where memory ran out when it was reset, and nothing can be computed."""
         if self.forward_calls is None:
-            raise ValueError("%s: has no memory to compute with; load it again" % self.path)
+            raise ValueError("%s: has no memory to compute with; free some, then reset() or load "
+                             "it again" % self.path)
 
     def portable(self):
         """The kernels that take any layer."""
@@ -141,22 +144,71 @@ class Network:
             self.check_memory()
         run(self.forward_calls)
 
-    def predict(self, image):
+    def predict(self, image, least=0):
         """Class of one image: a buffer of channels * height * width values, 0..127, or where the
-        input is signed -127..127."""
+        input is signed -127..127.
+
+        None where its score (see `scores`) is below `least`, 0..1000.
+        """
+        if not 0 <= least <= 1000:
+            raise ValueError("least: %s, expected 0..1000" % least)
         self.put(image)
         self.forward()
-        return self.top_class()
+        top = self.top_class()
+        if least:
+            from .scores import scores
 
-    def evaluate(self, source):
-        """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation."""
+            if scores(self)[top] < least:
+                return None
+        return top
+
+    def scores(self, image):
+        """How sure it is of each class of one image: a list of integers that sum to 1000.
+
+        The softmax of the logits in thousandths, by the table that training uses.
+        """
+        from .scores import scores
+
+        self.put(image)
+        self.forward()
+        return scores(self)
+
+    def add_class(self, name):
+        """Take a spare output of the model into use for a new class; returns its label.
+
+        The backbone knows nothing of it yet: make a Trainer and train. `reset` forgets the class;
+        a file that is saved afterwards keeps it. ValueError: no spare output is left, the name is
+        there already or no text of 1..63 bytes, or something trained or applied is in force.
+        """
+        from .classes import add
+
+        try:
+            return add(self, name)
+        finally:
+            unload("classes")
+
+    def evaluate(self, source, *others):
+        """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation.
+
+        Of several datasets a Comparison, which shows them side by side.
+        """
         from .evaluation import Evaluation
 
-        return Evaluation.of(self, source)
+        if not others:
+            return Evaluation.of(self, source)
+        from .comparison import Comparison
+
+        return Comparison(self, (source,) + others)
 
     def put(self, image):
         """Copy one image into the input. ValueError if its size or a pixel is wrong."""
         self.check_memory()
+        try:
+            self._put(image)
+        except TypeError:  # floats, text, nothing
+            raise ValueError("image: %s of other than integers 0..127" % type(image).__name__)
+
+    def _put(self, image):
         if len(image) != len(self.x):
             raise ValueError("image: %d bytes, expected %d" % (len(image), len(self.x)))
         low, high = min(image), max(image)
@@ -167,7 +219,7 @@ class Network:
             raise ValueError("image: pixel %d, expected 0..127" % (low if low < 0 else high))
         try:
             self.x[:] = image
-        except (TypeError, NotImplementedError):  # a list
+        except (TypeError, NotImplementedError, ValueError):  # a list; items of several bytes
             for i in range(len(image)):
                 self.x[i] = image[i]
 
@@ -186,10 +238,34 @@ class Network:
         """The stages that have weights, first to last."""
         return [s for s in self.stages if s.index >= 0]
 
+    def weights_of(self, stage, n):
+        """The first n weights of a stage, spare outputs included: offset bytes of the backbone."""
+        return self._weights[stage.offset:stage.offset + n]
+
+    def _bias_of(self, stage):
+        """The biases of the outputs that a stage computes."""
+        return self._weights[stage.bias_offset:stage.bias_offset + 4 * stage.d[F.N_OUT]]
+
+    def use_classes(self, n, names):
+        """Have the first n outputs of the last stage computed, and no more.
+
+        names: of the classes, or none. The memory that it computes with has to be taken anew.
+        """
+        self.n_classes = n
+        self.names = names
+        self.loss[F.N_CLASSES] = n
+        if self.n_outputs > self.in_file[0]:
+            stage = self.stages[-1]
+            stage.d[F.N_OUT] = stage.d[F.GROUP_OUT] = n
+            if stage.d[F.BIAS]:
+                stage.bias = self._bias_of(stage)
+            stage.w = self.weights_of(stage, stage.n_edges())
+            stage.use(stage.w)
+
     def to_backbone(self):
         """Forget every adaptation and give back all memory but the weights."""
         self.release()
-        self.trainer = None
+        self.trainer = self.adapter = None
         for stage in self.stages:
             stage.x = stage.z = stage.y = stage.argmax = b""
         for stage in self.weight_stages():
@@ -199,7 +275,13 @@ class Network:
             self._reread()
 
     def reset(self):
-        """Forget every adaptation: exactly the backbone of the file again."""
+        """Forget every adaptation and added class: exactly the backbone of the file again."""
+        self.to_backbone()
+        self.use_classes(*self.in_file)
+        self._prepare_idle()
+
+    def recover(self):
+        """The backbone again, with the classes there are: after what could not be done."""
         self.to_backbone()
         self._prepare_idle()
 
@@ -207,16 +289,17 @@ class Network:
         """Put an adaptation in force: a file written by save() or export_mask().
 
         The backbone stays as it is; the effective weights take a byte an edge, or with
-        layout="small" are computed a few rows at a time. ValueError if the file is corrupt or
-        belongs to another backbone: then nothing has changed. After any other failure, as too
-        little memory, the network is the backbone.
+        layout="small" are computed a few rows at a time. The classes are those of the file, added
+        ones included. ValueError if the file is corrupt or belongs to another backbone: then
+        nothing has changed. After any other failure, as too little memory, the network is the
+        backbone, or, where the file could not even be read, what it was: `net` says which.
         """
         from .adapter_reader import apply
 
         try:
             apply(self, path, layout)
         finally:
-            unload("adapter_reader", "selection", "layout", "blocks")
+            unload("adapter_reader", "names", "selection", "layout", "blocks")
 
     def export_mask(self, path):
         """Write one bit per edge of what a Trainer on this network has pruned."""
@@ -225,15 +308,12 @@ class Network:
         self.trainer.export_mask(path)
 
     def __repr__(self):
-        lines = ["<Network %s: %dx%dx%d, %d classes, %d weights, %s backend" % (
-            (self.name or self.path,) + self.shape + (self.n_classes, self.n_weights,
-                                                      self.backend))]
-        for stage in self.stages:
-            plan = ""
-            if stage.index >= 0:
-                plan = "  [%s]" % self.kernels.plan_name(stage.plan)
-            lines.append("  %r%s" % (stage, plan))
-        return "\n".join(lines) + ">"
+        from .describe import network
+
+        try:
+            return network(self)
+        finally:
+            unload("describe")
 
 
 def load(path):

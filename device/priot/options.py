@@ -30,6 +30,20 @@ class Options:
                 _check_range(name, value, low, n_layers if name == "last" else high)
         self.warnings = self._warnings()
 
+    def warn_of_loss(self, net):
+        """Say what is in force on the network, and will not be once there is a new Trainer."""
+        before = net.trainer
+        text = ""
+        if net.adapter:
+            text = "%s is no longer in force (load() takes up what save() wrote)" % net.adapter
+        elif before is not None and before.has_learned:
+            text = "what the trainer before has learned is " + (
+                "no longer in force (load() takes up what save() wrote)" if before.is_saved else
+                "lost, it was not saved" if before.is_in_network else
+                "no longer in force, its save() still keeps it")
+        if text:
+            self.warnings.append("training starts from the backbone: " + text)
+
     def plan(self, net, free):
         """What a Trainer will train, and the memory for it: (layers, Layout); nothing is taken.
 

@@ -1,6 +1,8 @@
-"""What training says of itself: a line per epoch, and their list."""
+"""What training says of itself: a line per epoch, a word within long ones, and their list."""
 
-from .evaluation import percent_text
+from .evaluation import percent_text, permille
+
+_WIDTH = 60  # of the line that is written over
 
 
 def counted(n, what):
@@ -19,6 +21,8 @@ def epoch_text(record):
         text += "  saturated %s" % percent_text(record["saturated_permille"])
     if "validate_permille" in record:
         text += "  test %s" % percent_text(record["validate_permille"])
+    if record.get("best"):
+        text += "  best"
     if record["us_per_sample"]:
         us = record["us_per_sample"]
         text += "  %d.%02d ms a sample" % (us // 1000, us % 1000 // 10)
@@ -27,11 +31,31 @@ def epoch_text(record):
     return text
 
 
+def show_sample(trainer, n):
+    """Write how far an epoch is, over the line before; n: its samples, 0 where not known."""
+    try:
+        text = "epoch %3d  %s%s  train %s" % (
+            trainer.epoch + 1, counted(trainer.seen, "sample"), " of %d" % n if n else "",
+            percent_text(permille(trainer.correct, max(1, trainer.seen))))
+        print("\r%-*s" % (_WIDTH, text), end="")
+    except MemoryError:  # no reason to stop
+        pass
+
+
+def clear_line():
+    """Take away what show_sample wrote."""
+    print("\r%*s\r" % (_WIDTH, ""), end="")
+
+
 class History(list):
     """Dictionaries of the last epochs; at the prompt a single line."""
 
     def __repr__(self):
         if not len(self):
             return "<History: no epoch>"
-        return "<History: %s kept, the last: %s>" % (
-            counted(len(self), "epoch"), epoch_text(self[-1]))
+        last = self[-1]
+        text = "train %s" % percent_text(last["train_permille"])
+        if "validate_permille" in last:
+            text += ", test %s" % percent_text(last["validate_permille"])
+        return "<History of %s; [-1] is epoch %d: %s>" % (
+            counted(len(self), "epoch"), last["epoch"], text)

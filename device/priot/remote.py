@@ -7,7 +7,10 @@ the unix port, on an emulated board and on a real one; the host tools start it.
 import gc
 
 from . import backend
+from .dataset import Dataset
 from .events import emit
+from .files import reason
+from .heap import unload
 from .methods import PRUNE, find
 from .network import load
 from .trainer import Trainer
@@ -40,9 +43,11 @@ def run(job):
     Keys: action ("train", "evaluate", "bench", or "plan": plan.py has its keys), model, test,
     scores (adapter to start from or apply), backend; to train also train, method, options
     (keywords of Trainer), epochs, validate (test after every epoch), steps (of a bench), save,
-    mask (files to write), stop_on_stdin (end
-    as by Ctrl-C when something comes in there, or it is closed). Datasets are paths, or
-    dictionaries as in stream.py.
+    mask (files to write), add (names of classes to add first), stop_on_stdin (end as by Ctrl-C
+    when something comes in there, or it is closed), and what fit calls so: balance, replay,
+    share, patience, and keep_best (True: `save` is written for the best epoch alone).
+    validate_on: another dataset than test for `validate`. also: datasets that are tested wherever
+    `test` is. Datasets are paths, or dictionaries as in stream.py.
     """
     try:
         _ACTIONS[job["action"]](job)
@@ -57,7 +62,7 @@ def run(job):
 
 def _text(e):
     if isinstance(e, OSError) and len(e.args) == 1:
-        return "file not found" if e.args[0] == 2 else "error %s of the file system" % e.args[0]
+        return reason(e)
     if isinstance(e, OSError):
         return str(e.args[1])
     return str(e)
@@ -80,56 +85,94 @@ def _evaluate(job):
     if job.get("scores"):
         net.apply(job["scores"])
     emit("start", backend=net.backend, network=repr(net), n_weights=net.n_weights, **heap.values())
-    _test(net, job, "after", heap)
+    _tests(net, job, "after", heap)
     emit("done", **heap.values())
 
 
-def _test(net, job, event, heap, stop=None):
+def _tests(net, job, when, heap, stop=None):
+    """Test on every dataset of the job: an event `when` of the first, "also" of every other."""
+    if job.get("test"):
+        _test(net, job["test"], heap, stop, when)
+    for i, source in enumerate(job.get("also") or ()):
+        _test(net, source, heap, stop, "also", number=i, when=when)
+
+
+def _test(net, source, heap, stop, event, **more):
     from .evaluation import Evaluation
 
-    result = Evaluation.of(net, _source(job["test"]), stop)
+    result = Evaluation.of(net, _source(source), stop)
     heap.look()
     emit(event, total=result.total, correct=result.correct,
-         confusion=[list(row) for row in result.confusion])
+         confusion=[list(row) for row in result.confusion], **more)
 
 
 def _train(job):
     if job.get("mask") and find(job.get("method", "priot")).rule != PRUNE:
         raise ValueError("mask: %s prunes nothing; save writes what it learned" % job["method"])
     net, heap = _start(job)
+    for name in job.get("add", ()):
+        net.add_class(name)
     stop = _stdin_watch() if job.get("stop_on_stdin") else None
     resumed = job.get("scores")
-    if job.get("test") and not resumed:
-        _test(net, job, "before", heap, stop)
-    trainer = Trainer(net, job.get("method", "priot"), **job.get("options", {}))
-    if resumed:
-        trainer.load(resumed)
-        if job.get("test"):
-            _test(net, job, "before", heap, stop)
-    heap.look()
-    emit("start", backend=net.backend, network=repr(net), trainer=repr(trainer),
-         n_weights=net.n_weights, n_params=sum([a.n_params for a in trainer.layers]),
-         training_bytes=trainer.ram_bytes, layout=trainer.layout, warnings=trainer.warnings,
-         **heap.values())
-    epochs = job.get("epochs", 1) - trainer.epoch
-
-    def progress(record):
-        heap.peak = max(heap.peak, record["heap_bytes"])
-        emit("epoch", **record)
-
-    history = trainer.fit(
-        _source(job["train"]), epochs=max(0, epochs),
-        validate=_source(job["test"]) if job.get("validate") else None,
-        checkpoint=job.get("save"), progress=progress, verbose=False,
-        stop=stop)
+    if not resumed:
+        _tests(net, job, "before", heap, stop)
+    opened = {}
+    try:
+        for key, value in (("train", job["train"]), ("replay", job.get("replay")), (
+                "validate", job.get("validate_on") or (job.get("validate") and job["test"]))):
+            if value:
+                opened[key] = _source(value)
+                if isinstance(value, str):
+                    opened[key] = Dataset(value)
+        _survey(net, opened, job)
+        trainer = Trainer(net, job.get("method", "priot"), **job.get("options", {}))
+        if resumed:
+            trainer.load(resumed)
+            _tests(net, job, "before", heap, stop)
+        heap.look()
+        emit("start", backend=net.backend, network=repr(net), trainer=repr(trainer),
+             n_weights=net.n_weights, n_params=sum([a.n_params for a in trainer.layers]),
+             training_bytes=trainer.ram_bytes, layout=trainer.layout, warnings=trainer.warnings,
+             **heap.values())
+        history = _fit(trainer, opened, job, heap, stop)
+    finally:
+        for dataset in opened.values():
+            dataset.close()
     if job.get("save") and not history:
         trainer.save(job["save"])
     if job.get("mask"):
         trainer.export_mask(job["mask"])
-    if job.get("test"):
-        _test(net, job, "after", heap)
-    finished = trainer.epoch >= job.get("epochs", 1)
-    emit("done", finished=finished, epochs=trainer.epoch, **heap.values())
+    _tests(net, job, "after", heap)
+    best = trainer.best
+    finished = trainer.epoch >= job.get("epochs", 1) or bool(best and not trainer.is_stopped)
+    emit("done", finished=finished, epochs=trainer.epoch, best=best and {
+        "epoch": best.epoch, "correct": best.correct, "total": best.total}, **heap.values())
+
+
+def _survey(net, opened, job):
+    """Say what there is to learn; before the training takes its memory."""
+    from .survey import Survey
+
+    survey = Survey(net, opened["train"], opened.get("replay"), opened.get("validate"),
+                    job.get("balance"), not job.get("scores"))
+    emit("data", text=survey.text(), names=list(net.names), counts=survey.counts,
+         replayed=survey.replayed, warnings=survey.warnings)
+    unload("survey", "names")
+    gc.collect()
+
+
+def _fit(trainer, opened, job, heap, stop):
+    def progress(record):
+        heap.peak = max(heap.peak, record["heap_bytes"])
+        emit("epoch", **record)
+
+    save, best = job.get("save"), job.get("keep_best")
+    return trainer.fit(
+        opened["train"], epochs=max(0, job.get("epochs", 1) - trainer.epoch),
+        validate=opened.get("validate"), checkpoint=None if best else save, progress=progress,
+        verbose=False, stop=stop, balance=job.get("balance", False), replay=opened.get("replay"),
+        share=job.get("share") or 50, keep_best=save if best else None,
+        patience=job.get("patience") or 0)
 
 
 def _source(value):

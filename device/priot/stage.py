@@ -23,6 +23,7 @@ class Stage:
         self.offset = 0  # of the weights in the file's payload
         self.x = self.z = self.y = self.argmax = b""
         self.bias = b""
+        self.bias_offset = 0  # where it begins in the payload
         self.w = b""  # the backbone's weights, offset bytes
         self.weff = b""  # what the forward pass uses: w, or effective weights
         self.rows = None  # operands of effective_weights, where weff holds only some rows

@@ -13,8 +13,8 @@ _requests = [0]  # number of the last request: tells its answer from one that ca
 class HostDataset(Dataset):
     """A dataset file of the host, which must be listening: priot/board/session.py.
 
-    `source` is a dictionary: name, samples, shape [channels, height, width], classes and names.
-    The host has checked the file.
+    `source` is a dictionary: name, samples, shape [channels, height, width], classes, counts
+    (samples of each) and names. The host has checked the file.
     """
 
     def __init__(self, source):
@@ -22,7 +22,9 @@ class HostDataset(Dataset):
         self.shape = tuple(source["shape"])
         self.n_classes = source["classes"]
         self._names = tuple(source["names"])
+        self.counts = source["counts"]
         self._n = source["samples"]
+        self._labels = None
         self.record_bytes = self.shape[0] * self.shape[1] * self.shape[2] + 1
 
     def read(self, index, record):
@@ -34,6 +36,13 @@ class HostDataset(Dataset):
             raise OSError(5, "%s: sample %d did not arrive whole" % (self.path, index))
         record[:] = answer[4:-4]
         return record[self.record_bytes - 1]
+
+    def label(self, index):
+        """The label of sample `index` alone; the first time all samples come, to note them."""
+        if self._labels is None:
+            record = bytearray(self.record_bytes)
+            self._labels = bytes([self.read(i, record) for i in range(self._n)])
+        return self._labels[index]
 
     @property
     def names(self):

@@ -7,7 +7,6 @@ from . import fields as F
 from . import methods as M
 from .calls import run_whole
 from .epochs import Epochs
-from .evaluation import Evaluation, percent_text, permille
 from .heap import unload
 from .kinds import CONV2D
 
@@ -34,6 +33,7 @@ class Trainer:
         self.net = net
         self.method = method = M.find(method)
         options = Options(method, len(net.weight_stages()), options)
+        options.warn_of_loss(net)
         self.warnings = options.warnings
         for text in self.warnings:
             print("warning:", text)
@@ -46,14 +46,18 @@ class Trainer:
         self.gmin = options.gmin
         self.halve = options.halve
         self.epoch = 0
+        self.names = net.names  # the net may get another class, and these scores be saved
+        self.best = None  # of the last fit with keep_best or patience
+        self.is_stopped = False  # whether the last fit was ended by Ctrl-C
         self.clear_counters()
+        self.mark_saved()
         is_second = net.trainer is not None
         net.to_backbone()
         try:
             self._set_up(options)
         except BaseException:  # too little memory, no kernels for a layer, Ctrl-C
             self.layers = ()
-            net.reset()
+            net.recover()
             raise
         finally:
             unload("options", "selection", "layout", "blocks")
@@ -68,7 +72,7 @@ class Trainer:
         net = self.net
         self.layers, layout = options.plan(net, free_bytes)
         self.layout = layout.name
-        net.prepare(layout, self)
+        calls = net.prepare(layout, self)
         self.ram_bytes = layout.size - net.idle_bytes  # beside the loaded network
         fill_selection(self.layers, self.state)
         self._init_scores()
@@ -77,6 +81,7 @@ class Trainer:
         self.loss_operands = layout.loss_operands()
         self.backward_calls, self.call_names = layout.backward_calls()
         self.set_epoch(0)
+        net.forward_calls = calls
 
     def _init_scores(self):
         for layer in self.layers:
@@ -134,25 +139,35 @@ class Trainer:
     # ---- epochs ------------------------------------------------------------------------------
 
     def fit(self, source, epochs=1, validate=None, checkpoint=None, shuffle=True, progress=None,
-            verbose=True, stop=None):
+            verbose=True, stop=None, balance=False, replay=None, share=50, keep_best=None,
+            patience=0):
         """Train. Returns a list with a dictionary for each of the last 32 epochs.
 
         source: path of a dataset file, a Dataset, or an iterable of (buffer, label) pairs.
         validate: dataset to test on after every epoch. checkpoint: file to save to after every
-        epoch and at Ctrl-C. progress: called with each epoch's dictionary. verbose: print it.
+        epoch and at Ctrl-C. progress: called with each epoch's dictionary. verbose: print it, and
+        before training the samples by class and what is doubtful about them.
         stop: asked before every sample; training ends as by Ctrl-C where it returns True.
+        balance: every class of the dataset equally often. replay: dataset whose samples are mixed
+        in, share: how many percent of an epoch they are, 1..90 (mixing.py says in which order).
+        keep_best: file to save to when the validation gets better; in the end the trainer is what
+        it holds. patience: ends after so many epochs that were no better, 0: never.
         """
-        return Epochs(self, checkpoint, progress, verbose, stop).run(
-            source, epochs, validate, shuffle)
+        return Epochs(self, checkpoint, progress, verbose, stop, keep_best, patience).run(
+            source, epochs, validate, shuffle, balance, replay, share)
 
     def clear_counters(self):
         """Start counting samples, hits, skipped backward passes and saturated logits anew."""
         self.seen = self.correct = self.skipped = self.saturated = 0
+        self._saved = None
 
-    def evaluate(self, source):
-        """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation."""
+    def evaluate(self, source, *others):
+        """Classify every sample of a dataset (path, Dataset or iterable); an Evaluation.
+
+        Of several datasets a Comparison, which shows them side by side.
+        """
         self.check_owner()
-        return Evaluation.of(self.net, source)
+        return self.net.evaluate(source, *others)
 
     # ---- keeping -----------------------------------------------------------------------------
 
@@ -161,16 +176,37 @@ class Trainer:
 
         Scores are the trainer's own: they are saved even when the network is in other hands.
         """
-        if self.method.rule == M.WEIGHTS or self.keep:
+        if self.is_in_network:
             self.check_owner()
         adapter.save(self, path)
+        self.mark_saved()
+
+    def mark_saved(self):
+        """Remember how far training is: nothing up to here can be lost."""
+        self._saved = self.epoch, self.seen
+
+    @property
+    def has_learned(self):
+        """Whether there is something that was trained or loaded."""
+        return self.epoch or self.seen
+
+    @property
+    def is_saved(self):
+        """Whether all of it is in a file."""
+        return self._saved == (self.epoch, self.seen)
+
+    @property
+    def is_in_network(self):
+        """Whether what was learned, or its threshold, goes when the network is taken over."""
+        return self.method.rule == M.WEIGHTS or self.keep
 
     def load(self, path):
         """Take back what `save` wrote: same predictions, and training goes on as if never stopped.
 
-        Seed, epoch, step, threshold, gmin and halve are the file's. ValueError if it belongs to
-        another backbone, method, selection, keep or rounding: then nothing has changed. After any
-        other failure the network is reset.
+        A class that was added since starts as this trainer has it. Seed, epoch, step, threshold,
+        gmin and halve are the file's. ValueError if it belongs to another backbone, method,
+        selection, keep or rounding, or knows more classes: then nothing has changed. After any
+        other failure the network is the backbone.
         """
         from .adapter_reader import load
 
@@ -178,7 +214,7 @@ class Trainer:
         try:
             load(self, path)
         finally:
-            unload("adapter_reader", "selection")
+            unload("adapter_reader", "names", "selection")
 
     def resume(self, seed, state, epoch, step, threshold, gmin, halve):
         """Stand where a saved trainer stood, whose scores or weights are there already."""
@@ -189,6 +225,7 @@ class Trainer:
             layer.stage.d[F.THRESHOLD] = threshold
         self.set_epoch(epoch)
         self.clear_counters()
+        self.mark_saved()
         for layer in self.layers:
             layer.refresh()
 
@@ -203,17 +240,9 @@ class Trainer:
             raise ValueError("trainer: the network was reset, or has another one; make a new one")
 
     def __repr__(self):
-        lines = ["<Trainer %s, seed %d, step %d, epoch %d, %d bytes (%s), %s backend" % (
-            self.method.name, self.seed, self.step_size, self.epoch, self.ram_bytes, self.layout,
-            self.net.backend)]
-        for layer in self.layers:
-            text = "  layer %d: %d of %d edges trained" % (
-                layer.stage.index, layer.n_params, layer.n_edges)
-            if layer.rule == M.PRUNE:
-                text += ", %s pruned" % percent_text(permille(layer.n_pruned(), layer.n_params))
-                text += (", top %d %%" % layer.keep) if layer.keep else (
-                    ", threshold %d" % (layer.stage.d[F.THRESHOLD] - 128))
-            text += "  [%s]" % self.net.kernels.plan_name(layer.stage.plan)
-            lines.append(text)
-        return "\n".join(lines) + ">"
+        from .describe import trainer
 
+        try:
+            return trainer(self)
+        finally:
+            unload("describe")

@@ -7,22 +7,26 @@ A subcommand is a module of commands/ with `add_parser(subparsers)`, which adds 
 import argparse
 import importlib
 import importlib.util
+import io
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
 
 from priot.errors import PriotError
+from priot.paths import nearest
 
 # subcommand -> module and the line `priot --help` shows
 COMMANDS = {
-    "dataset": ("dataset", "make a dataset file from digits, MNIST or arrays"),
+    "dataset": ("dataset", "make a dataset file from digits, MNIST, arrays or image folders"),
     "pretrain": ("pretrain", "train a float network"),
     "quantize": ("quantize", "turn a float network into an int8 model file"),
     "inspect": ("inspect", "show what is in a model, dataset or adapter file"),
     "convert": ("convert", "make a file of today of one of an older version"),
     "train": ("train", "adapt a model by running the device package"),
     "evaluate": ("evaluate", "measure a model's accuracy by running the device package"),
+    "report": ("report", "make a page of a training run or an experiment"),
     "demo": ("demo", "run the main job with no board"),
     "plan": ("plan", "say what a model and a method need of a board's flash and RAM"),
     "deploy": ("deploy", "copy the package, a model and datasets to a board"),
@@ -30,8 +34,11 @@ COMMANDS = {
     "pull": ("pull", "bring scores, masks and reports from a board"),
     "bench": ("bench", "measure time and memory per training step"),
     "experiment": ("experiment", "run a grid of methods, angles and seeds"),
+    "repl": ("repl", "open MicroPython's prompt on this machine"),
     "pico": ("pico", "start an emulated Pico"),
 }
+# Options that name a file beside what a command is for; what was written is said at the end.
+_OUTPUTS = ("save", "mask", "plot", "json")
 
 
 def available() -> dict[str, str]:
@@ -75,8 +82,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     command = next((a for a in arguments if a in available()), None)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # not every letter is in every encoding
     try:
         args = build_parser(command).parse_args(arguments)
+        args.words = ["priot", *arguments]  # for reports that say how to repeat them
         return _run(args)
     except KeyboardInterrupt:
         print("priot: stopped: interrupted from the keyboard", file=sys.stderr)
@@ -95,12 +106,30 @@ def _run(args: argparse.Namespace) -> int:
     )
 
     check_report(getattr(args, "json", None))
-    return _module(args.command).main(args)
+    named = [getattr(args, option, None) for option in _OUTPUTS]
+    before = {path: _state(path) for path in named if isinstance(path, Path)}
+    status = _module(args.command).main(args)
+    for path in before:
+        if _state(path) not in (None, before[path]):
+            print(f"wrote {path} ({path.stat().st_size:,} bytes)")
+    return status
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written; None where there is none."""
+    if not path.is_file():
+        return None
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        text = f"{where}{error.strerror[:1].lower()}{error.strerror[1:]}"
+        missing = isinstance(error, FileNotFoundError) and error.filename
+        meant = nearest(error.filename) if missing else None
+        return f"{text}; did you mean {meant}?" if meant else text
     return " ".join(str(error).split()) or type(error).__name__
 
 

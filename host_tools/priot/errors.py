@@ -1,11 +1,16 @@
 """The errors a user may see: one line, `where: what`, in lower case."""
 
+_BRIEF = 120  # characters of a library's text
+
 
 class PriotError(Exception):
-    """An expected failure; its text is one line, `where: what`."""
+    """An expected failure; its text is one line, `where: what`.
+
+    What a damaged file or a noisy line has brought into it is shown by escapes.
+    """
 
     def __init__(self, where: object, what: str) -> None:
-        super().__init__(f"{where}: {what}")
+        super().__init__(_printable(f"{where}: {what}"))
         self.where = str(where)
         self.what = what
 
@@ -17,3 +22,16 @@ class FileError(PriotError):
 def mismatch(field: str, found: object, expected: object) -> str:
     """Text of an error about one field: "kernel: found 0, expected 1..15"."""
     return f"{field}: found {found}, expected {expected}"
+
+
+def brief(error: BaseException) -> str:
+    """What a library's error says, at most a line of it; its kind where it says nothing."""
+    text = " ".join(str(error).split())
+    return (text[: _BRIEF - 3] + "..." if len(text) > _BRIEF else text) or type(error).__name__
+
+
+def _printable(text: str) -> str:
+    """On one line, without what would move a terminal's cursor."""
+    if text.isprintable():
+        return text
+    return "".join(" " if c.isspace() else c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -3,6 +3,7 @@
 A wheel brings a folder `bundle` that is laid out as a checkout is; nothing is ever written there.
 """
 
+import difflib
 import os
 import shutil
 from pathlib import Path
@@ -28,11 +29,36 @@ def _build_folder() -> Path:
 # What set-up builds, and the files of programs that run: of a checkout; beside a wheel, that of
 # the checkout that PRIOT_BUILD names, or the user's cache.
 BUILD = _build_folder()
+# The flash and the port of the emulated Pico of `priot pico`, when nothing else is said.
+PICO_FOLDER = BUILD / "pico"
+PICO_PORT = PICO_FOLDER / "port"
 
 # Modules of native code by architecture: portable C, and kernels made for the processor.
 NATIVE_MODULES = {"x64": ("priot_portable",), "armv6m": ("priot_native", "priot_portable")}
 # For x64 alone: what the modules for the Pico would choose and take.
 PLANNING_MODULE = "priot_plan"
+
+
+def nearest(path: Path | str) -> Path | None:
+    """The file that was meant by a path where there is none: one of nearly that name.
+
+    It lies in the same folder or, for a name without a folder, among the backbones.
+    """
+    path = Path(path)
+    folders = [path.parent] + [BACKBONES] * (path.name == str(path))
+    files = [file for folder in folders if folder.is_dir() for file in sorted(folder.iterdir())
+             if file.is_file() and not file.name.startswith(".")]
+    for file in files:
+        if path.name == file.stem:
+            return _shown(file)
+    alike = {file: difflib.SequenceMatcher(None, path.name, file.name).ratio() for file in files}
+    best = max(files, key=alike.__getitem__, default=None)
+    return _shown(best) if best and alike[best] >= 0.7 else None
+
+
+def _shown(file: Path) -> Path:
+    file = file.absolute()
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def tool(name: str, target: str = "setup") -> Path:

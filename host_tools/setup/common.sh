@@ -4,8 +4,12 @@ say() { echo "setup: $*" >&2; }
 
 # fail TEXT: end the set-up with one line, from inside a build() too (its stderr is the log).
 fail() {
-    if { true >&3; } 2>/dev/null; then echo "setup: $*" >&3; else echo "setup: $*" >&2; fi
-    exit 90
+    if { true >&3; } 2>/dev/null; then
+        echo "setup: $*" >&3
+        exit 90
+    fi
+    echo "setup: $*" >&2
+    exit 1
 }
 
 # The line of a log that says most: the first error of a compiler, pip or apt, else the last line.
@@ -16,62 +20,67 @@ telling_line() {
     echo "$line"
 }
 
-# apt_install PACKAGE...: by apt, where there is one, asking for rights only when not root.
+# lacks THING...: Debian's packages for what is not on this machine. A thing is COMMAND=PACKAGE or
+# one of the names below.
+lacks() {
+    local thing
+    for thing in "$@"; do
+        case $thing in
+            *=*) command -v "${thing%%=*}" >/dev/null || echo "${thing#*=}" ;;
+            # apt's gcc alone comes without the C library's headers
+            c) has_c_library || printf '%s\n' gcc libc6-dev ;;
+            c++) has_cpp_library || echo g++ ;;
+            arm) arm_library libc.a || printf '%s\n' gcc-arm-none-eabi libnewlib-arm-none-eabi ;;
+            arm-c++) arm_library libstdc++.a || printf '%s\n' gcc-arm-none-eabi \
+                libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib ;;
+            # Debian leaves ensurepip, which venv needs, to a package of its own
+            venv) find_python >/dev/null || printf '%s\n' python3 python3-venv ;;
+            apt-lists) has_apt_lists || echo apt-lists ;;
+            *) fail "no test for $thing" ;;
+        esac
+    done | sort -u
+}
+
+# apt_install PACKAGE...: by apt, as root or by sudo; "apt-lists" is not a package.
 apt_install() {
-    command -v apt-get >/dev/null || fail "missing on this machine: $* (Debian's names)"
-    say "installing by apt: $*" 2>&3
+    local packages=() package command log=$BUILD/log/apt.log as_root=()
+    for package in "$@"; do [ "$package" = apt-lists ] || packages+=("$package"); done
+    command=update
+    [ ${#packages[@]} = 0 ] ||
+        command="update && apt-get install -y --no-install-recommends ${packages[*]}"
+    command -v apt-get >/dev/null || fail "missing on this machine: ${packages[*]} (Debian's names)"
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || fail "as root, run: apt-get $command"
+        as_root=(sudo)
+    fi
+    say "installing by apt: ${packages[*]:-its lists}"
+    as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600)
     # One dead package list must not stop us: what matters is whether the install works.
-    apt_as_root update -qq || true
-    apt_as_root install -y -qq --no-install-recommends "$@" || fail "apt-get install $* failed"
+    "${as_root[@]}" update -qq >"$log" 2>&1 || true
+    [ ${#packages[@]} = 0 ] ||
+        "${as_root[@]}" install -y -qq --no-install-recommends "${packages[@]}" >>"$log" 2>&1 ||
+        fail "apt: $(telling_line "$log") (log: ${log#"$ROOT"/}); as root, run: apt-get $command"
 }
 
-apt_as_root() {
-    local command=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 "$@")
-    if [ "$(id -u)" = 0 ]; then
-        "${command[@]}"
-    else
-        command -v sudo >/dev/null || fail "as root, run: apt-get $*"
-        sudo "${command[@]}"
-    fi
+has_apt_lists() {
+    ! command -v apt-get >/dev/null || [ -n "$(apt-get indextargets 'Created-By: Packages')" ]
 }
 
-# require COMMAND=PACKAGE...: install the packages whose command is not there; apt is not even
-# started when nothing is missing.
-require() {
-    local pair missing=()
-    for pair in "$@"; do
-        command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+# A Python that makes environments: PYTHON, or the system's.
+find_python() {
+    local python needed='import ensurepip, sys; assert sys.version_info >= (3, 11)'
+    for python in "$PYTHON" /usr/bin/python3; do
+        if "$python" -c "$needed" 2>/dev/null; then
+            echo "$python"
+            return
+        fi
     done
-    if [ ${#missing[@]} = 0 ]; then return; fi
-    apt_install "${missing[@]}"
-    for pair in "$@"; do
-        command -v "${pair%%=*}" >/dev/null || fail "no ${pair%%=*} after installing ${pair#*=}"
-    done
+    return 1
 }
 
-# This machine's C compiler and C library; apt's gcc alone comes without the library's headers.
-require_gcc() {
-    require make=make
-    if ! has_c_library; then
-        apt_install gcc libc6-dev
-        has_c_library || fail "gcc finds no stdio.h"
-    fi
-}
-
+# This machine's C and C++ compilers with their libraries.
 has_c_library() { echo '#include <stdio.h>' | gcc -E - >/dev/null 2>&1; }
-
-# The C compiler for the Cortex-M0+, with its C library (and C++'s, which the firmware links).
-require_arm_gcc() {
-    local packages=(gcc-arm-none-eabi libnewlib-arm-none-eabi) library=libc.a
-    if [ "${1:-}" = c++ ]; then
-        packages+=(libstdc++-arm-none-eabi-newlib)
-        library=libstdc++.a
-    fi
-    if ! arm_library $library; then
-        apt_install "${packages[@]}"
-        arm_library $library || fail "arm-none-eabi-gcc has no $library"
-    fi
-}
+has_cpp_library() { echo '#include <vector>' | g++ -x c++ -E - >/dev/null 2>&1; }
 
 # gcc answers with the bare name when it does not find the file.
 arm_library() {

@@ -33,10 +33,6 @@ apt_private_update() {
 archive_of_this_machine() {
     local found
     found=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN)' 'Created-By: Packages')
-    if [ -z "$found" ]; then   # a fresh image has no lists yet
-        apt_as_root update -qq
-        found=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN)' 'Created-By: Packages')
-    fi
     awk '($2 == "Debian" || $2 == "Ubuntu") && $1 !~ /security/ { print; exit }' <<<"$found"
 }
 

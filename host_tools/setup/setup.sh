@@ -5,12 +5,14 @@
 #   NEEDS    stages that come first
 #   INPUTS   text; the stage is redone when it changes, or the stage file, or a stage it needs
 #   OUTPUTS  paths from the repository's root; the stage is redone when one is missing
+#   SYSTEM   what it needs of this machine, see lacks() of common.sh
 # and a function build(). A stamp in build/stamps is written only after build() succeeded, so an
 # interrupted stage is redone. One lock serialises set-ups that are started at the same time.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
+CHECKOUT=${PRIOT_CHECKOUT:-$ROOT}   # another where this is its double, see elsewhere.sh
 cd "$ROOT"
 BUILD=$ROOT/build
 unset MFLAGS MAKELEVEL
@@ -18,9 +20,10 @@ export MAKEFLAGS=--no-print-directory   # in place of a caller's -j and variable
 : "${PYTHON:=python3}" "${JOBS:=$(nproc)}" "${MPY_DIR:=}" "${PICO_UF2:=}"
 : "${PRIOT_MICROPYTHON_GIT:=}" "${PRIOT_MICROPYTHON_TAG:=v1.25.0}" "${PRIOT_SOURCE_SUITE:=}"
 source "$HERE/common.sh"
+source "$HERE/elsewhere.sh"
 
 load_stage() {
-    NEEDS='' INPUTS='' OUTPUTS=''
+    NEEDS='' INPUTS='' OUTPUTS='' SYSTEM=''
     [ -f "$HERE/stages/$1.sh" ] || fail "no stage $1"
     source "$HERE/stages/$1.sh"
 }
@@ -92,7 +95,33 @@ ensure() {
     run_stage "$stage"
 }
 
+# stale STAGE...: those that are to be done, and stages that they need.
+stale() {
+    local stage need
+    for stage in "$@"; do
+        load_stage "$stage"
+        for need in $NEEDS; do (stale "$need"); done
+        is_fresh "$stage" || echo "$stage"
+    done
+}
+
+# What stages need of this machine, all at once, before the first of them begins.
+prepare_system() {
+    local stage things missing
+    things=$(for stage in "$@"; do load_stage "$stage"; printf '%s\n' $SYSTEM; done)
+    missing=$(lacks $things)
+    [ -n "$missing" ] || return 0
+    apt_install $missing
+    missing=$(lacks $things)
+    [ -z "$missing" ] || fail "still missing after installing by apt:" $missing
+}
+
 # Without a trap bash goes on after Ctrl-C when the running command ends as if nothing had happened.
 trap 'exit 130' INT
+move_elsewhere "$@"
 mkdir -p "$BUILD"/{stamps,log,bin}
+todo=$(stale "$@")
+[ -n "$todo" ] || exit 0
+take_lock
+prepare_system $todo
 for stage in "$@"; do ensure "$stage"; done

@@ -19,7 +19,8 @@ while os.statvfs("/disk")[3] > 2:  # blocks: fewer than a scores file needs
         f.write(bytes(ram_disk.BLOCK))
 trainer = priot.Trainer(net, seed=2)
 for attempt in (lambda: trainer.save("/disk/a.scores"),
-                lambda: trainer.fit(sys.argv[3], epochs=1, checkpoint="/disk/a.scores")):
+                lambda: trainer.fit(sys.argv[3], epochs=1, checkpoint="/disk/a.scores",
+                                    verbose=False)):
     try:
         attempt()
         print("saved on a full disk")

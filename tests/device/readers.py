@@ -1,23 +1,28 @@
-"""Reads many files that lie in one: readers.py KIND BLOB SCRATCH [MODEL].
+"""Reads many files that lie in one: readers.py KIND BACKEND BLOB SCRATCH [MODEL].
 
 BLOB: u32 length and bytes of each. A line a file: "accepted", "refused TEXT" or "crashed ERROR".
-What is accepted is used too: a model predicts, an adapter is put in force.
+What is accepted is used too, and the CRC32 of its logits follows: a model predicts and trains, an
+adapter is put in force, loaded by a Trainer, and leaves the backbone as it was.
 """
 
 import struct
 import sys
+from binascii import crc32
 
 import priot
 from priot import backend
 from priot.adapter_reader import Reader
+from priot.methods import METHODS
 from priot.model_file import Description
 
-kind, blob, scratch = sys.argv[1:4]
-backend.use("portable")
-net = priot.load(sys.argv[4]) if len(sys.argv) > 4 else None
+kind, wanted, blob, scratch = sys.argv[1:5]
+backend.use(wanted)
+net = priot.load(sys.argv[5]) if len(sys.argv) > 5 else None
+names = [row[0] for row in METHODS]
 
 
 def read():
+    """Read the file; the number of its method, of an adapter."""
     if kind == "model":
         with open(scratch, "rb") as f:
             description = Description(f, scratch)
@@ -27,20 +32,61 @@ def read():
             len(dataset.names)
             dataset.read(len(dataset) - 1, bytearray(dataset.record_bytes))
     else:
-        Reader(scratch, net).close()
+        with Reader(scratch, net) as reader:
+            return reader.method.name
 
 
-def use():
+def logits(network):
+    """CRC32 of the logits of some images, black and bright ones too."""
+    crc = 0
+    n = len(network.x)
+    for image in (bytes(n), bytes([127] * n), bytes([(37 * i + 11) & 127 for i in range(n)])):
+        network.predict(image)
+        crc = crc32(network.logits, crc)
+    return crc
+
+
+def learn(network, trainer):
+    """A few samples, every label at least once."""
+    n = len(network.x)
+    for label in range(min(4, network.n_classes)):
+        trainer.learn(bytes([(i * (7 + label)) & 127 for i in range(n)]), label)
+    repr(trainer)
+
+
+def use(number, method):
+    """Compute with what was read; its logits, and what else is wrong."""
+    if kind == "dataset":
+        return 0
     if kind == "model":
         network = priot.load(scratch)
-        network.predict(bytes(len(network.x)))
+        found = logits(network)
         repr(network)
-    elif kind == "adapter":
-        net.apply(scratch)
-        net.predict(bytes(len(net.x)))
-        net.reset()
+        try:
+            learn(network, priot.Trainer(network, names[number % len(names)]))
+        except ValueError:
+            pass  # too many positions for scores
+        network.reset()
+        if logits(network) != found:
+            raise RuntimeError("not the backbone after training")
+        return found
+    before = logits(net)
+    net.apply(scratch, ("kept", "small")[number & 1])
+    found = logits(net)
+    net.reset()
+    try:
+        trainer = priot.Trainer(net, method)
+        trainer.load(scratch)
+        learn(net, trainer)
+    except ValueError:
+        pass  # of fewer layers, or other edges
+    net.reset()
+    if logits(net) != before:
+        raise RuntimeError("not the backbone after reset")
+    return found
 
 
+number = 0
 with open(blob, "rb") as files:
     while True:
         head = files.read(4)
@@ -48,8 +94,9 @@ with open(blob, "rb") as files:
             break
         with open(scratch, "wb") as f:
             f.write(files.read(struct.unpack("<I", head)[0]))
+        number += 1
         try:
-            read()
+            method = read()
         except (ValueError, OSError) as e:
             text = str(e)
             good = text.startswith(scratch + ":") and "\n" not in text
@@ -59,8 +106,7 @@ with open(blob, "rb") as files:
             print("crashed", repr(e))
             continue
         try:
-            use()
-            print("accepted")
+            print("accepted", use(number, method))
         except MemoryError:
             print("accepted")  # too large for this heap
         except Exception as e:

@@ -64,6 +64,8 @@ def _by_channel(stage: FloatStage) -> bool:
 
 
 def _balance(before: FloatStage, after: FloatStage) -> None:
+    """Divide the channels of one and multiply those of the other."""
+    assert before.weights is not None and after.weights is not None
     rows = _columns(after, before.n_out)
     ours = np.abs(before.weights.reshape(before.n_out, -1)).max(axis=1)
     theirs = np.abs(rows).max(axis=(0, 2))

@@ -5,7 +5,7 @@ what saturates, how large the error is. verdict.py says what that means.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from priot.backbone.float_network import outputs
 from priot.formats import Dataset, Model
-from priot.network.stage import Stage
+from priot.network.stage import IMAGE, Stage
 from priot.oracle import batch
 
 _IMAGES = 64  # compared at a time
@@ -84,10 +84,16 @@ class _Sums:
         self.float_live += int(np.count_nonzero(wanted))
 
 
-def compare(weights: Sequence[np.ndarray], model: Model, dataset: Dataset) -> Fidelity:
+Reference = Callable[[np.ndarray], Iterable[np.ndarray]]
+
+
+def compare(weights: Sequence[np.ndarray], model: Model, dataset: Dataset,
+            reference: Reference | None = None) -> Fidelity:
     """Compare a model with the float weights it was made of, on all images of a dataset.
 
-    weights: of each stage with weights, as FloatNetwork.weights_for gives them. Where the model
+    weights: of each stage with weights, as FloatNetwork.weights_for gives them. reference: gives
+    the float outputs of every stage on floats [n][channels][height][width], by default from the
+    weights alone. Where the model
     has more outputs than the float network, the first are compared.
     """
     n_classes = len(weights[-1])
@@ -98,8 +104,8 @@ def compare(weights: Sequence[np.ndarray], model: Model, dataset: Dataset) -> Fi
     for first in range(0, len(dataset), _IMAGES):
         images = dataset.images[first : first + _IMAGES]
         x = images * 2.0**model.input_exponent
-        pairs = zip(sums, _integers(model, images), outputs(model.stages, weights, x),
-                    strict=True)
+        pairs = zip(sums, _integers(model, images),
+                    reference(x) if reference else outputs(model.stages, weights, x), strict=True)
         for total, (y, exponent), wanted in pairs:
             y = y[:, : wanted.shape[1]]
             found = y * 2.0**exponent
@@ -124,11 +130,13 @@ def compare(weights: Sequence[np.ndarray], model: Model, dataset: Dataset) -> Fi
 
 def _integers(model: Model, images: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
     """int8 outputs of every stage and their exponent."""
-    y = images.astype(np.int8)
-    for stage, exponent in zip(model.stages, model.exponents, strict=True):
-        y = np.concatenate([batch.requantise(stage, batch.forward(stage, y[some])[0])
-                            for some in batch.chunks(stage, len(y))])
-        yield y, exponent
+    tensors = {IMAGE: images.astype(np.int8)}
+    for i, (stage, exponent) in enumerate(zip(model.stages, model.exponents, strict=True)):
+        inputs = [tensors[n] for n in stage.inputs]
+        tensors[i] = np.concatenate([
+            batch.requantise(stage, batch.forward(stage, *(values[some] for values in inputs))[0])
+            for some in batch.chunks(stage, len(images))])
+        yield tensors[i], exponent
 
 
 def _layer(i: int, stage: Stage, total: _Sums) -> LayerFidelity:

@@ -156,6 +156,7 @@ def run(graph: FloatGraph, images: np.ndarray) -> list[np.ndarray]:
 
 def forward(stage: FloatStage, x: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
     """Outputs of one stage, float32 [n][n_out][height][width]; other: the second input of add."""
+    y: np.ndarray
     if stage.kind == "conv2d":
         y = _conv2d(stage, x)
     elif stage.kind == "linear":
@@ -167,8 +168,10 @@ def forward(stage: FloatStage, x: np.ndarray, other: np.ndarray | None = None) -
     elif stage.kind == "max_pool":
         y = x
     else:
-        y = sum(_taps(x, stage.window, stage.window_stride)) / np.float32(
-            stage.window[0] * stage.window[1])
+        y = np.zeros((*x.shape[:2], *stage.shape_out(x.shape[1:])[1:]), np.float32)
+        for tap in _taps(x, stage.window, stage.window_stride):
+            y += tap
+        y /= stage.window[0] * stage.window[1]
     if stage.bias is not None:
         y += stage.bias[:, None, None]
     if stage.kind in ("conv2d", "max_pool") and stage.window != (1, 1):

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from priot.errors import FileError, PriotError, mismatch
-from priot.formats.container import KINDS, read_magic, write_file
+from priot.formats.container import write_file
+from priot.formats.npz import read_npz
 from priot.network import fields as f
 from priot.network.layer import Layer
 from priot.network.spec import format_network, parse_network
@@ -42,7 +43,7 @@ class FloatNetwork:
     @classmethod
     def read(cls, path: Path | str) -> "FloatNetwork":
         """Read the .npz file. Raises FileError, OSError, PriotError (the line)."""
-        arrays = _read_arrays(path)
+        arrays = read_npz(path, "a float network (.npz)")
         if "network" not in arrays:
             images = "; x and y are images with labels" if {"x", "y"} <= set(arrays) else ""
             raise FileError(path, mismatch("arrays", _listed(arrays), "one named network")
@@ -125,18 +126,3 @@ def pool_factor(stages: Sequence[Stage], stage: Stage) -> float:
 
 def _listed(names: Sequence[str] | dict[str, Any]) -> str:
     return ", ".join(sorted(names)) or "none"
-
-
-def _read_arrays(path: Path | str) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file. Raises FileError, OSError."""
-    kind = KINDS.get(read_magic(path))
-    if kind:
-        raise FileError(path, mismatch("kind", kind, "a float network (.npz)"))
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged archive raises nearly anything
-        reason = "" if "allow_pickle" in str(error) else f": {error}"
-        raise FileError(path, f"not an .npz file of arrays{reason}") from None

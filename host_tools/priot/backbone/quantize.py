@@ -13,6 +13,7 @@ too small: on a network of 27,464 weights they cost 28 to 84 points (`--naive` s
 """
 
 import math
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -210,6 +211,22 @@ def outputs(model: Model, images: np.ndarray) -> list[np.ndarray]:
             batch.requantise(stage, batch.forward(stage, x[some], *(o[some] for o in z))[0])
             for some in batch.chunks(stage, len(x))]))
     return tensors
+
+
+def add_spare(model: Model, n: int) -> None:
+    """Give the last layer n outputs for classes to add later. Raises ValueError, FileError.
+
+    Their weights have the sizes of those of the layer, drawn at random, and random signs: a method
+    that prunes finds something to choose from, and every shift stays right. The bytes follow from
+    the model's.
+    """
+    last = model.stages[-1]
+    if last.kind != f.LINEAR:
+        raise ValueError(f"last stage: is {last.name}; outputs are spare of linear only")
+    rng = np.random.default_rng(zlib.crc32(last.weights.tobytes()))
+    sizes = rng.choice(np.abs(last.weights.ravel()), (n, last.n_row))
+    model.spare = np.where(rng.random(sizes.shape) < 0.5, -sizes, sizes).astype(np.int8)
+    model.check()
 
 
 def accuracy(model: Model, dataset: Dataset) -> float:

@@ -13,5 +13,6 @@ def deploy(board: Board, model: Path | None, datasets: list[Path]) -> dict[str, 
     return {
         "board": board.info.machine, "firmware": ".".join(map(str, board.info.firmware)),
         "files": [vars(file) for file in copied],
-        "flash_free_bytes": board.free_flash(), "heap": vars(memory),
+        "flash_bytes": board.flash_bytes(), "flash_free_bytes": board.free_flash(),
+        "heap": vars(memory),
     }

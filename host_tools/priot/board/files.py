@@ -3,21 +3,23 @@
 import ast
 import contextlib
 import hashlib
+import struct
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from priot.board.connection import Connection
 from priot.board.errors import BoardError, BoardGone, BoardRefused
-from priot.formats.container import PREFIX, VERSION, unpack_names
+from priot.board.interrupts import counted_ctrl_c
+from priot.formats.container import KINDS, PREFIX, VERSION, unpack_names
 from priot.formats.dataset import MAGIC, TABLE
+from priot.planning.names import PART, RECORDS
 
 PIECE = 3072  # bytes in a line of base64, as in on_board.py
-PART = ".part"  # what follows the name of a file that is not complete
-_RECORDS = ".more"  # what follows the name of a dataset's new samples
 _FLASH_FULL = 28  # errno
 _FOLDER_BIT = 0x4000
+_U32 = struct.Struct("<I")
 _HELPER = Path(__file__).with_name("on_board.py")
 
 Progress = Callable[[int], object]  # is told how many more bytes are done
@@ -51,7 +53,7 @@ class Files:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        connection.execute(_HELPER.read_text())
+        connection.execute(_HELPER.read_text("utf-8"))
 
     def digests(self, paths: Iterable[str]) -> dict[str, str]:
         """SHA-256 (hex) of each file that is there."""
@@ -75,6 +77,10 @@ class Files:
     def free_bytes(self) -> int:
         """Free bytes of flash."""
         return int(self._connection.execute("print(free_bytes())"))
+
+    def all_bytes(self) -> int:
+        """Bytes of flash, free or not."""
+        return int(self._connection.execute("print(all_bytes())"))
 
     def make_folder(self, path: str) -> None:
         """Make a folder, and those above it."""
@@ -148,23 +154,49 @@ class Files:
                progress: Progress = lambda n: None) -> bool:
         """Add records to a dataset file, which stays as it was until it is complete.
 
-        `head` begins one that is not there. The records lie in a file of their own until they are
-        known to be added: so a repeat after a failure at any moment adds nothing twice, and
-        returns False where they were added before.
+        `head` begins one that is not there. The records, behind the size that the dataset's file
+        has without them, lie in a file of their own until they are known to be added: so a repeat
+        after a failure at any moment adds nothing twice, and returns False where they were added
+        before.
         """
-        waiting = path + _RECORDS
-        is_repeat = self.has(records, waiting)
-        if not is_repeat:
-            self.check_space(path, max(0, self.size(path)) + 2 * len(records), None)
-            self.put(records, waiting, progress)
-        self._connection.doing = f"adding samples to {path}"
-        is_new = not is_repeat or self._connection.execute(
-            f"print(ends_with({path!r}, {waiting!r}))").strip() == "False"
-        if is_new:
-            self._connection.execute(f"append({path!r}, {waiting!r}, {head!r})")
-        with contextlib.suppress(BoardGone):  # the next to use the board will see that
-            self.remove(waiting)
-        return is_new
+        waiting = path + RECORDS
+        size = max(0, self.size(path))
+        is_begun = size == len(head) + len(records)  # it may be these samples that began it
+        before = 0 if is_begun else size - len(records)
+        is_added = (is_begun or before > 0) and self.has(_U32.pack(before) + records, waiting)
+        if not is_added:
+            data = _U32.pack(size) + records
+            if not self.has(data, waiting):
+                self.check_space(path, size + 2 * len(records), None)
+                self.put(data, waiting, progress)
+            self._connection.doing = f"adding samples to {path}"
+        with counted_ctrl_c():  # whoever is told that it failed repeats it
+            if not is_added:
+                self._connection.execute(f"append({path!r}, {waiting!r}, {head!r})")
+            with contextlib.suppress(BoardGone):  # the next to use the board will see that
+                self.remove(waiting)
+        return not is_added
+
+    def forget_addition(self, path: str) -> None:
+        """Remove samples that waited to be added to a dataset which has been replaced."""
+        self.remove(path + RECORDS)
+
+    def check_kind(self, path: str, magic: bytes) -> None:
+        """Refuse to replace a file of another kind, as a model by a dataset."""
+        if self.size(path) <= 0:
+            return
+        found = self._bytes(path, 0, 4)
+        if found != magic:
+            raise BoardError(path, f"on the board is {kind_of(found)}, not {kind_of(magic)}; "
+                             "choose another name")
+
+    def check_no_loss(self, path: str, source: Path | str, samples: int) -> None:
+        """Refuse to replace a dataset on the board, unasked, that has grown there by `append`."""
+        head = self.dataset_head(path)
+        if head is not None and head.samples > samples:
+            raise BoardError(source, f"holds {samples} samples, {path} on the board "
+                             f"{head.samples}: bring it with 'priot pull', or replace it with "
+                             "'priot push'")
 
     def dataset_head(self, path: str) -> DatasetHead | None:
         """What a dataset file on the board says before its samples; None unless there is one."""
@@ -207,6 +239,7 @@ class Files:
         return data
 
 
-def board_path(source: Path | str) -> str:
-    """The name that a file of the host gets on the board: /NAME."""
-    return "/" + PurePosixPath(Path(source).name).name
+def kind_of(magic: bytes) -> str:
+    """A file by the first four bytes of it, in words."""
+    return f"a {KINDS[magic]}".replace("a adapter", "an adapter") if magic in KINDS else (
+        "another file")

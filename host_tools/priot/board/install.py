@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from priot.board.errors import BoardError
 from priot.board.files import Files
-from priot.package import compile_package
+from priot.board.info import is_arm
+from priot.package import compile_package, package_source
 from priot.paths import NATIVE_MODULES, native_module
 
 PACKAGE = "/lib/priot"
@@ -22,17 +23,35 @@ _HIDING = ("/priot", *(
 
 @dataclass
 class Copied:
-    """A file on the board; `sent` is False where it was there already."""
+    """A file on the board; `sent` is False where it was there already.
+
+    replaced: whether another file of that name was there.
+    """
 
     path: str
     size: int
     sent: bool
+    replaced: bool = False
+
+    @property
+    def state(self) -> str:
+        """What became of it, in words."""
+        return "replaced another" if self.replaced else "copied" if self.sent else "was there"
 
 
-def package_files() -> dict[str, bytes]:
-    """Contents of every file of the package, compiled for the Pico, by its path on the board."""
-    folder = compile_package("armv6m") / "priot"
-    found = {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.mpy"))}
+def package_files(processor: str = "armv6m") -> dict[str, bytes]:
+    """Contents of every file for a board, by its path there: the package and native modules.
+
+    They are compiled for Arm Cortex-M; boards of other processors run the viper kernels. From a
+    wheel, which has no compiler, those get the source. Raises PriotError.
+    """
+    arch = "armv6m" if is_arm(processor) else processor
+    folder = compile_package(arch) / "priot"
+    if not folder.is_dir():
+        folder = package_source() / "priot"
+    found = {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.*py"))}
+    if arch != "armv6m":
+        return found
     for path, name in zip(NATIVE, NATIVE_MODULES["armv6m"], strict=True):
         found[path] = native_module("armv6m", name).read_bytes()
     return found
@@ -48,12 +67,13 @@ def copy_all(files: Files, contents: Mapping[str, bytes],
         for path, data in missing.items():
             bar.set_description(path)
             files.put(data, path, bar.update)
-    return [Copied(path, len(data), path in missing) for path, data in contents.items()]
+    return [Copied(path, len(data), path in missing, path in missing and path in there)
+            for path, data in contents.items()]
 
 
-def install(files: Files, show_progress: bool = False) -> list[Copied]:
+def install(files: Files, processor: str, show_progress: bool = False) -> list[Copied]:
     """Bring package and native modules to the board. Raises BoardError."""
-    contents = package_files()
+    contents = package_files(processor)
     in_root = {f"/{entry.name}" for entry in files.listing("/")}
     in_lib = {f"/lib/{entry.name}" for entry in files.listing("/lib")}
     hiding = sorted((in_root | in_lib) & set(_HIDING))

@@ -1,12 +1,16 @@
 """One host at a time on a port, whatever kind of port it is."""
 
-import fcntl
+import contextlib
 import hashlib
 import os
 import tempfile
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from priot.board.errors import BoardError
+
+_user = getattr(os, "getuid", int)  # Windows has a temporary folder for each user
 
 
 class PortLock:
@@ -18,20 +22,19 @@ class PortLock:
 
     def __init__(self, port: str) -> None:
         name = hashlib.sha256(os.path.realpath(port).encode()).hexdigest()[:16]
-        path = Path(tempfile.gettempdir()) / f"priot-{os.getuid()}-{name}.lock"
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        path = Path(tempfile.gettempdir()) / f"priot-{_user()}-{name}.lock"
+        holder = path.with_suffix(".pid")  # another file: Windows lets nobody read a locked one
+        self._lock = FileLock(path, timeout=0, thread_local=False)
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(self._handle, 20).decode(errors="replace").strip()
-            os.close(self._handle)
-            raise BoardError(port, f"in use by another priot (process {holder or 'unknown'}); "
+            self._lock.acquire()
+        except (Timeout, OSError):
+            process = "unknown"
+            with contextlib.suppress(OSError):
+                process = holder.read_text("ascii").strip() or process
+            raise BoardError(port, f"in use by another priot (process {process}); "
                              "wait for it to end, or stop it") from None
-        os.ftruncate(self._handle, 0)
-        os.write(self._handle, f"{os.getpid()}\n".encode())
+        holder.write_text(f"{os.getpid()}\n", "ascii")
 
     def release(self) -> None:
         """Let others have the port; doing it again does nothing."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        self._lock.release()

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from priot.board.connection import Connection
+from priot.paths import native_module
+from priot.planning.heap import loaded_bytes
 
 _QUESTION = """
-import gc
+import gc, sys
 def free():
     gc.collect()
     return gc.mem_free()
@@ -14,10 +16,13 @@ import priot
 found.append(free())
 priot.backend.use()
 found.append(free())
+blocks = [0, 0, 0]
 if {path!r}:
     net = priot.load({path!r})
+    blocks = [net.weight_bytes, net.work_bytes, int(net.kernels.__name__ == "priot_native" and
+              "priot_portable" in sys.modules)]
 found.append(free())
-print(*found)
+print(*found, *blocks)
 """
 
 
@@ -25,7 +30,8 @@ print(*found)
 class Memory:
     """Bytes of heap: all of it, taken by each part, and left for training.
 
-    `native`: the fastest kernels there; those that only some layers want come with the model.
+    `native`: the fastest kernels there; those that only some layers want, `late`, come with the
+    model, of which `weights` and `work` are the two large blocks.
     """
 
     heap: int
@@ -33,10 +39,20 @@ class Memory:
     package: int
     model: int
     free: int
+    weights: int = 0
+    work: int = 0
+    late: int = 0
+
+    @property
+    def boot(self) -> int:
+        """What was in use before."""
+        return self.heap - self.native - self.package - self.model - self.free
 
 
 def measure(connection: Connection, path: str | None) -> Memory:
     """Load the package, and the model at `path` on the board, on a fresh heap."""
     answer = connection.execute(_QUESTION.format(path=path)).split()
-    heap, start, package, native, model = map(int, answer)
-    return Memory(heap, package - native, start - package, native - model, model)
+    heap, start, package, native, model, weights, work, is_late = map(int, answer)
+    late = loaded_bytes(native_module("armv6m").read_bytes()) if is_late else 0
+    return Memory(heap, package - native, start - package, native - model, model, weights, work,
+                  late)

@@ -116,10 +116,10 @@ def append(path, records, head):
     """Add a file of samples to a dataset file: in a new file, which then takes its place.
 
     `head`, what precedes the samples, begins the dataset where its file is not there. The samples'
-    file stays: whoever adds them again can see that, and asks `ends_with`.
+    file begins with four bytes for the host. It stays: whoever adds them again can see that.
     """
     old = size(path)
-    sources = [(records, 0)]
+    sources = [(records, 4)]
     if old >= 0:
         with open(path, "rb") as f:
             head = f.read(8)  # byte table: priot/formats
@@ -129,7 +129,7 @@ def append(path, records, head):
     n, channels, height, width, _, target_bytes = struct.unpack_from("<IHHHHH", head, 16)
     if old < 0:
         n = 0
-    added = size(records)
+    added = size(records) - 4
     struct.pack_into("<I", head, 8, max(old, len(head)) + added)
     struct.pack_into("<I", head, 16, n + added // (channels * height * width + target_bytes))
     crc = crc32(memoryview(head)[16:])
@@ -146,17 +146,6 @@ def append(path, records, head):
     os.rename(path + ".tmp", path)
 
 
-def ends_with(path, records):
-    """Whether the last samples of a dataset file are those of another file."""
-    start = size(path) - size(records)
-    if start < 0:
-        return False
-    for a, b in zip(pieces(path, start), pieces(records, 0)):  # noqa: B905, not in MicroPython
-        if a != b:
-            return False
-    return True
-
-
 def listing(path):
     """Print name, type and size of what is in a folder; nothing if it is not there."""
     if size(path) >= 0:
@@ -165,6 +154,12 @@ def listing(path):
 
 
 def free_bytes():
-    """Free bytes of the file system."""
+    """Free bytes of the file system; littlefs counts some blocks twice, and to below 0."""
     s = os.statvfs("/")
-    return s[0] * s[3]
+    return max(0, s[0] * s[3])
+
+
+def all_bytes():
+    """Bytes of the file system, free or not."""
+    s = os.statvfs("/")
+    return s[1] * s[2]

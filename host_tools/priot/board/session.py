@@ -1,7 +1,5 @@
 """One job on a board: its files go there, its events come back, samples are sent when wanted."""
 
-import contextlib
-import signal
 import struct
 import zlib
 from binascii import b2a_base64
@@ -12,17 +10,18 @@ from typing import Any
 
 from priot.board.connection import REPEAT, Connection
 from priot.board.errors import BoardError, BoardGone
-from priot.board.files import Files, board_path
+from priot.board.files import Files
 from priot.board.install import copy_all, install
-from priot.errors import PriotError
-from priot.formats import Dataset, Model
+from priot.board.interrupts import counted_ctrl_c
+from priot.errors import FileError, PriotError
+from priot.formats import Adapter, Dataset, Model
 from priot.formats.container import pad4, write_file
-from priot.jobs.protocol import Event, checked, parse_line
+from priot.jobs.protocol import DATASETS, Event, checked, parse_line
 from priot.methods import METHODS
 from priot.planning.flash import BLOCK_BYTES, file_blocks
+from priot.planning.names import Names, board_path
 
-_DATASETS = ("train", "test")
-_INPUTS = ("model", "scores", *_DATASETS)
+_INPUTS = ("model", "scores")
 _OUTPUTS = ("save", "mask")
 _RESERVE = 65536  # bytes of flash that datasets leave for what the job writes
 _FILE_BLOCKS = 8192  # of flash that a file takes beside its bytes, at most
@@ -40,7 +39,7 @@ class _Plan:
 
 
 def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
-            show_progress: bool = False) -> Iterator[Event]:
+            show_progress: bool = False, processor: str = "armv6m") -> Iterator[Event]:
     """Run a job of device/priot/remote.py whose paths are the host's; yields its events.
 
     The package and the files that are missing are copied first; a dataset that does not fit into
@@ -49,8 +48,10 @@ def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
     the board, which keeps and reports what it learned; another gives up. Raises PriotError.
     """
     files = Files(connection)
-    install(files, show_progress)
+    install(files, processor, show_progress)
     plan = _make_plan(job, files, stream)
+    for note in _keep_earlier(files, plan, job):
+        yield {"event": "note", "text": note}
     copy_all(files, plan.copies, show_progress)
     files.check_space(plan.job.get("save") or "/", _bytes_to_save(plan.job, plan.copies))
     connection.soft_reset()
@@ -63,39 +64,42 @@ def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
 
 
 def _make_plan(job: dict[str, Any], files: Files, stream: bool) -> _Plan:
-    plan = _Plan(dict(job))
+    plan = _Plan(dict(job, also=list(job.get("also") or ())))
+    names = Names()
+    # where a job names datasets: in itself, and in a list
+    datasets: list[tuple[Any, Any]] = [(plan.job, key) for key in DATASETS if job.get(key)]
+    datasets += [(plan.job["also"], i) for i in range(len(plan.job["also"]))]
+    files_of_job = [(plan.job, key) for key in (*_INPUTS, *_OUTPUTS) if job.get(key)]
     sources: dict[str, Path] = {}
-    for key in (*_INPUTS, *_OUTPUTS):
-        if job.get(key):
-            source = Path(job[key])
-            path = plan.job[key] = board_path(source)
-            if sources.setdefault(path, source) != source:
-                raise BoardError(source, f"{sources[path]} has the same name, and one of them "
-                                 "would replace the other on the board: rename it")
-    for key in ("model", "scores"):
+    for holder, key in files_of_job + datasets:
+        source = Path(holder[key])
+        path = holder[key] = names.give(board_path(source), source)
+        sources[path] = source
+    for key in _INPUTS:
         if job.get(key):
             plan.copies[plan.job[key]] = Path(job[key]).read_bytes()
-    for key in _DATASETS:
-        if job.get(key):
-            _place_dataset(plan, key, Path(job[key]), files, stream)
+    if job.get("scores"):
+        _check_newest(files, plan.job["scores"], Path(job["scores"]))
+    for holder, key in datasets:
+        holder[key] = _place_dataset(plan, holder[key], sources[holder[key]], files, stream)
     plan.outputs = {plan.job[key]: Path(job[key]) for key in _OUTPUTS if job.get(key)}
     return plan
 
 
-def _place_dataset(plan: _Plan, key: str, source: Path, files: Files, stream: bool) -> None:
-    """Decide whether a dataset is copied or streamed."""
-    path = plan.job[key]
+def _place_dataset(plan: _Plan, path: str, source: Path, files: Files,
+                   stream: bool) -> str | dict[str, Any]:
+    """Decide whether a dataset is copied or streamed; returns how the job names it."""
     data = source.read_bytes()
     free = files.free_bytes() - _RESERVE - sum(
         len(other) + _FILE_BLOCKS for other in plan.copies.values())
     dataset = Dataset.from_bytes(data, source)
     if not stream and (len(data) + _FILE_BLOCKS <= free or files.has(data, path)):
-        _check_no_loss(files, path, source, len(dataset))
+        files.check_no_loss(path, source, len(dataset))
         plan.copies[path] = data
-        return
+        return path
     plan.streamed[path] = dataset
-    plan.job[key] = {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
-                     "classes": dataset.classes, "names": list(dataset.names)}
+    return {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
+            "classes": dataset.classes, "counts": dataset.counts, "names": list(dataset.names)}
 
 
 def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
@@ -111,17 +115,67 @@ def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
     return BLOCK_BYTES * sum(file_blocks(n) + 1 for name, n in sizes.items() if job.get(name))
 
 
-def _check_no_loss(files: Files, path: str, source: Path, samples: int) -> None:
-    """Refuse to replace a dataset on the board, unasked, that has grown there by `append`."""
-    head = files.dataset_head(path)
-    if head is not None and head.samples > samples:
-        raise BoardError(source, f"holds {samples} samples, {path} on the board {head.samples}: "
-                         "bring it with 'priot pull', or replace it with 'priot push'")
+def _learned_there(files: Files, path: str, here: bytes) -> Adapter | None:
+    """What was learned into a file on the board, None unless it differs from what is here."""
+    if files.size(path) < 0 or files.has(here, path):
+        return None
+    try:
+        return Adapter.from_bytes(files.get(path), path)
+    except FileError:
+        return None
+
+
+def _check_newest(files: Files, path: str, source: Path) -> None:
+    """Refuse to replace what a board has learned by an earlier state of the same training."""
+    here = source.read_bytes()
+    there, ours = _learned_there(files, path, here), Adapter.from_bytes(here, source)
+    if there and _run(there) == _run(ours) and there.epochs > ours.epochs:
+        raise BoardError(source, f"has learned {ours.epochs} epochs, {path} on the board "
+                         f"{there.epochs}: bring it with 'priot pull', or give this one another "
+                         "name")
+
+
+def _run(adapter: Adapter) -> tuple[int, str, str, int]:
+    """What the files of one training share."""
+    return adapter.backbone_crc, adapter.method, adapter.content, adapter.seed
+
+
+def _keep_earlier(files: Files, plan: _Plan, job: dict[str, Any]) -> Iterator[str]:
+    """Bring here what other runs left on the board under this one's names; a line on each.
+
+    A run whose board was lost has saved there what never came here.
+    """
+    resumed = plan.job.get("scores")
+    for key in ("scores", "save"):
+        path = plan.job.get(key)
+        if not path or (key == "save" and path == resumed):
+            continue
+        target = Path(job[key])
+        here = target.read_bytes() if target.exists() else b""
+        there = _learned_there(files, path, here)
+        if there is None or (key == "scores" and _run(there) == _run(Adapter.from_bytes(here))):
+            continue
+        data = there.to_bytes()
+        kept = _free_name(target, data)
+        write_file(kept, data)
+        begins = "goes on from the resumed file" if resumed else "begins anew"
+        yield (f"{path} on the board has {there.epochs} epochs of an earlier run; this one "
+               f"{begins}, the earlier is kept in {kept} (--resume it to go on from there)")
+
+
+def _free_name(target: Path, data: bytes) -> Path:
+    """A name beside `target` that is free, or is of a file with these bytes."""
+    n = 1
+    while True:
+        path = target.with_name(f"{target.stem}.earlier{n if n > 1 else ''}{target.suffix}")
+        if not path.exists() or path.read_bytes() == data:
+            return path
+        n += 1
 
 
 def _events(connection: Connection, plan: _Plan) -> Iterator[Event]:
     interrupts = 0
-    with _counted_ctrl_c(connection.interruptible) as presses:
+    with counted_ctrl_c(connection.interruptible) as presses:
         for line in connection.lines(f"import priot.remote as r\nr.run({plan.job!r})"):
             if len(presses) > interrupts:
                 interrupts = len(presses)
@@ -153,31 +207,6 @@ def _answer(dataset: Dataset, request: Event) -> bytes:
     payload = struct.pack("<I", request["number"]) + dataset.images[index].tobytes() + bytes(
         [dataset.labels[index]])
     return b2a_base64(payload + struct.pack("<I", zlib.crc32(payload)))
-
-
-@contextlib.contextmanager
-def _counted_ctrl_c(wanted: bool) -> Iterator[list[int]]:
-    """A list that grows by the first Ctrl-C, if wanted; the next raises KeyboardInterrupt."""
-    presses: list[int] = []
-    if not wanted:
-        yield presses
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, _frame: Any) -> None:
-        presses.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    try:
-        signal.signal(signal.SIGINT, note)
-        is_main = True
-    except ValueError:  # not the main thread: Ctrl-C does not come here
-        is_main = False
-    try:
-        yield presses
-    finally:
-        if is_main:
-            signal.signal(signal.SIGINT, before)
 
 
 def _fetch(files: Files, plan: _Plan) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 from priot.commands.options import add_json_option
 from priot.data import prepare
+from priot.formats.container import write_file
+from priot.jobs.details import Details
 from priot.jobs.train import TrainJob, summary, train
 from priot.paths import BACKBONES, BUILD, ROOT
 from priot.reports.json_file import write_json
 from priot.reports.plot import plot_training
+from priot.reports.run_page import run_page
 from priot.targets.unix import UnixTarget
 
 FOLDER = BUILD / "demo"
@@ -26,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the demo; writes report.json, learning.png and the learned scores to build/demo."""
+    """Run the demo; writes a report, its page and plot, and what was learned to build/demo."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     files = {part: FOLDER / f"{part}.prd" for part in ("train", "test")}
     for part, path in files.items():
@@ -37,14 +40,18 @@ def main(args: argparse.Namespace) -> int:
           "with the heap of a Pico")
     job = TrainJob(BACKBONE, files["train"], files["test"], epochs=EPOCHS, options={"seed": 1},
                    save=FOLDER / "digits.scores", mask=FOLDER / "digits.adapter")
+    details = Details(job, args.words)
     report = train(job, UnixTarget(), show_progress=True)
+    details.add(report)
     print(f"accuracy before: {report['accuracy_before']:.1f} %")
     print(f"accuracy after:  {report['accuracy_after']:.1f} %")
     print(summary(report))
     write_json(FOLDER / "report.json", report)
     write_json(args.json, report)
     plot_training(report, FOLDER / "learning.png")
+    write_file(FOLDER / "report.html", run_page(FOLDER / "report.json").encode())
     print(f"written: {_shown(FOLDER)}/report.json, learning.png, digits.scores, digits.adapter")
+    print(f"to look at in a browser: {_shown(FOLDER)}/report.html")
     return 0 if report["finished"] else 130
 
 

@@ -5,35 +5,39 @@ from pathlib import Path
 from typing import Any
 
 from priot.board.deploy import deploy
-from priot.board.files import board_path
-from priot.board.install import NATIVE, PACKAGE, Copied
+from priot.board.install import PACKAGE, Copied
 from priot.board.memory import Memory
 from priot.commands.options import add_board_options, add_json_option, choose_board
-from priot.planning.flash import BLOCK_BYTES, file_blocks
+from priot.planning.flash import BLOCK_BYTES, flash_blocks
+from priot.planning.text import flash_lines, ram_lines
 from priot.reports.json_file import write_json
 
 
-def _table(copied: list[Copied], memory: Memory, model: Path | None) -> list[str]:
-    """What takes how much, a line each."""
-    package = [file for file in copied if file.path.startswith(PACKAGE)]
-    rows = [(f"{PACKAGE}/*.mpy", package, memory.package)]
-    # the portable kernels take RAM where a layer wants them, counted with the model then
-    for path, ram in zip(NATIVE, (memory.native, 0), strict=True):
-        rows.append((path, [file for file in copied if file.path == path], ram))
-    for file in copied:
-        if not file.path.startswith("/lib/"):
-            is_model = model is not None and file.path == board_path(model)
-            rows.append((file.path, [file], memory.model if is_model else 0))
-    width = max(len(name) for name, _, _ in rows)
-    lines = [f"{'':{width}}     bytes     flash       RAM"]
-    for name, files, ram in rows:
-        flash = sum(BLOCK_BYTES * file_blocks(file.size) for file in files)
-        sent = sum(file.sent for file in files)
-        state = "was there" if not sent else "copied" if sent == len(files) else (
-            f"{sent} of {len(files)} files copied")
-        lines.append(f"{name:{width}} {sum(file.size for file in files):>9,} {flash:>9,} "
-                     f"{ram:>9,}  {state}")
+def _files_table(copied: list[Copied]) -> list[str]:
+    """What became of the files, a line each."""
+    rows = [(f"{PACKAGE}/*", [file for file in copied if file.path.startswith(PACKAGE + "/")])]
+    rows += [(file.path, [file]) for file in copied if file not in rows[0][1]]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{'':{width}}     bytes"]
+    for name, files in rows:
+        sent = [file for file in files if file.sent]
+        state = (files[0].state if len(files) == 1 else "was there" if not sent else
+                 "copied" if len(sent) == len(files) else
+                 f"{len(sent)} of {len(files)} files copied")
+        lines.append(f"{name:{width}} {sum(file.size for file in files):>9,}  {state}")
     return lines
+
+
+def _memory_tables(report: dict[str, Any], memory: Memory) -> list[str]:
+    """RAM and flash, in the rows of `priot plan`."""
+    flash = flash_blocks({file["path"]: file["size"] for file in report["files"]})
+    used = (report["flash_bytes"] - report["flash_free_bytes"]) // BLOCK_BYTES
+    objects = memory.model - memory.weights - memory.work - memory.late
+    return [
+        *ram_lines(memory.boot, memory.package, memory.native + memory.late, memory.weights,
+                   [("work", memory.work, "activations and scratch, when just loaded")], objects,
+                   ("left", memory.free, f"of {memory.heap:,}, for training")), "",
+        *flash_lines(flash, report["flash_bytes"] // BLOCK_BYTES, max(0, used - flash.blocks))]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -53,10 +57,8 @@ def main(args: argparse.Namespace) -> int:
         where = board.port
     memory = Memory(**report["heap"])
     print(f"{report['board']}, MicroPython {report['firmware']}")
-    for line in _table([Copied(**file) for file in report["files"]], memory, args.model):
-        print(line)
-    print(f"free: {report['flash_free_bytes']:,} bytes of flash, {memory.free:,} of "
-          f"{memory.heap:,} bytes of RAM for training")
+    print(*_files_table([Copied(**file) for file in report["files"]]), "", sep="\n")
+    print(*_memory_tables(report, memory), "", sep="\n")
     hint = f'net = priot.load("{args.model.name}")' if args.model else "priot.help()"
     print(f"now: mpremote connect {where}, then import priot, {hint}")
     write_json(args.json, report)

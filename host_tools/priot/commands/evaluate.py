@@ -6,6 +6,7 @@ from typing import Any
 
 from priot.commands.options import add_json_option, add_target_options, choose_target
 from priot.jobs.evaluate import evaluate
+from priot.reports.accuracy import confusion_text, side_by_side
 from priot.reports.json_file import write_json
 
 
@@ -14,7 +15,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("evaluate", description=__doc__,
                                    help="measure a model by running the device package")
     parser.add_argument("model", type=Path, help="model file (.priot)")
-    parser.add_argument("test", type=Path, help="dataset (.prd)")
+    parser.add_argument("test", type=Path, nargs="+",
+                        help="dataset (.prd); several are shown side by side")
     parser.add_argument("--adapter", type=Path, metavar="FILE",
                         help="scores, mask, gains or weights to put in force first")
     add_target_options(parser)
@@ -24,15 +26,14 @@ def add_parser(subparsers: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run `priot evaluate`."""
     with choose_target(args) as target:
-        report = evaluate(args.model, args.test, target, args.adapter, args.backend)
-    print(f"{report['accuracy']:.2f} % of {report['test_images']} images right "
-          f"({report['target']}, {report['backend']} kernels)")
-    width = max(5, len(str(report["test_images"])) + 1)
-    n = len(report["confusion"])
-    if n <= 20:
-        print("label" + "".join(f"{i:>{width}}" for i in range(n)) + "   right/of")
-        for i, row in enumerate(report["confusion"]):
-            right, total = report["per_class"][i]
-            print(f"{i:>5}" + "".join(f"{v:>{width}}" for v in row) + f"   {right}/{total}")
+        report = evaluate(args.model, args.test[0], target, args.adapter, args.backend,
+                          args.test[1:])
+    where = f"({report['target']}, {report['backend']} kernels)"
+    if report["also"]:
+        print(f"right of {len(args.test)} datasets {where}")
+        print(side_by_side(report["names"], [report, *report["also"]]))
+    else:
+        print(f"{report['accuracy']:.2f} % of {report['test_images']} images right {where}")
+        print(confusion_text(report), end="\n" if len(report["confusion"]) <= 20 else "")
     write_json(args.json, report)
     return 0

@@ -7,9 +7,10 @@ from typing import Any
 from priot.commands.options import add_json_option
 from priot.errors import FileError, PriotError
 from priot.formats import Adapter, Dataset, Model, read_magic
-from priot.formats.container import KINDS
+from priot.formats.container import KINDS, not_ours, read_start
 from priot.planning.sizes import HEAP_BYTES, Planner
 from priot.reports.describe import (
+    classes_lines,
     describe_adapter,
     describe_dataset,
     describe_model,
@@ -25,7 +26,8 @@ _WIDTH = 91  # of the table of stages, in front of the kernels
 def _print_model(report: dict[str, Any]) -> None:
     print(f"input {shape_text(report['input'])}, {report['classes']} classes, "
           f"{report['weights']} weights")
-    print(f"network: {report['network']}")
+    spare = [f"spare outputs for classes to add: {report['spare']}"] if report["spare"] else []
+    print(*classes_lines(report["names"]), *spare, f"network: {report['network']}", sep="\n")
     print(f"activations {report['activation_bytes']} bytes, argmax {report['argmax_bytes']} bytes")
     print("stage        input     output    weights  max|w|  exp  forward  backward  "
           "bits: dW, dW*w  on a Pico")
@@ -43,7 +45,8 @@ def _print_model(report: dict[str, Any]) -> None:
 def _print_dataset(report: dict[str, Any]) -> None:
     print(f"{report['samples']} images {shape_text(report['image'])}, "
           f"{report['classes']} classes")
-    print("per class: " + " ".join(map(str, report["per_class"])))
+    print(*classes_lines(report["names"], report["per_class"])
+          or ["per class: " + " ".join(map(str, report["per_class"]))], sep="\n")
     print(f"pixels 0..{report['largest_pixel']}, mean {report['mean_pixel']}")
 
 
@@ -52,6 +55,7 @@ def _print_adapter(report: dict[str, Any], adapter: Adapter) -> None:
           f"{report['parameters']} parameters")
     print(f"seed {report['seed']}, {report['epochs']} epochs, step {report['step']}, "
           f"rounding {report['rounding']}, start {report['init']}")
+    print(*(line + "\n" for line in classes_lines(report["names"])), sep="", end="")
     for layer, source in zip(report["layers"], adapter.layers, strict=True):
         line = f"layer {layer['layer']}: {layer['parameters']} ({layer['selection']})"
         if "kept" in layer and layer["parameters"]:
@@ -91,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
     """Run `priot inspect`."""
     magic = read_magic(args.file)
     if magic not in KINDS:
-        raise FileError(args.file, "not a model, dataset or adapter file")
+        raise FileError(args.file, not_ours(read_start(args.file)))
     report: dict[str, Any] = {"file": str(args.file), "bytes": args.file.stat().st_size}
     title = f"{args.file}: {KINDS[magic]}, {report['bytes']} bytes"
     if KINDS[magic] == "model":

@@ -4,11 +4,15 @@ An interrupted copy goes on where it ended when the command is repeated.
 """
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Any
 
+from priot.board import BoardGone
 from priot.commands.options import add_board_options, add_json_option, choose_board
+from priot.commands.reading import add_reading_options, reading_from
 from priot.errors import PriotError
+from priot.planning.names import Names, dataset_path
 from priot.reports.json_file import write_json
 
 
@@ -19,10 +23,9 @@ def add_parser(subparsers: Any) -> None:
                         help="dataset file (.prd), arrays x and y (.npz), or a folder with one "
                         "folder of images per class")
     parser.add_argument("--name", help="name on the board (default: the source's, with .prd)")
-    parser.add_argument("--classes", type=int, metavar="N",
-                        help="classes of the model, where the labels do not reach the last one")
     parser.add_argument("--append", metavar="NAME",
                         help="add the samples to this dataset on the board instead")
+    add_reading_options(parser)
     add_board_options(parser)
     add_json_option(parser)
 
@@ -32,18 +35,22 @@ def main(args: argparse.Namespace) -> int:
     if args.name and (len(args.source) > 1 or args.append):
         raise PriotError("--name", "goes with one source and without --append")
     report: dict[str, Any] = {"files": []}
+    names = Names()
+    for source in args.source if not (args.append or args.name) else ():
+        names.give(dataset_path(source), source)
+    reading = reading_from(args)
     with choose_board(args) as board:
-        for source in args.source:
-            if args.append:
-                samples = board.append(args.append, source, classes=args.classes)
-                report["files"].append({"path": args.append, "samples": samples})
-                print(f"{args.append}: {samples} samples")
-            else:
-                copied = board.push(source, name=args.name, classes=args.classes)
-                report["files"].append(vars(copied))
-                state = "copied" if copied.sent else "was there"
-                print(f"{copied.path}: {copied.size:,} bytes {state}")
-        report["flash_free_bytes"] = board.free_flash()
-    print(f"free: {report['flash_free_bytes']:,} bytes of flash")
+        if args.append:
+            # all together: a repeat of what failed between two would add the first one again
+            samples = board.append(args.append, list(args.source), reading=reading)
+            report["files"].append({"path": args.append, "samples": samples})
+            print(f"{args.append}: {samples} samples")
+        for source in args.source if not args.append else ():
+            copied = board.push(source, name=args.name, reading=reading)
+            report["files"].append(vars(copied))
+            print(f"{copied.path}: {copied.size:,} bytes {copied.state}")
+        with contextlib.suppress(BoardGone):  # what was asked for is done
+            report["flash_free_bytes"] = board.free_flash()
+            print(f"free: {report['flash_free_bytes']:,} bytes of flash")
     write_json(args.json, report)
     return 0

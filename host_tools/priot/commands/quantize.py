@@ -11,7 +11,7 @@ import numpy as np
 from priot.backbone import verdict
 from priot.backbone.fidelity import Fidelity, compare
 from priot.backbone.float_network import FloatNetwork
-from priot.backbone.quantize import quantize
+from priot.backbone.quantize import add_spare, quantize
 from priot.commands.options import add_json_option
 from priot.errors import PriotError
 from priot.formats import Dataset, Model
@@ -44,6 +44,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
                         help="most frequent shifts on right labels: the baseline that fails")
     parser.add_argument("--force", action="store_true",
                         help="write the model even where nothing can be expected of it")
+    parser.add_argument("--spare", type=int, default=0, metavar="N",
+                        help="outputs for N classes to add on the board (default 0)")
     add_json_option(parser)
     return parser
 
@@ -52,6 +54,8 @@ def main(args: argparse.Namespace) -> int:
     """Run `priot quantize`."""
     if args.images < 1:
         raise PriotError("--images", f"found {args.images}, expected at least 1")
+    if not 0 <= args.spare <= 254:
+        raise PriotError("--spare", f"found {args.spare}, expected 0..254")
     network = FloatNetwork.read(args.float)
     dataset = Dataset.read(args.calibrate)
     some = calibration_images(dataset, args.images)
@@ -60,6 +64,8 @@ def main(args: argparse.Namespace) -> int:
     refuse(args.calibrate, verdict.images_problem(some), forced)
     try:
         model = quantize(network, some, name, args.naive)
+        if args.spare:
+            add_spare(model, args.spare)
     except ValueError as error:
         raise PriotError(args.float, str(error)) from None
     test = Dataset.read(args.test) if args.test else None
@@ -76,7 +82,7 @@ def main(args: argparse.Namespace) -> int:
     model.write(args.output)
     report = {"model": str(args.output), "crc32": f"{model.crc:08x}",
               "network": format_network(model.layers), "images": len(some),
-              "naive": args.naive,
+              "naive": args.naive, "spare": args.spare,
               "layers": [{key: getattr(stage, key) for key in SHIFTS}
                          for stage in model.weight_stages],
               "fidelity": found.report()}

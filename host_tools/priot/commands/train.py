@@ -12,8 +12,10 @@ from priot.commands.options import (
     options_from,
 )
 from priot.errors import PriotError
+from priot.jobs.details import Details
 from priot.jobs.train import TrainJob, summary, train
 from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.reports.accuracy import forgotten
 from priot.reports.json_file import check_report, write_json
 from priot.targets.unix import UnixTarget, unix_port
 
@@ -27,10 +29,28 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("model", type=Path, help="model file (.priot)")
     parser.add_argument("train", type=Path, help="dataset to learn (.prd)")
     parser.add_argument("--test", type=Path, help="dataset to test before and after")
+    parser.add_argument("--also", type=Path, nargs="+", action="extend", default=[],
+                        metavar="DATASET", help="other datasets to test before and after, to see "
+                        "what was forgotten")
     parser.add_argument("--validate", action="store_true", help="test after every epoch too")
+    parser.add_argument("--validate-on", type=Path, metavar="DATASET",
+                        help="the same with other images than those of --test")
+    parser.add_argument("--keep-best", action="store_true", help="--save the epoch with the best "
+                        "validation, not the last one")
+    parser.add_argument("--patience", type=int, default=0, metavar="EPOCHS",
+                        help="end after so many epochs whose validation was no better "
+                        "(default 0: never)")
+    parser.add_argument("--balance", action="store_true",
+                        help="every class equally often, however many samples it has")
+    parser.add_argument("--replay", type=Path, metavar="DATASET", help="mix in samples of another "
+                        "dataset, so that what they show is not forgotten")
+    parser.add_argument("--share", type=int, metavar="PERCENT",
+                        help="of an epoch's samples that --replay gives, 1..90 (default 50)")
     parser.add_argument("--epochs", type=int, default=30,
                         help="in all, those of a resumed file included (default 30)")
     parser.add_argument("--resume", type=Path, metavar="SCORES", help="go on from a saved file")
+    parser.add_argument("--add-class", action="append", default=[], metavar="NAME", dest="add",
+                        help="take a spare output of the model for a new class; may be repeated")
     parser.add_argument("--save", type=Path, metavar="SCORES",
                         help="write what was learned, after every epoch")
     parser.add_argument("--mask", type=Path, help="write which edges are kept, one bit each")
@@ -60,14 +80,21 @@ def main(args: argparse.Namespace) -> int:
         raise PriotError("epochs", f"found {args.epochs}, expected at least 1")
     job = TrainJob(args.model, args.train, args.test, args.method, args.epochs,
                    options_from(args), args.backend, args.resume, args.save, args.mask,
-                   args.validate)
+                   args.validate, args.add, validate_on=args.validate_on, also=args.also,
+                   balance=args.balance, replay=args.replay, share=args.share,
+                   keep_best=args.keep_best, patience=args.patience)
     if args.port or args.target not in (None, "unix"):
         _ask_here(job)
+    details = Details(job, args.words)
     with choose_target(args) as target:
         report = train(job, target, show_progress=True)
-    for warning in report["warnings"]:
-        print(f"warning: {warning}")
     print(summary(report))
+    for line in forgotten(report):
+        print(line)
+    if report["history"] and not (args.save or args.mask):
+        print("nothing is kept of what was learned: --save FILE writes it")
+    if args.json:
+        details.add(report)
     write_json(args.json, report)
     if args.plot:
         from priot.reports.plot import plot_training

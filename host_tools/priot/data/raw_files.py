@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from priot.errors import FileError, mismatch
+from priot.errors import FileError, brief, mismatch
 
+_GZIP = b"\x1f\x8b"
 _CIFAR_SHAPE = (3, 32, 32)
 
 
@@ -29,10 +30,11 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     magic: what the file must begin with; its low byte is the number of axes. Raises FileError.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            data = file.read()
+        data = path.read_bytes()
+        if data.startswith(_GZIP):  # whatever its name says: programs unpack a file in its place
+            data = gzip.decompress(data)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise FileError(path, f"damaged gzip file: {error}") from None
+        raise FileError(path, f"damaged gzip file: {brief(error)}") from None
     found = int.from_bytes(data[:4], "big")
     if len(data) < 4 or found != magic:
         raise FileError(path, mismatch("magic", f"{found:#06x}", f"{magic:#06x}"))
@@ -81,7 +83,7 @@ def read_cifar_python(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except OSError:
         raise
     except Exception as error:  # a damaged pickle raises nearly anything
-        raise FileError(path, f"no CIFAR-10 batch: {error}") from None
+        raise FileError(path, f"no CIFAR-10 batch: {brief(error)}") from None
     if pixels.dtype != np.uint8 or pixels.shape != (len(labels), 3072):
         raise FileError(path, mismatch("data", f"{pixels.dtype} {pixels.shape}",
                                        f"uint8 ({len(labels)}, 3072)"))

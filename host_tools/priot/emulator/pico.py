@@ -1,25 +1,27 @@
 """The everyday emulated Pico: real RP2040 firmware on rp2040js, both cores, flash in a file."""
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import queue
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from priot.emulator import flash_image
 from priot.emulator.process import SerialProcess, require
 from priot.errors import PriotError
-from priot.paths import BUILD
+from priot.paths import BUILD, PICO_FOLDER
+from priot.transport import clock_of
 
 _SCRIPT = Path(__file__).with_name("rp2040") / "pico.mjs"
-_BOOT_TIMEOUT_S = 60.0
-_ANSWER_TIMEOUT_S = 10.0
+_BOOT_TIMEOUT_S = 10.0  # of the board's time; the firmware takes half a second
+_LOOK_S = 1.0
 
 
 class Pico:
@@ -34,14 +36,16 @@ class Pico:
     `kill()` is power lost at this moment, `start()` after it the next power-up.
     """
 
-    def __init__(self, folder: Path = BUILD / "pico", firmware: Path | None = None):
+    def __init__(self, folder: Path = PICO_FOLDER, firmware: Path | None = None):
         self.folder = folder
         self.flash = folder / "flash.bin"
         self.firmware = firmware or BUILD / "firmware" / "RPI_PICO.uf2"
-        self._serial = SerialProcess(folder / "port")
+        self.in_bootloader = False  # why it has ended, if so
+        self._serial = SerialProcess(folder / "port", keeps_time=True)
         self._control: socket.socket | None = None
         self._messages: queue.Queue[str] = queue.Queue()
-        self._lock = -1
+        self._listener: threading.Thread | None = None
+        self._lock = FileLock(folder / "lock", timeout=0, thread_local=False)
 
     def __enter__(self) -> Pico:
         self.start()
@@ -68,14 +72,24 @@ class Pico:
         if self.running:
             raise PriotError(self.folder, "the Pico is on already")
         self._take_flash()
+        try:
+            self._power_up()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _power_up(self) -> None:
+        self._prepare_flash()
+        self.in_bootloader = False
         ours, theirs = socket.socketpair()
         with theirs:
             self._serial.spawn(self._command(theirs.fileno()), self.folder / "emulator.log",
                                pass_fds=[theirs.fileno()])
         self._control, self._messages = ours, queue.Queue()
-        threading.Thread(target=self._listen, args=(ours, self._messages), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(ours, self._messages),
+                                          daemon=True)
+        self._listener.start()
         if self._next_message(_BOOT_TIMEOUT_S) != "ready":
-            self.kill()
             raise PriotError(self.folder, f"the firmware does not boot: {self._complaint()}")
 
     def kill(self) -> None:
@@ -84,9 +98,7 @@ class Pico:
         if self._control is not None:
             self._control.close()
             self._control = None
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._lock.release(force=True)
 
     def cut_power_after(self, flash_operations: int) -> None:
         """Lose power in the middle of the given erase or program of flash (1 is the next one)."""
@@ -95,6 +107,8 @@ class Pico:
     def wait(self) -> None:
         """Wait until the power is lost; raises PriotError when the emulator failed instead."""
         status = self._serial.wait()
+        if self._listener is not None:
+            self._listener.join()  # it hears the end of the process, and why
         self.kill()
         if status < 0:
             raise PriotError(self.folder, f"the emulator was killed by signal {-status}")
@@ -105,41 +119,47 @@ class Pico:
         """Since the start: `cycles` of each core (sleep left out), `instructions`, `nanos` of
         simulated time, `clock_hz`, `erased_sectors` (4096 bytes), `programmed_pages` (256)."""
         self._tell("stats")
-        found: dict[str, Any] = json.loads(self._next_message(_ANSWER_TIMEOUT_S) or "{}")
+        found: dict[str, Any] = json.loads(self._next_message() or "{}")
         return found
 
     def write_files(self, contents: Mapping[str, bytes]) -> None:
         """Put files into the flash while the Pico is off: much faster than through the port."""
-        self._prepare_flash()
-        flash_image.write_files(self.flash, contents)
+        with self._flash_of_pico_off():
+            flash_image.write_files(self.flash, contents)
 
     def read_files(self) -> dict[str, bytes]:
         """All files of the flash, by name, while the Pico is off."""
-        self._prepare_flash()
-        return flash_image.read_files(self.flash)
+        with self._flash_of_pico_off():
+            return flash_image.read_files(self.flash)
 
-    def _prepare_flash(self) -> None:
+    @contextmanager
+    def _flash_of_pico_off(self) -> Iterator[None]:
         if self.running:
             raise PriotError(self.flash, "in use: the Pico is on")
+        self._take_flash()
+        try:
+            self._prepare_flash()
+            yield
+        finally:
+            self._lock.release()
+
+    def _prepare_flash(self) -> None:
         flash_image.write_firmware(self.flash, require(self.firmware, "firmware"))
 
     def _take_flash(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            raise PriotError(self.folder, "another emulated Pico uses this folder") from None
         self.kill()  # what is left of one that ended by itself
-        self._lock = lock
-        self._prepare_flash()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise PriotError(self.folder, "another emulated Pico uses this folder") from None
 
     def _command(self, control_fd: int) -> list[str | Path]:
         emulator = BUILD / "emulator"
         return [require(BUILD / "bin" / "node", "setup-pico"), _SCRIPT,
                 require(emulator / "rp2040js", "setup-pico"),
-                require(emulator / "bootrom.bin", "setup-pico"), self.flash, str(control_fd)]
+                require(emulator / "bootrom.bin", "setup-pico"), self.flash, self._serial.clock,
+                str(control_fd)]
 
     def _listen(self, control: socket.socket, messages: queue.Queue[str]) -> None:
         is_up = False
@@ -147,6 +167,8 @@ class Pico:
             for line in control.makefile("r", encoding="utf-8"):
                 if line == "reset\n":
                     self._serial.replug()
+                elif line == "bootloader\n":
+                    self.in_bootloader = True
                 elif line != "ready\n" or not is_up:
                     messages.put(line.strip())
                     is_up = True
@@ -159,11 +181,14 @@ class Pico:
             raise PriotError(self.folder, "the Pico is off")
         self._control.sendall(line.encode() + b"\n")
 
-    def _next_message(self, timeout_s: float) -> str:
-        try:
-            return self._messages.get(timeout=timeout_s)
-        except queue.Empty:
-            return ""
+    def _next_message(self, timeout_s: float | None = None) -> str:
+        """"" at the end of the process, or after so many seconds of the board's time."""
+        while True:
+            try:
+                return self._messages.get(timeout=_LOOK_S)
+            except queue.Empty:
+                if timeout_s is not None and clock_of(self.port)() > timeout_s:
+                    return ""
 
     def _complaint(self) -> str:
         lines = (self.folder / "emulator.log").read_text(errors="replace").split("\n")

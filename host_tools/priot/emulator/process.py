@@ -8,15 +8,19 @@ import pty
 import select
 import subprocess
 import threading
+import time
 import tty
 from collections.abc import Sequence
 from pathlib import Path
 
+from priot.child import Guard
 from priot.errors import PriotError
 from priot.paths import how_to_get
+from priot.transport import clock_file, write_clock
 
 _READ_BYTES = 65536
 _POLL_MS = 20  # how soon a client that opened the port is noticed
+_CLOCK_S = 0.05  # how far a clock may be behind
 
 
 def require(path: Path, target: str) -> Path:
@@ -32,11 +36,17 @@ class SerialProcess:
     The pty has a fixed name, `port` (a symbolic link), and behaves as the USB port of a board: it
     vanishes with the process or at `replug()`, with an error for whoever has it open, and output
     that nobody reads because the port is closed is dropped.
+
+    The board's time is in the file `clock`, see priot/transport.py: with `keeps_time`, of the
+    process, else what the process computes.
     """
 
-    def __init__(self, port: Path):
+    def __init__(self, port: Path, keeps_time: bool = False):
         self.port = port
+        self.clock = clock_file(port)
+        self._keeps_time = keeps_time
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
         self._thread: threading.Thread | None = None
         self._replug = threading.Event()
 
@@ -50,12 +60,20 @@ class SerialProcess:
         if self.running:
             raise PriotError(self.port, "the emulator is running already")
         self.port.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=errors, pass_fds=pass_fds, bufsize=0,
-                start_new_session=True)  # Ctrl-C in a terminal is for us, not for the board
+        self.clock.unlink(missing_ok=True)
+        self.clock.touch()  # before the port: nobody shall wait by the clock on the wall
         master = self._plug()
+        try:
+            with log.open("wb") as errors:
+                self._process = subprocess.Popen(
+                    [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    stderr=errors, pass_fds=pass_fds, bufsize=0,
+                    start_new_session=True)  # Ctrl-C in a terminal is for us, not for the board
+        except BaseException:
+            os.close(master)
+            self.port.unlink()
+            raise
+        self._guard = Guard(self._process)
         self._thread = threading.Thread(target=self._serve, args=(self._process, master),
                                         name="serial port", daemon=True)
         self._thread.start()
@@ -71,6 +89,8 @@ class SerialProcess:
         if self._process is None or self._thread is None:
             return 0
         status = self._process.wait()
+        if self._guard is not None:
+            self._guard.dismiss()
         self._thread.join()
         return status
 
@@ -93,15 +113,29 @@ class SerialProcess:
         assert process.stdin is not None and process.stdout is not None
         with contextlib.ExitStack() as stack:
             stack.callback(lambda: self.port.unlink(missing_ok=True))
+            stack.callback(lambda: self.clock.unlink(missing_ok=True))
             relay = _Relay(process.stdin.fileno(), process.stdout.fileno(), master)
             stack.callback(lambda: os.close(relay.master))
             stack.enter_context(process.stdin)
             stack.enter_context(process.stdout)
+            told = 0.0
             while relay.step():
+                if not self._keeps_time and time.monotonic() - told > _CLOCK_S:
+                    told = time.monotonic()
+                    write_clock(self.clock, _computed_s(process.pid))
                 if self._replug.is_set():
                     self._replug.clear()
                     os.close(relay.master)
                     relay.plug(self._plug())
+
+
+def _computed_s(pid: int) -> float:
+    """Seconds of processor time that a process has had; of the wall's, where none are told."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return time.monotonic()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user and system
 
 
 class _Relay:

@@ -8,15 +8,16 @@ from pathlib import Path
 from types import TracebackType
 
 from mpremote.transport import TransportError, TransportExecError
-from mpremote.transport_serial import SerialTransport
 
 from priot.emulator.process import SerialProcess, require
 from priot.errors import PriotError
 from priot.paths import BUILD, how_to_get
+from priot.transport import BoardTransport
 
 _FILES_ADDRESS = 0x21000000  # as in boards/MPS2_M0PLUS/modules/memory_disk.py
 _FILES_BYTES = 8 << 20
 _UNPACK = "import memory_disk; memory_disk.unpack({table!r})"
+_RUN_TIMEOUT_S = 10.0
 _UNPACK_TIMEOUT_S = 120.0  # 8 MB take half a minute
 
 
@@ -54,7 +55,7 @@ class Qemu:
         return self._serial.running
 
     def start(self) -> None:
-        """Start it and make its file system with `files`. Raises PriotError."""
+        """Start it and make its file system with `files`. Raises PriotError; then it is off."""
         qemu = shutil.which("qemu-system-arm")
         if qemu is None:
             raise PriotError("emulator", f"no qemu-system-arm: {how_to_get('qemu')}")
@@ -73,19 +74,25 @@ class Qemu:
                  "-kernel", require(self.firmware, "qemu"),
                  "-device", f"loader,file={image.name},addr={_FILES_ADDRESS},force-raw=on"],
                 self.folder / "qemu.log")
-            self.run(_UNPACK.format(table=self._table()), _UNPACK_TIMEOUT_S)
+            try:
+                self.run(_UNPACK.format(table=self._table()), _UNPACK_TIMEOUT_S)
+            except BaseException:
+                self.kill()
+                raise
 
     def kill(self) -> None:
         """End it; its file system is lost."""
         self._serial.kill()
 
-    def run(self, code: str, timeout_s: float | None = 10.0) -> str:
+    def run(self, code: str, timeout_s: float | None = _RUN_TIMEOUT_S) -> str:
         """Run `code` and return what it printed; what it defined stays for the next run.
 
+        timeout_s: seconds of QEMU's processor time in which nothing is printed; None waits as long
+        as it takes.
         Raises PriotError with the last line of the device's traceback.
         """
         try:
-            transport = SerialTransport(self.port, wait=2)
+            transport = BoardTransport(self.port, wait=2)
             try:
                 transport.enter_raw_repl(soft_reset=False)
                 output, error = transport.exec_raw(code, timeout=timeout_s)

@@ -19,16 +19,16 @@ def plot_experiment(spec: Spec, results: list[Result], path: Path) -> None:
     groups = by_method(spec, results)
     size = max(4.5, 0.32 * len(groups) + 1.5)
     figure, axes = plt.subplots(1, 3, figsize=(20, size), width_ratios=(1.4, 1, 1))
-    _every_run(axes[0], spec, groups)
-    _against_ram(axes[1], spec, groups)
-    _saturation(axes[2], groups)
+    every_run(axes[0], spec, groups)
+    against_ram(axes[1], spec, groups)
+    saturation(axes[2], groups)
     figure.suptitle(f"{spec.title}: {len(results)} runs, {spec.epochs} epochs")
     figure.tight_layout()
     figure.savefig(path, dpi=90)
     plt.close(figure)
 
 
-def _every_run(axes: Axes, spec: Spec, groups: dict[str, list[Result]]) -> None:
+def every_run(axes: Axes, spec: Spec, groups: dict[str, list[Result]]) -> None:
     """A row per method, a mark per run, a colour per angle, a bar at the mean."""
     for row, group in enumerate(groups.values()):
         for i, angle in enumerate(spec.angles):
@@ -45,7 +45,7 @@ def _every_run(axes: Axes, spec: Spec, groups: dict[str, list[Result]]) -> None:
     axes.legend(loc="lower left", fontsize=8)
 
 
-def _against_ram(axes: Axes, spec: Spec, groups: dict[str, list[Result]]) -> None:
+def against_ram(axes: Axes, spec: Spec, groups: dict[str, list[Result]]) -> None:
     """Means by the largest angle, where methods differ most."""
     angle = max(spec.angles, key=abs)
     for number, group in enumerate(groups.values(), 1):
@@ -56,12 +56,13 @@ def _against_ram(axes: Axes, spec: Spec, groups: dict[str, list[Result]]) -> Non
                       ha="center", va="center", fontsize=9)
             axes.plot([r["pico_ram_bytes"]["small"] for r in some],
                       [r["after"] for r in some], ".", color="grey", alpha=0.3, ms=3)
-    axes.set(xlabel="bytes that training takes on a Pico, layout small", xscale="log",
+    axes.set_xscale("symlog", linthresh=1000)  # head takes none
+    axes.set(xlabel="bytes that training takes on a Pico, layout small",
              ylabel="test accuracy, %", title=f"mean at {angle:g}° against RAM")
     axes.grid(alpha=0.3)
 
 
-def _saturation(axes: Axes, groups: dict[str, list[Result]]) -> None:
+def saturation(axes: Axes, groups: dict[str, list[Result]]) -> None:
     """The run of each method whose logits saturate most, where any do."""
     axes.set(xlabel="epoch", ylabel="% of logits at 127 or -127",
              title="saturation, worst run of a method")

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from priot.errors import FileError, PriotError
+from priot.errors import FileError, PriotError, brief
 from priot.experiments.spec import Run
 
 _RUN_FIELDS = tuple(field.name for field in fields(Run))
@@ -24,7 +24,7 @@ def run_of(result: Any, where: object) -> Run:
     try:
         return Run(**{name: result[name] for name in _RUN_FIELDS})
     except (TypeError, KeyError) as error:
-        raise FileError(where, f"no result of a run: {error!r}") from None
+        raise FileError(where, f"no result of a run: {brief(error)}") from None
 
 
 def parse_line(text: str, where: object) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def parse_line(text: str, where: object) -> dict[str, Any]:
     try:
         result = json.loads(text)
     except json.JSONDecodeError as error:
-        raise FileError(where, f"not JSON: {error}") from None
+        raise FileError(where, f"not JSON: {brief(error)}") from None
     run_of(result, where)
     for name in (*MEASURED, *_TABLE):
         if name not in result:
@@ -58,8 +58,12 @@ class ResultsFile:
         end = data.rfind(b"\n") + 1
         if end < len(data):
             os.truncate(self.path, end)
-        for number, line in enumerate(data[:end].decode().splitlines(), 1):
+        for number, raw in enumerate(data[:end].split(b"\n")[:-1], 1):
             where = f"{self.path}: line {number}"
+            try:
+                line = raw.decode()
+            except UnicodeDecodeError:
+                raise FileError(where, "not JSON: not text") from None
             result = parse_line(line, where)
             self.results[run_of(result, where).key] = result
 
@@ -83,7 +87,7 @@ def find_line(text: str) -> dict[str, Any]:
     if not path or not number.isdecimal():
         raise PriotError("--rerun", f"found {text!r}, expected a line of a results file, or "
                          "FILE:NUMBER")
-    lines = Path(path).read_text().splitlines()
+    lines = Path(path).read_text("utf-8").splitlines()
     if not 1 <= int(number) <= len(lines):
         raise PriotError("--rerun", f"{path} has {len(lines)} lines, found {number}")
     return parse_line(lines[int(number) - 1], text)

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from priot.data.sources import SOURCES
-from priot.errors import PriotError, mismatch
+from priot.errors import PriotError, brief, mismatch
 from priot.jobs.protocol import PICO_HEAP_BYTES
 from priot.methods import METHODS, OPTIONS, WORDS
 from priot.paths import BACKBONES
@@ -122,11 +122,11 @@ def backbone_path(name: str) -> Path:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text("utf-8"))
     except UnicodeDecodeError:
         raise PriotError(path, "not TOML: not text") from None
     except tomllib.TOMLDecodeError as error:
-        raise PriotError(path, f"not TOML: {error}") from None
+        raise PriotError(path, f"not TOML: {brief(error)}") from None
 
 
 def _checked(values: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -34,15 +34,19 @@ def spread(values: list[float]) -> str:
 
 def markdown(spec: Spec, results: list[Result]) -> str:
     """The page: caption, and a table of a row per method. `results`: of this specification."""
-    groups = by_method(spec, results)
-    columns = [f"{angle:g}°" for angle in spec.angles]
-    head = ["method", *columns, "collapsed", "backward passes", "edges", "RAM, small",
-            "RAM, kept"]
-    rows = [["before", *_cells(spec, results, "before"), *[""] * 5]]
-    rows += [_row(spec, name, group) for name, group in groups.items()]
-    lines = [f"# {spec.title}", "", *_caption(spec, results), "", _line(head),
+    head, *rows = cells(spec, results)
+    lines = [f"# {spec.title}", "", *caption(spec, results), "", _line(head),
              _line(["---"] * len(head)), *map(_line, rows)]
     return "\n".join(lines) + "\n"
+
+
+def cells(spec: Spec, results: list[Result]) -> list[list[str]]:
+    """The table: its head, a row of the accuracies before training, and a row per method."""
+    head = ["method", *(f"{angle:g}°" for angle in spec.angles), "collapsed", "backward passes",
+            "edges", "RAM, small", "RAM, kept"]
+    rows = [["before", *_cells(spec, results, "before"), *[""] * 5]]
+    return [head, *rows, *(_row(spec, name, group)
+                           for name, group in by_method(spec, results).items())]
 
 
 def _line(cells: list[str]) -> str:
@@ -77,7 +81,8 @@ def _range(values: list[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
-def _caption(spec: Spec, results: list[Result]) -> list[str]:
+def caption(spec: Spec, results: list[Result]) -> list[str]:
+    """Lines that say what the table shows."""
     wanted = len(spec.runs())
     lines = [
         f"{len(results)} of {wanted} runs: {len(spec.backbones)} backbones x {len(spec.seeds)} "

@@ -5,16 +5,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from priot.backbone.quantize import calibrate
+from priot.data.images import Images
 from priot.data.prepare import read_part, rotate, subset, to_dataset
-from priot.data.sources import Images
 from priot.errors import PriotError
 from priot.experiments.spec import Run, backbone_path
 from priot.formats import Dataset, Model
+from priot.formats.container import read_crc
 from priot.jobs.protocol import Event
 from priot.jobs.train import TrainJob, train
 from priot.planning.sizes import HEAP_BYTES, Planner, Training
@@ -90,7 +91,7 @@ class Workbench:
         report = train(TrainJob(model, train_path, test_path, run.method, run.epochs, options),
                        target)
         loaded = Model.read(model)
-        return {**asdict(run), **dict(zip(FILES, map(_crc, files), strict=True)),
+        return {**asdict(run), **dict(zip(FILES, map(read_crc, files), strict=True)),
                 **_results(report, loaded.classes), "pico_ram_bytes": pico_ram_bytes(model, run),
                 "seconds": round(time.monotonic() - start, 1)}
 
@@ -110,7 +111,7 @@ class Workbench:
         path = backbone_path(run.backbone)
         if run.calibration == "usual":
             return path
-        made = self.folder / f"{_crc(path)}-{run.calibration}.priot"
+        made = self.folder / f"{read_crc(path)}-{run.calibration}.priot"
         if not made.exists():
             model = Model.read(path)
             calibrate(model, self._pretrain(run), naive=True)
@@ -148,14 +149,15 @@ class Workbench:
     def _turned(run: Run, images: Images) -> Dataset:
         pixels = rotate(images.pixels, run.angle)
         if "source" in run.data:
-            return to_dataset(Images(pixels, images.labels, images.classes))
-        return Dataset(pixels, images.labels, images.classes)  # a dataset file's are 0..127
+            return to_dataset(replace(images, pixels=pixels))
+        # a dataset file's are 0..127
+        return Dataset(pixels, images.labels, images.classes, images.names)
 
     def _part(self, run: Run, part: str) -> Images:
         """Images of a part of the source, or of one of the files."""
         if "source" not in run.data:
             dataset = Dataset.read(run.data[f"{part}_file"])
-            return Images(dataset.images, dataset.labels, dataset.classes)
+            return Images(dataset.images, dataset.labels, dataset.classes, dataset.names)
         path = self.data_path or (Path(run.data["path"]) if "path" in run.data else None)
         split = run.data.get("split")
         return _read_part(run.data["source"], path, part, tuple(split) if split else None)
@@ -173,15 +175,9 @@ def check_backbone(run: Run, result: dict[str, Any]) -> None:
 
 
 def _compare(run: Run, name: str, found: str, path: Path) -> None:
-    if found != _crc(path):
-        raise PriotError(run, f"{name} is {found} in the results so far, now {_crc(path)}; "
+    if found != read_crc(path):
+        raise PriotError(run, f"{name} is {found} in the results so far, now {read_crc(path)}; "
                          "--fresh forgets them, -o FOLDER keeps both")
-
-
-def _crc(path: Path) -> str:
-    """The CRC32 in a file's prefix."""
-    with open(path, "rb") as file:
-        return f"{int.from_bytes(file.read(16)[12:], 'little'):08x}"
 
 
 def _results(report: dict[str, Any], classes: int) -> dict[str, Any]:

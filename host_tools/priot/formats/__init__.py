@@ -15,7 +15,9 @@ Prefix, common to all:
 
 Names of the classes follow the tables of every kind of file: UTF-8, each ended by a zero byte, the
 whole padded with zeros to a multiple of 4; either none at all or one for each class. A name has
-1..63 bytes and no control characters (below 32, 127..159).
+1..63 bytes and no control characters (below 32, 127..159). An adapter may have more than its
+backbone, whose names come first: those of added classes, one for each spare output in use. The
+last layer then has as many outputs as there are names.
 
 Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
 
@@ -24,7 +26,7 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
     40      u8    loss: 0 cross entropy (outputs are classes, 2..256), 1 squared error
     41      u8    flags: 1 the input is signed, -127..127; otherwise it is 0..127
     42      i8    exponent of the input: a value v stands for v * 2^exponent
-    43      u8    reserved
+    43      u8    spare outputs, the last ones: classes (outputs without them) are 2 or more
     44      u16   stages, 1..256
     46      u16   bytes of the names, padding included
     48      f32   scale of the input: v = round(x / scale) + zero of what a sensor gives; finite,

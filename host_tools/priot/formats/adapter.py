@@ -1,7 +1,7 @@
 """Adapter files: what a method learned for a backbone. Byte table: priot/formats."""
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,13 @@ class AdapterLayer:
     threshold: int = 0
     keep_percent: int = 0
     bitmap: np.ndarray | None = field(default=None, repr=False)
+
+    def edges(self, weights: np.ndarray) -> np.ndarray:
+        """bool [edges]: which of the layer's edges have a value; from its int8 weights."""
+        if self.bitmap is not None:
+            return self.bitmap[: weights.size]
+        magnitudes = np.abs(weights.ravel().astype(np.int16))
+        return magnitudes >= (self.tau if self.selection == f.LARGEST else 0)
 
 
 @dataclass
@@ -153,14 +160,30 @@ class Adapter:
         if at != len(payload):
             raise FileError(where, mismatch("bytes of layers", len(payload), at))
 
+    def kept(self, layer: AdapterLayer) -> np.ndarray:
+        """bool [n_params] of one of the layers of scores or a mask: the edges not pruned."""
+        if self.content == "mask":
+            return layer.values
+        return layer.values.astype(np.int64) + 128 >= layer.threshold
+
     def check_backbone(self, model: Model, where: object = "adapter") -> None:
         """Raise FileError unless the adapter belongs to `model` and fits it, edge by edge."""
         if self.backbone_crc != model.crc:
             raise FileError(where, mismatch(
-                "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's"))
-        if len(self.names) not in (0, model.classes):
-            raise FileError(where, mismatch("names", len(self.names), f"0 or {model.classes}"))
-        backbone = model.weight_stages
+                "backbone", f"{self.backbone_crc:08x}", f"{model.crc:08x}, the model's")
+                + "; it was learned on another model")
+        most = model.classes + len(model.spare)
+        if self.names and not model.classes <= len(self.names) <= most:
+            raise FileError(where, mismatch("names", len(self.names), "0 or " + (
+                f"{model.classes}..{most}" if most > model.classes else f"{most}")))
+        if self.names and model.names and self.names[: model.classes] != model.names:
+            raise FileError(where, mismatch(
+                "names of the classes", ", ".join(self.names[: model.classes]),
+                f"{', '.join(model.names)}, the model's"))
+        if len(self.names) > model.classes and len(set(self.names)) < len(self.names):
+            raise FileError(where, mismatch("names", "one twice", "names that differ"))
+        named = replace(model, names=self.names[: model.classes])
+        backbone = named.with_classes(self.names[model.classes :]).weight_stages
         for layer in self.layers:
             here = f"{where}: layer {layer.index}"
             if layer.index >= len(backbone):

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from priot.errors import FileError, mismatch
+from priot.formats.sniff import START_BYTES, what_is
 
 PREFIX = struct.Struct("<4sHHII")
 VERSION = 2
 KINDS = {b"PRIM": "model", b"PRID": "dataset", b"PRIA": "adapter"}
+_MAKES = {b"PRID": "; 'priot dataset' makes one of pictures and arrays"}
 NAME_BYTES = 63  # of the name of a class
 
 
@@ -55,15 +57,19 @@ def pack_file(magic: bytes, tables: bytes, payload: bytes) -> bytes:
 
 def unpack_file(data: bytes, magic: bytes, where: object) -> Contents:
     """The parts of a file's bytes, of version 1 or 2. Raises FileError that names a bad field."""
+    if data[:4] != magic:
+        raise FileError(where, mismatch("kind", what_is(data[:START_BYTES]), KINDS[magic])
+                        + _MAKES.get(magic, ""))
     if len(data) < PREFIX.size:
         raise FileError(where, mismatch("file size", len(data), f"at least {PREFIX.size}"))
-    found, version, header_size, size, crc = PREFIX.unpack_from(data)
-    if found != magic:
-        raise FileError(where, mismatch("kind", KINDS.get(found, "another file"), KINDS[magic]))
+    _, version, header_size, size, crc = PREFIX.unpack_from(data)
     if not 1 <= version <= VERSION:
-        raise FileError(where, mismatch("version", version, f"1..{VERSION}"))
+        newer = "; a newer priot wrote it" if version > VERSION else ""
+        raise FileError(where, mismatch("version", version, f"1..{VERSION}") + newer)
     if size != len(data):
-        raise FileError(where, mismatch("file size", len(data), f"{size} as its header says"))
+        what = "cut off" if len(data) < size else "something follows it"
+        raise FileError(where, mismatch(
+            "file size", len(data), f"{size} as its header says") + f"; {what}")
     if not PREFIX.size <= header_size <= size:
         raise FileError(where, mismatch("header size", header_size, f"{PREFIX.size}..{size}"))
     computed = zlib.crc32(memoryview(data)[PREFIX.size :])
@@ -75,8 +81,13 @@ def unpack_file(data: bytes, magic: bytes, where: object) -> Contents:
 def read_file(path: Path | str, magic: bytes) -> bytes:
     """The bytes of a file; of one that is something else only the first. Raises OSError."""
     with open(path, "rb") as file:
-        data = file.read(PREFIX.size)
+        data = file.read(START_BYTES)
         return data + file.read() if data[:4] == magic else data
+
+
+def not_ours(start: bytes) -> str:
+    """What is said of a file that begins so, where any of ours would do."""
+    return mismatch("kind", what_is(start[:START_BYTES]), "a model, dataset or adapter file")
 
 
 def unpack_table(table: struct.Struct, tables: bytes, where: object) -> tuple:
@@ -140,10 +151,29 @@ def unpack_names(raw: bytes, classes: int | None, where: object) -> tuple[str, .
     return names
 
 
+def first_difference(names: Sequence[str], model_names: Sequence[str]) -> str:
+    """Where the names of a file and those of the model differ first."""
+    i = next((i for i, (a, b) in enumerate(zip(names, model_names, strict=False)) if a != b),
+             min(len(names), len(model_names)))
+    here, there = (known[i] if i < len(known) else "missing" for known in (names, model_names))
+    return f"class {i} is {here} there, {there} in the model"
+
+
 def read_magic(path: Path | str) -> bytes:
     """The first four bytes of a file. Raises OSError."""
+    return read_start(path)[:4]
+
+
+def read_start(path: Path | str) -> bytes:
+    """The first bytes of a file, enough to tell what it is. Raises OSError."""
     with open(path, "rb") as file:
-        return file.read(4)
+        return file.read(START_BYTES)
+
+
+def read_crc(path: Path | str) -> str:
+    """The CRC32 in a file's prefix, as eight digits. Raises OSError."""
+    with open(path, "rb") as file:
+        return f"{int.from_bytes(file.read(PREFIX.size)[12:], 'little'):08x}"
 
 
 def write_file(path: Path | str, data: bytes) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from priot.errors import FileError, mismatch
 from priot.formats import dataset, model
 from priot.formats.adapter import Adapter
-from priot.formats.container import KINDS, PREFIX, unpack_file, write_file
+from priot.formats.container import KINDS, PREFIX, not_ours, unpack_file, write_file
 from priot.formats.dataset import Dataset
 from priot.formats.model import Model
 
@@ -19,7 +19,7 @@ def convert(path: Path, output: Path, old_model: Path | None = None) -> str:
     data = path.read_bytes()
     magic = data[:4]
     if magic not in KINDS:
-        raise FileError(path, "not a model, dataset or adapter file")
+        raise FileError(path, not_ours(data))
     if unpack_file(data, magic, path).version != 1:
         raise FileError(path, mismatch("version", PREFIX.unpack_from(data)[1],
                                        "1: there is nothing to convert"))

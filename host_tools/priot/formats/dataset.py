@@ -11,6 +11,7 @@ from priot.formats import version1
 from priot.formats.container import (
     check_header,
     check_scale,
+    first_difference,
     pack_file,
     pack_names,
     read_file,
@@ -53,6 +54,11 @@ class Dataset:
         _, channels, height, width = self.images.shape
         return channels, height, width
 
+    @property
+    def counts(self) -> list[int]:
+        """Samples of each class."""
+        return np.bincount(self.labels, minlength=self.classes).tolist()
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -86,9 +92,27 @@ class Dataset:
         if self.signed != model.signed:
             raise FileError(where, mismatch("values", *(
                 "-127..127" if signed else "0..127" for signed in (self.signed, model.signed))))
+        self.labels_of(model, where)
+
+    def labels_of(self, model: Model, where: object = "dataset") -> np.ndarray:
+        """The labels in the model's numbers: of the class of the same name, as a board takes them.
+
+        Without names on either side a label stays as it is. Raises FileError where the model lacks
+        a class.
+        """
+        if self.names and model.names and self.names != model.names[: len(self.names)]:
+            for name in self.names:
+                if name not in model.names:
+                    adds = f"; --add-class {name} adds it" if len(model.spare) else ""
+                    raise FileError(where, f"has the class {name}, the model has not "
+                                    f"({first_difference(self.names, model.names)}){adds}")
+            table = np.array([model.names.index(name) for name in self.names], np.uint8)
+            return table[self.labels]
         if self.classes > model.classes:
-            raise FileError(where, mismatch("classes", self.classes,
-                                            f"at most {model.classes}, the model's"))
+            spare = f", which has {len(model.spare)} to add" if len(model.spare) else ""
+            raise FileError(where, mismatch("classes", self.classes, f"at most {model.classes}, "
+                                            f"the model's{spare}"))
+        return self.labels
 
     def head(self) -> bytes:
         """What follows the prefix and precedes the samples. Raises FileError."""

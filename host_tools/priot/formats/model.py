@@ -2,7 +2,8 @@
 
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from priot.formats.container import (
     unpack_text,
     write_file,
 )
+from priot.network import fields as f
 from priot.network.layer import Layer
 from priot.network.link import addition_shift, exponents, link, most_bias
 from priot.network.stage import Shape, Stage
@@ -49,6 +51,8 @@ class Model:
     classes: its outputs. names: of the classes, or none. A value v of the input stands for
     v * 2^input_exponent; v = round(x / scale) + zero of what a sensor gives, scale 0: not known.
     signed: values of the input are -127..127, otherwise 0..127.
+    spare: int8 [outputs][n_row], weights of outputs of the last layer that no class has yet: in
+    the file they follow the others, here the last stage is without them. Their biases are 0.
     """
 
     name: str
@@ -60,6 +64,8 @@ class Model:
     scale: float = 0.0
     zero: int = 0
     signed: bool = False
+    spare: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int8),
+                              repr=False, compare=False)
 
     @property
     def crc(self) -> int:
@@ -81,6 +87,32 @@ class Model:
         """The exponent of every stage's output: a value v stands for v * 2^exponent."""
         return exponents(self.stages, self.input_exponent)
 
+    def with_classes(self, added: Sequence[str]) -> "Model":
+        """The model with spare outputs in use for new classes, as after add_class on the device.
+
+        Raises FileError where there are fewer, or a name is there already.
+        """
+        n = len(added)
+        if n == 0:
+            return self
+        if n > len(self.spare):
+            raise FileError(self.name, mismatch("spare outputs", len(self.spare), (
+                f"{n}, for {', '.join(added)}")))
+        names = self.names or tuple(map(str, range(self.classes)))
+        if len({*names, *added}) < len(names) + n:
+            raise FileError(self.name, f"has one of the classes {', '.join(added)} already")
+        return replace(self, classes=self.classes + n, names=(*names, *added),
+                       stages=[*self.stages[:-1], self._last(n)], spare=self.spare[n:])
+
+    def _last(self, n: int) -> Stage:
+        """The last stage with n of the spare outputs."""
+        last = self.stages[-1]
+        rows = np.concatenate([last.rows, self.spare[:n].reshape(n, last.n_row)])
+        bias = last.bias
+        if bias is not None:
+            bias = np.concatenate([bias, np.zeros(n, np.int32)])
+        return replace(last, n_out=last.n_out + n, weights=rows, bias=bias)
+
     def check(self, where: object = "model") -> None:
         """Link the stages; raise FileError unless all is inside the format's limits."""
         if not is_text(self.name) or len(self.name.encode()) > NAME_BYTES:
@@ -92,6 +124,8 @@ class Model:
             link(self.stages, self.shape, self.classes, self.signed)
         except ValueError as error:
             raise FileError(where, str(error)) from None
+        if len(self.spare):
+            self._check_spare(where)
         for i, (stage, exponent) in enumerate(zip(self.stages, self.exponents, strict=True)):
             shift = addition_shift(stage, self.exponents, self.input_exponent)
             if stage.b_shift != shift:
@@ -103,16 +137,33 @@ class Model:
             if stage.has_weights:
                 _check_weights(stage, f"{where}: stage {i}")
 
+    def _check_spare(self, where: object) -> None:
+        last, n = self.stages[-1], len(self.spare)
+        if last.kind != f.LINEAR:
+            raise FileError(where, f"last stage: is {last.name}; outputs are spare of linear only")
+        if self.spare.dtype != np.int8 or self.spare.shape != (n, last.n_row):
+            raise FileError(where, mismatch("spare", f"{self.spare.dtype} {self.spare.shape}",
+                                            f"int8 {(n, last.n_row)}"))
+        last = self._last(n)
+        try:
+            link([*self.stages[:-1], last], self.shape, last.n_out, self.signed)
+        except ValueError as error:
+            raise FileError(where, str(error)) from None
+        _check_weights(last, f"{where}: spare")
+
     def to_bytes(self) -> bytes:
         """The bytes of the file. Raises FileError."""
         self.check()
         names = pack_names(self.names, "model")
-        payload = b"".join(_pack_block(stage) for stage in self.weight_stages)
-        table = TABLE.pack(self.name.encode(), *self.shape, self.classes, 0, _SIGNED * self.signed,
-                           self.input_exponent, 0, len(self.stages), len(names), self.scale,
+        n_spare = len(self.spare)
+        stages = [*self.stages[:-1], self._last(n_spare)] if n_spare else self.stages
+        payload = b"".join(_pack_block(stage) for stage in stages if stage.has_weights)
+        table = TABLE.pack(self.name.encode(), *self.shape, self.classes + n_spare, 0,
+                           _SIGNED * self.signed, self.input_exponent, n_spare, len(stages),
+                           len(names), self.scale,
                            self.zero, len(payload), 0)
         records, at = [], 0
-        for stage, exponent in zip(self.stages, self.exponents, strict=True):
+        for stage, exponent in zip(stages, self.exponents, strict=True):
             records.append(_pack_record(stage, exponent, at))
             at += len(_pack_block(stage)) if stage.has_weights else 0
         data = pack_file(MAGIC, b"".join([table, *records, names]), payload)
@@ -141,14 +192,14 @@ class Model:
 
 
 def _parse(tables: bytes, payload: bytes, where: object) -> Model:
-    (raw, channels, height, width, classes, loss, flags, input_exponent, reserved, n_stages,
-     n_names, scale, zero, n_bytes, more_reserved) = unpack_table(TABLE, tables, where)
+    (raw, channels, height, width, outputs, loss, flags, input_exponent, n_spare, n_stages,
+     n_names, scale, zero, n_bytes, reserved) = unpack_table(TABLE, tables, where)
     if not 1 <= n_stages <= MAX_STAGES:
         raise FileError(where, mismatch("stages", n_stages, f"1..{MAX_STAGES}"))
     end = TABLE.size + n_stages * RECORD.size
     check_header(tables, end + n_names, where)
     for name, value, most in (("loss", loss, 1), ("flags", flags, 1),
-                              ("reserved", reserved | more_reserved, 0)):
+                              ("reserved", reserved, 0)):
         if value > most:
             raise FileError(where, mismatch(name, value, f"0..{most}"))
     if loss:
@@ -160,17 +211,30 @@ def _parse(tables: bytes, payload: bytes, where: object) -> Model:
     found = [_unpack_record(tables[at : at + RECORD.size], f"{where}: stage {i}")
              for i, at in enumerate(range(TABLE.size, end, RECORD.size))]
     stages = [stage for stage, *_ in found]
+    classes = outputs - n_spare
+    if not 2 <= classes <= 256:
+        raise FileError(where, mismatch("classes", classes, "2..256"))
     model = Model(name, (channels, height, width), classes, stages,
                   unpack_names(tables[end:], classes, where), input_exponent, scale, zero,
                   bool(flags & _SIGNED))
     try:
-        link(stages, model.shape, classes, model.signed)
+        link(stages, model.shape, outputs, model.signed)
     except ValueError as error:
         raise FileError(where, str(error)) from None
     for i, ((_, exponent, *_), computed) in enumerate(zip(found, model.exponents, strict=True)):
         if exponent != computed:
             raise FileError(f"{where}: stage {i}", mismatch("exponent", exponent, computed))
     _unpack_payload(stages, [places for _, _, *places in found], payload, where)
+    if n_spare:
+        last = stages[-1]
+        if last.kind != f.LINEAR:
+            raise FileError(where, f"last stage: is {last.name}; outputs are spare of linear only")
+        bias = last.bias
+        if bias is not None and bias[classes:].any():
+            raise FileError(where, mismatch("bias of a spare output", bias[classes:].tolist(), 0))
+        model.spare = last.weights[classes:]
+        stages[-1] = replace(last, n_out=classes, weights=last.weights[:classes],
+                             bias=None if bias is None else bias[:classes])
     return model
 
 

@@ -29,10 +29,9 @@ class Builder:
         self.by_range: set[int] = set()  # stages whose ReLU is the range of a quantised output
         self.shape: Shape | None = None
         self.order: np.ndarray | None = None
-        self.scale: np.ndarray | None = None
+        self.scale: np.ndarray | None = None  # a channel, from when a layer reads the image
         self.offset: np.ndarray | None = None
         self.limits: tuple[float, float] | None = None
-        self.settled = False  # whether a layer reads the image: its scale is fixed
 
     # -- values --
 
@@ -118,10 +117,11 @@ class Builder:
             raise UnfitError("the input is scaled by other factors at each place of a channel")
         if (scale == 0).any():
             raise UnfitError("the input is multiplied by zero")
-        if self.settled and not (np.array_equal(self.scale, scale[:, 0])
-                                 and np.array_equal(self.offset, offset[:, 0])):
+        if self.scale is not None and self.offset is not None and not (
+                np.array_equal(self.scale, scale[:, 0])
+                and np.array_equal(self.offset, offset[:, 0])):
             raise UnfitError("the input is scaled in two ways")
-        self.scale, self.offset, self.settled = scale[:, 0], offset[:, 0], True
+        self.scale, self.offset = scale[:, 0], offset[:, 0]
         return None
 
     def per_channel(self, number: int, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -144,11 +144,20 @@ class Builder:
             raise UnfitError("constants that are not finite")
         if value.stage != IMAGE and self._takes(value, factor, added):
             return value, f"folded into stage {value.stage}"
+        if value.stage == IMAGE:
+            self._scale_limits(factor, added)
         if value.scale is not None and value.offset is not None:
             added += value.offset * factor
             factor = value.scale * factor
         text = "the input's scale" if value.stage == IMAGE else "folded into what reads it"
         return replace(value, scale=factor, offset=added, pending=label), text
+
+    def _scale_limits(self, factor: np.ndarray, added: np.ndarray) -> None:
+        """Carry the limits of the image through its arithmetic, or forget them."""
+        if self.limits is not None:
+            uniform = (factor == factor[0]).all() and (added == added[0]).all()
+            ends = sorted(end * float(factor[0]) + float(added[0]) for end in self.limits)
+            self.limits = (ends[0], ends[1]) if uniform else None
 
     def _takes(self, value: Value, factor: np.ndarray, added: np.ndarray) -> bool:
         """Fold into the stage's own weights, where that is the same."""

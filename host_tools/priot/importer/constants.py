@@ -68,8 +68,9 @@ def dequantise(q: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, axis: 
     if scale.size > 1:
         shape[axis] = -1
     origin = 0 if zero is None else zero.astype(np.float64).reshape(shape if zero.size > 1 else ())
-    return ((q.astype(np.float64) - origin) * scale.astype(np.float64).reshape(
-        shape if scale.size > 1 else ())).astype(np.float32)
+    with np.errstate(all="ignore"):  # what is not finite is refused where it becomes a weight
+        return ((q.astype(np.float64) - origin) * scale.astype(np.float64).reshape(
+            shape if scale.size > 1 else ())).astype(np.float32)
 
 
 def _cast(node: Node, x: np.ndarray) -> np.ndarray:
@@ -178,7 +179,7 @@ def evaluate(node: Node, inputs: Arrays) -> np.ndarray:
     if sum(values) > 8 * MAX_VALUES or (len(values) > 1 and np.prod(
             np.maximum(values, 1), dtype=float) > 1e9 and node.op in ("MatMul", "Gather")):
         raise ValueError("constants: too large")
-    with np.errstate(all="ignore"):  # what is not finite is refused where it becomes a weight
+    with np.errstate(all="ignore"):
         if node.op in _FUNCTIONS:
             if node.op in ("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max"):
                 shape = np.broadcast_shapes(*(x.shape for x in inputs if x is not None))

@@ -25,13 +25,15 @@ def finite(values: Array, what: str) -> Array:
     """Values as float64. Raises UnfitError for NaN and infinity."""
     if values.dtype.kind not in "fiu":
         raise UnfitError(mismatch(what, values.dtype, "numbers"))
-    values = values.astype(np.float64)
+    with np.errstate(all="ignore"):
+        values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise UnfitError(mismatch(what, "NaN or infinity", "finite numbers"))
     return values
 
 
-def conv(builder: Builder, node: Node, value: Value, weights: Array, bias: Array | None) -> Outcome:
+def conv(builder: Builder, node: Node, value: Value, weights: Array, bias: Array | None,
+         ) -> Outcome:
     """Conv of ONNX, CONV_2D and DEPTHWISE_CONV_2D of TFLite, one dimension or two."""
     attributes, rank = node.attributes, value.places.ndim
     last = bool(attributes.get("channels_last"))
@@ -137,7 +139,8 @@ def _padding(attributes: dict, picture: Picture, kernel: Pair, stride: Pair) -> 
                           (total + (mode == "SAME_UPPER")) // 2))
         (top, bottom), (left, right) = found
     elif mode in ("NOTSET", "VALID", ""):
-        pads = [int(p) for p in attributes.get("pads", (0, 0, 0, 0))] if mode != "VALID" else [0] * 4
+        given = () if mode == "VALID" else attributes.get("pads", ())
+        pads = [int(p) for p in given] or [0] * 4
         if len(pads) == 2:
             pads = [0, pads[0], 0, pads[1]]
         if len(pads) != 4 or min(pads) < 0 or max(pads) > 4096:
@@ -233,7 +236,8 @@ def pool(builder: Builder, node: Node, value: Value) -> Outcome:
             f"stage {result.stage}: {kind}")
 
 
-def _through_maximum(builder: Builder, value: Value, size: int) -> tuple[Array | None, Array | None]:
+def _through_maximum(builder: Builder, value: Value, size: int,
+                     ) -> tuple[Array | None, Array | None]:
     scale, offset = builder.carried(value, size)
     if scale is not None and (scale <= 0).any():
         raise UnfitError(f"the maximum of what {value.pending} turns round; "

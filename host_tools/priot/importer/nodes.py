@@ -35,7 +35,7 @@ class Node:
     @property
     def label(self) -> str:
         """Operation and name, for people."""
-        return f"{self.shown or self.op} {short(self.name)!r}"
+        return f"{short(self.shown or self.op)} {short(self.name)!r}"
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from priot.errors import FileError, mismatch
-from priot.importer.nodes import MAX_VALUES, Dims, Node, NodeList, required
+from priot.importer.nodes import MAX_VALUES, Dims, Node, NodeList, required, short
 
 LEAST_OPSET = 11
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
@@ -42,7 +42,7 @@ class _Reader:
             raise FileError(self.path, mismatch("nodes", "none", "a network"))
         constants = {}
         for tensor in graph.initializer:
-            constants[tensor.name] = self._array(tensor)
+            constants[_text(tensor.name)] = self._array(tensor)
         if graph.sparse_initializer:
             raise FileError(self.path, "has sparse weights; export them dense")
         nodes = [node for i, proto in enumerate(graph.node)
@@ -51,7 +51,7 @@ class _Reader:
         if not graph.output:
             raise FileError(self.path, mismatch("outputs", "none", "one"))
         return NodeList(self.path.stem, nodes, constants, name, shape,
-                        [value.name for value in graph.output],
+                        [_text(value.name) for value in graph.output],
                         channels_last=self.model.producer_name == "tf2onnx",
                         shapes=self._shapes)
 
@@ -65,12 +65,15 @@ class _Reader:
         self.opset = version
 
     def _input(self, graph: Any, constants: dict[str, np.ndarray]) -> tuple[str, Dims]:
-        inputs = [value for value in graph.input if value.name not in constants]
+        inputs = [value for value in graph.input if _text(value.name) not in constants]
         if len(inputs) != 1:
             raise FileError(self.path, mismatch(
-                "inputs", ", ".join(value.name for value in inputs) or "none", "one"))
+                "inputs", ", ".join(short(_text(value.name)) for value in inputs) or "none",
+                "one"))
+        name = _text(inputs[0].name)
+        where = f"input {short(name)}"
         if not inputs[0].type.HasField("tensor_type"):
-            raise FileError(self.path, mismatch(f"input {inputs[0].name}", "no tensor", "one"))
+            raise FileError(self.path, mismatch(where, "no tensor", "one"))
         dims = inputs[0].type.tensor_type.shape.dim
         shape = []
         for i, dim in enumerate(dims):
@@ -79,13 +82,13 @@ class _Reader:
                 size = 1  # the batch
             if size < 1:
                 raise FileError(self.path, mismatch(
-                    f"input {inputs[0].name}: size of axis {i}", dim.dim_param or size,
+                    f"{where}: size of axis {i}", short(_text(dim.dim_param)) or size,
                     "a number; export it with a fixed size"))
             shape.append(size)
         if np.prod(shape, dtype=float) > MAX_VALUES or not shape:
             raise FileError(self.path, mismatch(
-                f"input {inputs[0].name}: shape", shape, f"1..{MAX_VALUES} values"))
-        return inputs[0].name, tuple(shape)
+                f"{where}: shape", shape, f"1..{MAX_VALUES} values"))
+        return name, tuple(shape)
 
     def _node(self, proto: Any, place: int, constants: dict[str, np.ndarray]) -> Node | None:
         """A node, or None of one that is itself a constant."""
@@ -95,9 +98,10 @@ class _Reader:
             value = helper.get_attribute_value(attribute)
             if isinstance(value, self.onnx.TensorProto):
                 value = self._array(value)
-            attributes[attribute.name] = value.decode() if isinstance(value, bytes) else value
-        outputs = list(proto.output)
-        name = proto.name or (outputs[0] if outputs else f"node {place}")
+            attributes[_text(attribute.name)] = _text(value) if isinstance(
+                value, bytes) else value
+        outputs = [_text(name) for name in proto.output]
+        name = _text(proto.name) or (outputs[0] if outputs else f"node {place}")
         if proto.op_type == "Constant" and proto.domain in _DOMAINS:
             value = next((attributes[key] for key in (
                 "value", "value_float", "value_floats", "value_int", "value_ints")
@@ -111,16 +115,19 @@ class _Reader:
         if proto.op_type == "Cast" and "to" in attributes:
             attributes["dtype"] = helper.tensor_dtype_to_np_dtype(int(attributes["to"]))
         attributes["opset"] = self.opset
-        op = proto.op_type
-        if proto.domain not in _DOMAINS:
-            op = f"{proto.domain}.{op}"
-        return Node(op, name, list(proto.input), outputs, attributes)
+        op = _text(proto.op_type)
+        # onnxruntime's quantiser writes them so where an old opset has no int16
+        same = proto.domain == "com.microsoft" and op in ("QuantizeLinear", "DequantizeLinear")
+        if proto.domain not in _DOMAINS and not same:
+            op = f"{_text(proto.domain)}.{op}"
+        return Node(op, name, [_text(name) for name in proto.input], outputs, attributes)
 
     def _array(self, tensor: Any) -> np.ndarray:
         size = np.prod(tensor.dims, dtype=float)
         if size > 4 * MAX_VALUES or any(dim < 0 for dim in tensor.dims):
             raise FileError(self.path, mismatch(
-                f"constant {tensor.name}: shape", list(tensor.dims), f"up to {MAX_VALUES} values"))
+                f"constant {short(_text(tensor.name))}: shape", list(tensor.dims),
+                f"up to {MAX_VALUES} values"))
         values = self.onnx.numpy_helper.to_array(tensor)
         return values if values.dtype.kind in "iubUSO" else values.astype(np.float32)
 
@@ -133,9 +140,14 @@ class _Reader:
         found = {}
         for value in (*graph.value_info, *graph.output):
             dims = value.type.tensor_type.shape.dim
-            found[value.name] = tuple(
+            found[_text(value.name)] = tuple(
                 dim.dim_value or (1 if i == 0 else 0) for i, dim in enumerate(dims))
         return {name: dims for name, dims in found.items() if dims and min(dims) > 0}
+
+
+def _text(name: str | bytes) -> str:
+    """A name; protobuf gives bytes where it is no UTF-8."""
+    return name.decode(errors="replace") if isinstance(name, bytes) else name
 
 
 def _line(error: Exception) -> str:

@@ -1,9 +1,9 @@
 """Removes filters whose output never changes, with the weights that read them: same outputs.
 
 A filter of weights that are zero gives its bias, behind its ReLU, at every place. A layer that
-reads it without padding adds a constant, which goes to its bias; one with padding sees the constant
-only where there is no padding, so there the filter goes only if it gives 0. Weight decay leaves
-1e-30 for zero: what no float32 sum of the layer can show counts as zero.
+reads it without padding adds a constant, which goes to its bias; one with padding sees the
+constant only where there is no padding, so there the filter goes only if it gives 0. Weight decay
+leaves 1e-30 for zero: what no float32 sum of the layer can show counts as zero.
 """
 
 from collections.abc import Iterable
@@ -107,10 +107,10 @@ def _spaces(graph: FloatGraph) -> list[int]:
 
 
 def _readers(graph: FloatGraph, members: Iterable[int]) -> list[FloatStage]:
-    """Stages that read a space and give another."""
+    """Stages with weights for every channel of a space, also such that give the same space."""
     some = set(members)
-    return [stage for i, stage in enumerate(graph.stages)
-            if i not in some and (stage.a in some or stage.b in some)]
+    return [stage for stage in graph.stages
+            if stage.weights is not None and not _single(stage) and stage.a in some]
 
 
 def _removable(graph: FloatGraph, members: list[int], constants: list[np.ndarray]) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What became of every node of a file, as text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from priot.backbone.float_graph import FloatGraph, FloatStage
@@ -40,7 +41,7 @@ class Report:
                          f"{macs:,}" if macs else ""))
         lines = [f"{graph.name}: input {_area(graph.shape)}, {graph.classes} outputs"
                  + (f", {graph.final} left out" if graph.final else ""), *_table(rows), ""]
-        lines += [f"{fate.op} {short(fate.name)!r}"
+        lines += [f"{short(fate.op)} {short(fate.name)!r}"
                   + (f" ({_area(fate.shape)})" if fate.shape else "") + f": {fate.text}"
                   for fate in self.fates]
         lines += ["", f"{graph.parameters:,} parameters, {graph.macs:,} MAC"]
@@ -78,7 +79,7 @@ def _area(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.rjust(width) if i in (0, 4, 5) else cell.ljust(width)
                       for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()

@@ -11,7 +11,7 @@ import numpy as np
 
 from priot.errors import FileError, mismatch
 from priot.importer.constants import dequantise
-from priot.importer.nodes import MAX_VALUES, Dims, Node, NodeList, required
+from priot.importer.nodes import MAX_VALUES, Dims, Node, NodeList, required, short
 
 IDENTIFIER = b"TFL3"
 _DTYPES = {"FLOAT32": np.float32, "FLOAT16": np.float16, "FLOAT64": np.float64,
@@ -121,7 +121,8 @@ class _Reader:
                             f"{'sparse ' if tensor.Sparsity() is not None else ''}{kind}, "
                             "expected floats, int8, int16 or int32")
         shape = self._shape(i)
-        values = np.frombuffer(buffer.DataAsNumpy().tobytes(), _DTYPES[kind]).reshape(shape)
+        values: np.ndarray = np.frombuffer(
+            buffer.DataAsNumpy().tobytes(), _DTYPES[kind]).reshape(shape)
         scales = self._scales(i)
         if scales is not None and values.dtype.kind in "iu":
             scale, zero, axis = scales
@@ -137,7 +138,7 @@ class _Reader:
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         shown = self.operators.get(number, f"operator {number}")
         if shown == "CUSTOM":
-            shown = (code.CustomCode() or b"CUSTOM").decode(errors="replace")
+            shown = short((code.CustomCode() or b"CUSTOM").decode(errors="replace"))
         inputs, outputs = ([int(i) for i in (numbers if length else ())] for numbers, length in (
             (operator.InputsAsNumpy(), operator.InputsLength()),
             (operator.OutputsAsNumpy(), operator.OutputsLength())))
@@ -170,6 +171,8 @@ class _Reader:
         fill = _FILLERS.get(node.shown)
         if node.shown == "RELU6":
             node.op, node.attributes = "Clip", {"min": 0.0, "max": 6.0}
+        if node.op == "Cast":
+            node.attributes["dtype"] = np.dtype(_DTYPES[self._type(int(node.outputs[0]))])
         if node.op in ("ReduceMean", "ReduceMax"):
             node.attributes["keepdims"] = 0
         if fill is None:

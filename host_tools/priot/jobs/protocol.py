@@ -15,6 +15,7 @@ MARK = "@priot "
 PICO_HEAP_BYTES = 246_144  # GC heap of MicroPython on a Raspberry Pi Pico
 BACKENDS = ("native", "portable", "viper")  # of device/priot/backend.py, fastest first
 NATIVE_BACKENDS = BACKENDS[:2]  # those of native code
+DATASETS = ("train", "test", "replay", "validate_on")  # keys of a job, beside its list "also"
 Event = dict[str, Any]
 
 
@@ -27,14 +28,23 @@ class Target(Protocol):
         """Run a job; file names in it are names on the host. Raises PriotError."""
 
 
+def datasets(job: dict[str, Any]) -> list[str]:
+    """The datasets that a job names."""
+    return [job[key] for key in DATASETS if job.get(key)] + list(job.get("also") or ())
+
+
 def parse_line(line: str) -> Event | None:
     """The event of one line of output, None for any other text."""
     if not line.startswith(MARK):
         return None
     try:
-        return json.loads(line[len(MARK):])
+        event = json.loads(line[len(MARK):])
     except json.JSONDecodeError as error:
         raise PriotError("target", f"unreadable event: {error}: {line.strip()[:80]}") from error
+    if not isinstance(event, dict) or "event" not in event or (
+            event["event"] == "error" and "text" not in event):
+        raise PriotError("target", f"unreadable event: {line.strip()[:80]}")
+    return event
 
 
 def checked(event: Event, where: str) -> Event:
@@ -47,6 +57,13 @@ def checked(event: Event, where: str) -> Event:
 def absolute(path: Path | str | None) -> str | None:
     """A path as the device package is given it."""
     return None if path is None else str(Path(path).absolute())
+
+
+def tested(event: Event) -> dict[str, Any]:
+    """What a report says of one test: [right, of] by class, and the confusion matrix."""
+    confusion = event["confusion"]
+    return {"per_class": [[row[i], sum(row)] for i, row in enumerate(confusion)],
+            "confusion": confusion}
 
 
 def accuracy(event: Event | None) -> float | None:

@@ -23,6 +23,7 @@ from priot.planning.heap import (
     code_bytes,
     with_learned,
 )
+from priot.planning.names import Names, board_path
 from priot.planning.sizes import Learned, Network, Planner, Training
 
 
@@ -145,8 +146,12 @@ def package_sizes(board: Limits) -> dict[str, int]:
 
 
 def file_sizes(model: Path, others: Sequence[Path]) -> dict[str, int]:
-    """Sizes of a model and further files by the path that deploying gives them."""
-    return {f"/{path.name}": path.stat().st_size for path in (model, *others)}
+    """Sizes of a model and further files by the path that deploying gives them.
+
+    Raises PriotError for two of one name.
+    """
+    names = Names()
+    return {names.give(board_path(path), path): path.stat().st_size for path in (model, *others)}
 
 
 def most_samples(datasets: Sequence[Path], model: Model) -> int:
@@ -156,7 +161,8 @@ def most_samples(datasets: Sequence[Path], model: Model) -> int:
         dataset = Dataset.read(path)
         if tuple(dataset.shape) != tuple(model.shape):
             raise PriotError(path, f"images are {dataset.shape}, expected {model.shape}")
-        if dataset.classes > model.classes:
-            raise PriotError(path, f"{dataset.classes} classes, the model has {model.classes}")
+        most = model.classes + len(model.spare)  # of which the board may take some into use
+        if dataset.classes > most:
+            raise PriotError(path, f"{dataset.classes} classes, the model has {most}")
         most = max(most, len(dataset))
     return most

@@ -14,6 +14,7 @@ _INLINE_MOST = BLOCK_BYTES // 8  # a file so small lies in its folder
 _FOLDER_BLOCKS = 2  # a folder is written in turn to a pair of blocks
 # A folder is split over two pairs when, as it is tidied up, it no longer fits in half a block.
 _FOLDER_BYTES = BLOCK_BYTES // 2
+_SPLIT_FULL = 70  # percent that the halves of a split folder are full, at the least, as it grows
 _ENTRY_BYTES = 4 + 4 + 8 + 4 + 8  # tags of name, place and time, and what the last two hold
 _FOLDER_HEADER = 64  # revision, checksum, links to the next
 
@@ -43,8 +44,12 @@ def flash_blocks(sizes: Mapping[str, int]) -> Flash:
     for folder in list(held):  # those that hold nothing but folders, as /lib may
         for parent in folder.parents:
             held.setdefault(parent, _FOLDER_HEADER)
-    folders = sum(_FOLDER_BLOCKS * -(-n // _FOLDER_BYTES) for n in held.values())
-    return Flash(files, folders)
+    return Flash(files, _FOLDER_BLOCKS * sum(map(_pairs, held.values())))
+
+
+def _pairs(n: int) -> int:
+    """Pairs of blocks of a folder that holds n bytes."""
+    return 1 if n <= _FOLDER_BYTES else -(-100 * n // (_SPLIT_FULL * _FOLDER_BYTES))
 
 
 def file_blocks(size: int) -> int:

@@ -97,7 +97,7 @@ def modules(entries: tuple[str, ...]) -> list[str]:
 def _imports(path: Path) -> list[str]:
     """Modules of the package that a module imports as it is loaded: not inside functions."""
     names: list[str] = []
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             names += [node.module] if node.module else [alias.name for alias in node.names]
     return names

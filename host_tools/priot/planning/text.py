@@ -1,7 +1,10 @@
-"""The tables of `priot plan`, a line each: layers, RAM, flash, and what else there is."""
+"""The tables of `priot plan` and `priot deploy`, a line each: layers, RAM, flash, advice."""
+
+from collections.abc import Sequence
 
 from priot.planning.advice import Choice, Recommendation, weights_that_fit
 from priot.planning.board import Plan
+from priot.planning.flash import Flash
 from priot.planning.heap import BOOT_BYTES, WORKING_BYTES
 from priot.planning.report import describe_stages
 
@@ -29,21 +32,29 @@ def ram_table(plan: Plan) -> list[str]:
     """What lies in the heap, and what is left of it."""
     learned, network, code = plan.learned, plan.network, plan.code
     what = "effective weights" if plan.training is None else _training_note(plan)
-    rows = [
-        ("MicroPython", BOOT_BYTES, "when its prompt appears"),
-        ("code", code.heap, f"package {code.package:,}"
-         f", kernels {code.kernels + code.late:,}"),
-        ("weights", network.weight_bytes, "of the backbone"),
+    if plan.missing:
+        last = ("missing", plan.missing, _missing_note(plan))
+    else:
+        last = ("left", plan.heap.free, f"of {plan.heap.size:,}, about "
+                f"{plan.heap.largest:,} in one piece")
+    return ram_lines(BOOT_BYTES, code.package, code.kernels + code.late, network.weight_bytes, [
         ("learned", learned.learned_bytes, what),
         ("work", learned.work_bytes, "activations, gradients, scratch, sharing places; "
-         f"{network.work_bytes:,} when just loaded"),
-        ("objects", plan.other_bytes, "layers, calls, open files, the order of samples"),
+         f"{network.work_bytes:,} when just loaded")], plan.other_bytes, last)
+
+
+def ram_lines(boot: int, package: int, kernels: int, weights: int,
+              blocks: Sequence[tuple[str, int, str]], objects: int,
+              last: tuple[str, int, str]) -> list[str]:
+    """What lies in a heap, in bytes, planned or measured; what is 0 has no line."""
+    rows = [
+        ("MicroPython", boot, "when its prompt appears"),
+        ("code", package + kernels, f"package {package:,}, kernels {kernels:,}"),
+        ("weights", weights, "of the backbone"),
+        *blocks,
+        ("objects", objects, "layers, calls, open files, the order of samples"),
+        last,
     ]
-    if plan.missing:
-        rows.append(("missing", plan.missing, _missing_note(plan)))
-    else:
-        rows.append(("left", plan.heap.free, f"of {plan.heap.size:,}, about "
-                     f"{plan.heap.largest:,} in one piece"))
     return [f"{'RAM':16}{'bytes':>10}",
             *(f"{name:16}{size:>10,}  {note}" for name, size, note in rows if size)]
 
@@ -67,20 +78,27 @@ def _training_note(plan: Plan) -> str:
 
 def flash_table(plan: Plan) -> list[str]:
     """What lies in the flash, and what is left of it."""
+    return flash_lines(plan.flash, plan.board.flash_blocks)
+
+
+def flash_lines(flash: Flash, blocks: int, others: int = 0) -> list[str]:
+    """The table for a flash of so many blocks; others: those of files that are not in `flash`."""
     groups: dict[str, int] = {}
-    for path, n in plan.flash.files.items():
+    for path, n in flash.files.items():
         name = ("package" if path.startswith("/lib/") else
                 "scores, twice while they are replaced" if path.startswith("/saved.") else
                 path[1:])
         groups[name] = groups.get(name, 0) + n
-    groups["folders"] = plan.flash.folders
-    left = plan.board.flash_blocks - plan.flash.blocks
+    groups["folders"] = flash.folders
+    if others:
+        groups["other files"] = others
+    left = blocks - flash.blocks - others
     lines = [f"{'flash':16}{'kB':>10}"]
     for name, n in groups.items():
         lines.append(f"{name if len(name) <= 16 else '':16}{4 * n:>10,}"
                      + ("" if len(name) <= 16 else f"  {name}"))
     return [*lines, f"{'left' if left >= 0 else 'missing':16}{4 * abs(left):>10,}"
-            f"  of {4 * plan.board.flash_blocks:,}"]
+            f"  of {4 * blocks:,}"]
 
 
 def advice_table(plan: Plan, found: list[Choice],

@@ -20,6 +20,14 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
+def classes_lines(names: Sequence[str], counts: Sequence[int] = ()) -> list[str]:
+    """ "classes: 0=cat (20), 1=owl (7)": numbers, names, images; no line without names."""
+    if not names:
+        return []
+    shown = [f"{i}={name}" + (f" ({counts[i]})" if counts else "") for i, name in enumerate(names)]
+    return ["classes: " + ", ".join(shown)]
+
+
 def histogram_text(values: np.ndarray) -> str:
     """16 characters, one per range of 16 values from -128 on: the darker, the more."""
     counts = np.histogram(values, bins=16, range=(-128, 128))[0]
@@ -33,6 +41,7 @@ def describe_model(model: Model, pico_kernels: Sequence[str] = ()) -> dict[str, 
     return {
         "kind": "model", "name": model.name, "crc32": f"{model.crc:08x}",
         "input": list(model.shape), "classes": model.classes,
+        "spare": len(model.spare),
         "network": format_network(model.layers),
         "names": list(model.names), "scale": model.scale, "zero": model.zero,
         "weights": sum(stage.rows.size for stage in model.weight_stages),
@@ -94,12 +103,9 @@ def _describe_adapter_layer(adapter: Adapter, layer: AdapterLayer) -> dict[str, 
     if adapter.content in ("scores", "mask"):
         values["keep_percent"] = layer.keep_percent
         values["threshold"] = layer.threshold - 128
-    if adapter.content == "mask":
-        values["kept"] = int(layer.values.sum())
-    elif len(layer.values):
+        values["kept"] = int(adapter.kept(layer).sum())
+    if adapter.content != "mask" and len(layer.values):
         numbers = layer.values.astype(np.int64)
-        if adapter.content == "scores":
-            values["kept"] = int((numbers + 128 >= layer.threshold).sum())
         values |= {
             "least": int(numbers.min()), "greatest": int(numbers.max()),
             "mean": round(float(numbers.mean()), 2), "zero": int((numbers == 0).sum()),

@@ -1,5 +1,6 @@
 """A target or a board by its name: unix, emulator, qemu, or a serial port."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def _unix_target(heap: int | None, stream: bool) -> UnixTarget:
 
 
 def _is_port(name: str) -> bool:
-    return "/" in name or name.upper().startswith("COM")
+    return "/" in name or re.fullmatch(r"(\\\\\.\\)?COM\d+", name, re.IGNORECASE) is not None
 
 
 @contextmanager

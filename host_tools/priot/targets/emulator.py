@@ -6,13 +6,11 @@ from pathlib import Path
 
 from priot.emulator import Pico
 from priot.errors import PriotError
-from priot.paths import BUILD
-
-FOLDER = BUILD / "pico"
+from priot.paths import PICO_FOLDER
 
 
 @contextmanager
-def emulated_port(folder: Path = FOLDER) -> Iterator[str]:
+def emulated_port(folder: Path = PICO_FOLDER) -> Iterator[str]:
     """The serial port of the emulated Pico whose flash is in `folder`. Raises PriotError."""
     pico = Pico(folder)
     try:

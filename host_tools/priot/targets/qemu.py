@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from priot.board import Board
-from priot.board.files import board_path
 from priot.board.install import package_files
 from priot.emulator import Qemu
-from priot.jobs.protocol import Event
+from priot.jobs.protocol import Event, datasets
+from priot.planning.names import board_path
 
 # QEMU's board forgets its mounted file system at every soft reset.
 _PRELUDE = """
@@ -30,9 +30,9 @@ class QemuTarget:
     def run(self, job: dict[str, Any]) -> Iterator[Event]:
         """Run a job of device/priot/remote.py; yields its events. Raises PriotError."""
         files = package_files()
-        for key in ("model", "scores", *([] if self.stream else ["train", "test"])):
-            if job.get(key):
-                files[board_path(job[key])] = Path(job[key]).read_bytes()
+        inputs = [job[key] for key in ("model", "scores") if job.get(key)]
+        for path in inputs + ([] if self.stream else datasets(job)):
+            files[board_path(path)] = Path(path).read_bytes()
         with tempfile.TemporaryDirectory(prefix="priot-qemu-") as folder:
             with Qemu(files, Path(folder)) as qemu:
                 with Board(qemu.port, _PRELUDE, stream=self.stream,

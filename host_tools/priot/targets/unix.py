@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from priot.child import Guard
 from priot.errors import PriotError
 from priot.jobs.protocol import NATIVE_BACKENDS, PICO_HEAP_BYTES, Event, checked, parse_line
 from priot.package import compile_package
@@ -19,6 +20,7 @@ _WANTED = "1.23 or later for x64, with .mpy files 6.3, is needed"
 _WHERE = ("install Debian's package micropython, give PRIOT_MICROPYTHON=PATH, or run 'make setup' "
           "in a checkout")
 _ASK = "import sys; print(sys.implementation.version >= (1, 23) and sys.implementation._mpy)"
+_GRACE_S = 60  # in which training whose parent has died saves and ends
 _MPY = "2822"  # x64 and .mpy 6.3 in one number
 
 
@@ -40,6 +42,18 @@ def unix_port() -> Path:
     return path
 
 
+def unix_command(heap_bytes: int, with_native: bool = True) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a MicroPython here that imports the package. Raises PriotError.
+
+    heap_bytes: size of its heap; with_native: whether it finds the module of native code.
+    """
+    paths = [compile_package("x64")]
+    if with_native:
+        paths.append(native_module("x64").parent)
+    return ([str(unix_port()), "-X", f"heapsize={heap_bytes}"],
+            dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, paths))))
+
+
 class UnixTarget:
     """MicroPython on this machine; `heap_bytes` is the size of its heap."""
 
@@ -50,14 +64,12 @@ class UnixTarget:
 
     def run(self, job: dict[str, Any]) -> Iterator[Event]:
         """Run a job of device/priot/remote.py; yields its events. Raises PriotError."""
-        paths = [compile_package("x64")]
-        if job.get("backend") in (None, *NATIVE_BACKENDS) or job["action"] == "plan":
-            paths.append(native_module("x64").parent)
+        with_native = job.get("backend") in (None, *NATIVE_BACKENDS) or job["action"] == "plan"
+        command, environment = unix_command(self.heap_bytes, with_native)
         code = f"import priot.remote as r\nr.run({dict(job, stop_on_stdin=True)!r})"
-        command = [str(unix_port()), "-X", f"heapsize={self.heap_bytes}", "-c", code]
-        environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, paths)))
         with tempfile.TemporaryFile("w+") as errors:
-            with _child(command, environment, errors, job["action"] == "train") as child:
+            with _child([*command, "-c", code], environment, errors,
+                        job["action"] == "train") as child:
                 assert child.stdout is not None
                 for line in child.stdout:
                     event = parse_line(line)
@@ -79,6 +91,7 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
     one kills it; the first, where nothing is trained.
     """
     child: Any = None
+    guard: Guard | None = None
     interrupts: list[int] = []  # the first may come before the process is known here
 
     def stop(signal_number: int, frame: Any) -> None:
@@ -98,6 +111,7 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
         child = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
             stdin=subprocess.PIPE, start_new_session=True)
+        guard = Guard(child, _GRACE_S if is_training else 0)
         if interrupts:
             obey()
         yield child
@@ -111,5 +125,7 @@ def _child(command: list[str], environment: dict[str, str], errors: Any,
             if child.poll() is None:
                 child.kill()
                 child.wait()
+            if guard is not None:
+                guard.dismiss()
             child.stdin.close()
             child.stdout.close()

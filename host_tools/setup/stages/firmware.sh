@@ -2,6 +2,10 @@
 NEEDS="sources mpy_cross"
 INPUTS="$PICO_UF2 $([ -z "$PICO_UF2" ] || sha256sum "$PICO_UF2" 2>/dev/null || true)"
 OUTPUTS="build/firmware/RPI_PICO.uf2"
+if [ -z "$PICO_UF2" ]; then
+    SYSTEM="cmake=cmake ninja=ninja-build python3=python3 c c++ arm-c++"
+    [ -n "$MPY_DIR$PRIOT_MICROPYTHON_GIT" ] || SYSTEM+=" xz=xz-utils bzip2=bzip2 apt-lists"
+fi
 
 build() {
     mkdir -p build/firmware
@@ -10,8 +14,6 @@ build() {
         cp "$PICO_UF2" build/firmware/RPI_PICO.uf2
         return
     fi
-    require cmake=cmake ninja=ninja-build python3=python3 g++=g++
-    require_arm_gcc c++
     if [ -e build/micropython/.git ]; then
         make -C build/micropython/ports/rp2 BOARD=RPI_PICO submodules
         configure_and_make
@@ -39,7 +41,6 @@ configure_and_make() {
 add_libraries() {
     local lib=$BUILD/micropython/lib packages=$BUILD/micropython-packages
     source "$HERE/debian.sh"
-    require xz=xz-utils bzip2=bzip2
     apt_private_update
     fetch_package pico-sdk-source "$packages"
     fetch_package tinyusb-source "$packages"

@@ -2,9 +2,9 @@
 NEEDS="python sources mpy_cross"
 INPUTS="$(find native device/priot/{fields,kinds,methods}.py -type f | sort | xargs cat | sha256sum)"
 OUTPUTS="build/native/armv6m/priot_native.mpy build/native/armv6m/priot_portable.mpy"
+SYSTEM="make=make arm"
 
 build() {
-    require_arm_gcc
     rm -rf build/native/armv6m build/native/objects/armv6m-*
     for module in priot_native priot_portable; do
         make -C native ARCH=armv6m MOD=$module MPY_DIR="$BUILD/micropython" \

@@ -2,6 +2,7 @@
 NEEDS="python sources mpy_cross"
 INPUTS="$(find native device/priot/{fields,kinds,methods}.py -type f | sort | xargs cat | sha256sum)"
 OUTPUTS="build/native/x64/priot_portable.mpy build/native/x64/priot_plan.mpy"
+SYSTEM="make=make c"
 
 build() {
     rm -rf build/native/x64 build/native/objects/x64-*

@@ -3,10 +3,9 @@ NEEDS="sources mpy_cross"
 BOARD=$ROOT/host_tools/priot/emulator/boards/MPS2_M0PLUS
 INPUTS="$(find "$BOARD" -type f | sort | xargs cat)"
 OUTPUTS="build/qemu/firmware.elf"
+SYSTEM="make=make qemu-system-arm=qemu-system-arm python3=python3 arm"
 
 build() {
-    require qemu-system-arm=qemu-system-arm python3=python3
-    require_arm_gcc
     export_micropython_version
     rm -rf build/qemu   # changed options do not make the makefile compile again
     empty_micropython_lib

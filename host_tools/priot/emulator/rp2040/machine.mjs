@@ -7,7 +7,9 @@ import { makeUsbSerial } from './usb_serial.mjs';
 
 const SSI = 0x18000, IO_QSPI = 0x40018, WATCHDOG = 0x40058;
 const FLASH_START = 0x10000000;
-const RESET_BY_WATCHDOG = 2;
+const ROM_FUNCTIONS = 0x14;      // where the boot ROM has the address of its table of functions
+const USB_BOOT = 'UB'.charCodeAt(0) | 'UB'.charCodeAt(1) << 8;
+const BREAK = 0x55, OPCODE_BKPT = 0xbe00;   // with a number of our own
 
 export async function loadLibrary(folder) {
   const load = (name) => import(pathToFileURL(path.join(folder, 'dist/esm', name)).href);
@@ -26,14 +28,31 @@ export class Machine {
     this.instructions = 0;
     this.cycles = [0, 0];        // spent by each core on instructions, so without sleep
     this.resetWanted = false;
+    this.inBootloader = false;
+    this.nanosBefore = 0;        // simulated time up to the last reset
     this.mcu.logger = this.#logger();
     this.mcu.loadBootrom(bootrom);   // this also clears rp2040js' own flash
+    this.#catchBootloader();
     this.#attachFlash();
     this.cores = new Cores(this.mcu, library.CortexM0Core);
     this.cores.core[0].PC = FLASH_START;
     this.watchdog = this.mcu.peripherals[WATCHDOG];
-    this.watchdog.onWatchdogTrigger = () => { this.resetWanted = true; };
+    this.watchdog.onWatchdogTrigger = () => {
+      this.resetWanted = true;
+      this.watchdog.alarm.enable = false;   // it would go off again in no time, for ever
+    };
     this.serial = new library.UsbSerial(this.mcu.usbCtrl, onSerial);
+  }
+
+  // reset_usb_boot of the boot ROM makes the chip a USB drive, which is not emulated: stop there.
+  #catchBootloader() {
+    const rom = new Uint16Array(this.mcu.bootrom.buffer);
+    for (let at = rom[ROM_FUNCTIONS >> 1] >> 1; rom[at]; at += 2) {
+      if (rom[at] === USB_BOOT) rom[rom[at + 1] >> 1] = OPCODE_BKPT | BREAK;
+    }
+    this.mcu.onBreak = (number) => {
+      if (number === BREAK) this.inBootloader = this.resetWanted = true;
+    };
   }
 
   #attachFlash() {
@@ -59,10 +78,16 @@ export class Machine {
 
   // What outlives a reset by the watchdog: why, and the scratch registers.
   inherit(before) {
-    this.watchdog.reason = RESET_BY_WATCHDOG;
+    this.watchdog.reason = before.watchdog.reason;
     this.watchdog.scratchData.set(before.watchdog.scratchData);
+    this.nanosBefore = before.nanos;
     this.instructions = before.instructions;
     this.cycles = before.cycles;
+  }
+
+  // Simulated time since power-up.
+  get nanos() {
+    return this.nanosBefore + this.clock.nanos;
   }
 
   get isIdle() {

@@ -1,10 +1,12 @@
 // An emulated Pico as a process: stdin and stdout are its serial port, a power cut is its end.
 //
-//   node pico.mjs RP2040JS_FOLDER BOOTROM FLASH CONTROL_FD
+//   node pico.mjs RP2040JS_FOLDER BOOTROM FLASH CLOCK CONTROL_FD
 //
-// CONTROL_FD is an open socket for control, in lines. It says "ready" once the serial port is up
-// and "reset" whenever the board resets itself; it takes "stats", answered by one line of JSON, and
-// "cut N", which cuts the power in the middle of the N-th erase or program of flash from now.
+// CONTROL_FD is an open socket for control, in lines. It says "ready" once the serial port is up,
+// "reset" whenever the board resets itself, and "bootloader" when it ends because the board wants
+// to be a USB drive; it takes "stats", answered by one line of JSON, and "cut N", which cuts the
+// power in the middle of the N-th erase or program of flash from now. The file CLOCK always holds
+// the simulated time since power-up: nanoseconds, 64 bits, little-endian.
 import fs from 'fs';
 import net from 'net';
 import { Flash } from './flash.mjs';
@@ -13,15 +15,19 @@ import { Machine, loadLibrary } from './machine.mjs';
 const SLICE_INSTRUCTIONS = 100000;   // 4 ms at 25 M instructions/s, between looks at the input
 const SHORT_WAIT_NANOS = 100e3;      // delays of the USB model, not worth a timer of the host
 const QUEUE_BYTES = 65536;
+const CLOCK_NANOS = 10e6;            // how far the file of the clock may be behind
 
-const [libraryFolder, bootromPath, flashPath, controlFd] = process.argv.slice(2);
+const [libraryFolder, bootromPath, flashPath, clockPath, controlFd] = process.argv.slice(2);
 const library = await loadLibrary(libraryFolder);
 const bootromBytes = fs.readFileSync(bootromPath);
 const bootrom = new Uint32Array(bootromBytes.buffer.slice(
   bootromBytes.byteOffset, bootromBytes.byteOffset + bootromBytes.length));
 const control = new net.Socket({ fd: Number(controlFd) });
 const flash = new Flash(flashPath, () => process.exit(0));
+const clockFile = fs.openSync(clockPath, 'w');
+let toldNanos = -Infinity;
 let machine = powerUp();
+tellTime();
 let wake = () => {};
 
 function powerUp() {
@@ -38,10 +44,16 @@ function reset() {
   process.stdin.resume();
 }
 
+function tellTime() {
+  if (machine.nanos - toldNanos < CLOCK_NANOS) return;
+  toldNanos = machine.nanos;
+  fs.writeSync(clockFile, new BigUint64Array([BigInt(Math.round(toldNanos))]), 0, 8, 0);
+}
+
 function statistics() {
   return JSON.stringify({
     cycles: machine.cycles, instructions: machine.instructions,
-    clock_hz: machine.mcu.clkSys, nanos: Math.round(machine.clock.nanos),
+    clock_hz: machine.mcu.clkSys, nanos: Math.round(machine.nanos),
     erased_sectors: flash.erasedSectors, programmed_pages: flash.programmedPages,
   });
 }
@@ -82,8 +94,10 @@ async function sleep() {
 
 for (;;) {
   machine.run(SLICE_INSTRUCTIONS);
-  if (machine.resetWanted) reset();
+  if (machine.inBootloader) control.end('bootloader\n', () => process.exit(0));
+  else if (machine.resetWanted) reset();
   else if (machine.isIdle) await sleep();
+  tellTime();
   if (process.stdin.isPaused() && machine.serial.queuedBytes < QUEUE_BYTES) process.stdin.resume();
   await new Promise(setImmediate);
 }

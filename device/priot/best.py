@@ -1,0 +1,59 @@
+"""The best epoch by validation: noticed, kept in a file, in force at the end."""
+
+from .evaluation import percent_text, permille
+
+
+class Best:
+    """Watches the epochs of Trainer.fit.
+
+    path: adapter file, written whenever the validation gets better, first with what there is
+    before the first epoch; or None. patience: epochs without a better one after which `look` says
+    that it is enough; 0: never. epoch, correct, total: of the best.
+    """
+
+    def __init__(self, trainer, validate, path, patience, checkpoint):
+        if validate is None:
+            raise ValueError("keep_best, patience: need a dataset to validate on")
+        if not (isinstance(patience, int) and patience >= 0):
+            raise ValueError("patience: %s, expected epochs, 0: without end" % patience)
+        if path and path == checkpoint:
+            raise ValueError("keep_best: %s is the checkpoint too, give it a name of its own"
+                             % path)
+        self.trainer = trainer
+        self.path = path
+        self.patience = patience
+        self.correct = -1
+        self.start = trainer.epoch
+        self.look(trainer.evaluate(validate))
+
+    def look(self, evaluation):
+        """Take note of an epoch; returns (whether it is the best, whether it is enough)."""
+        epoch = self.trainer.epoch
+        better = evaluation.correct > self.correct
+        if better:
+            self.total = evaluation.total
+            self.correct = evaluation.correct
+            self.epoch = epoch
+            if self.path:
+                self.trainer.save(self.path)
+        return better, bool(self.patience) and epoch - self.epoch >= self.patience
+
+    def put_back(self, is_whole):
+        """Load the best epoch unless it is there; is_whole: no epoch is half done."""
+        if not self.path or (is_whole and self.trainer.epoch == self.epoch):
+            return
+        try:
+            self.trainer.load(self.path)
+        except MemoryError:
+            raise MemoryError("%s: has %s; too little memory to load it" % (self.path, self))
+
+    def __str__(self):
+        return "epoch %d, test %s" % (
+            self.epoch, percent_text(permille(self.correct, max(1, self.total))))
+
+    def text(self):
+        """One line: which epoch was the best, and what became of it."""
+        return "best: %s%s; %s" % (
+            self, ", before training" if self.epoch == self.start else "",
+            "in force, and in %s" % self.path if self.path else
+            "not kept, there was no keep_best")

@@ -1,0 +1,1 @@
+"""A board without an emulator: the unix port, its flash a file, its power cut at will."""
