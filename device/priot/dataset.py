@@ -61,7 +61,7 @@ class Dataset:
         for i in range(n):
             f.readinto(record)
             crc = crc32(record, crc)
-            wrong = 128 in image if flags else max(image) > 127
+            wrong = b"\x80" in bytes(image) if flags else max(image) > 127
             if wrong or record[-1] >= classes:
                 if wrong:
                     fail(path, "pixel of sample %d" % i, -128 if flags else max(image),

@@ -225,7 +225,7 @@ class Network:
 
     def _put_signed(self, image, low, high):
         """Values of -127..127, as such or as the bytes of int8."""
-        if low < -127 or high > 255 or (low < 0 and high > 127) or 128 in image:
+        if low < -127 or high > 255 or (low < 0 and high > 127) or any([v == 128 for v in image]):
             raise ValueError("image: values %d..%d, expected -127..127" % (low, high))
         for i in range(len(image)):
             self.x[i] = image[i] & 255

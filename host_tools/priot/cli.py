@@ -22,6 +22,7 @@ COMMANDS = {
     "dataset": ("dataset", "make a dataset file from digits, MNIST, arrays or image folders"),
     "pretrain": ("pretrain", "train a float network"),
     "quantize": ("quantize", "turn a float network into an int8 model file"),
+    "import": ("import_", "turn an ONNX or TFLite file into an int8 model file"),
     "inspect": ("inspect", "show what is in a model, dataset or adapter file"),
     "convert": ("convert", "make a file of today of one of an older version"),
     "train": ("train", "adapt a model by running the device package"),

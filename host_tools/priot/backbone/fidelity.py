@@ -93,8 +93,7 @@ def compare(weights: Sequence[np.ndarray], model: Model, dataset: Dataset,
 
     weights: of each stage with weights, as FloatNetwork.weights_for gives them. reference: gives
     the float outputs of every stage on floats [n][channels][height][width], by default from the
-    weights alone. Where the model
-    has more outputs than the float network, the first are compared.
+    weights alone. Where the model has more outputs than the float network, the first are compared.
     """
     n_classes = len(weights[-1])
     sums = [_Sums() for _ in model.stages]

@@ -8,8 +8,10 @@ import numpy as np
 from priot.commands.options import add_json_option
 from priot.commands.reading import add_reading_options, reading_from
 from priot.data.prepare import PARTS, prepare, summary
+from priot.data.samples import samples_for
 from priot.data.sources import SOURCES, source_of
 from priot.errors import PriotError
+from priot.formats import Model, read_magic
 from priot.reports.json_file import write_json
 
 
@@ -57,6 +59,14 @@ def _source(args: argparse.Namespace) -> tuple[str, Path | None]:
     return source_of(Path(args.source)), Path(args.source)
 
 
+def _scaled(path: Path | None) -> Model | None:
+    """The model that says what raw numbers its values stand for, if `path` is one."""
+    if path is None or read_magic(path) != b"PRIM":
+        return None
+    model = Model.read(path)
+    return model if model.scale else None
+
+
 def main(args: argparse.Namespace) -> int:
     """Run `priot dataset`."""
     if not 0 <= args.seed <= 0xFFFFFFFF:
@@ -73,9 +83,15 @@ def main(args: argparse.Namespace) -> int:
         notes.append(line)
         print(line)
 
-    reading = reading_from(args, say)
-    dataset = prepare(source, path, args.part, args.split, None, args.rotate, args.subset,
-                      args.seed, reading)
+    model = _scaled(args.made_for) if source == "arrays" else None
+    if model is not None and path is not None:
+        if args.part or args.split or args.subset or args.rotate or args.range:
+            raise PriotError("--for", f"{args.made_for} says what its values are: leave out "
+                             "--part, --split, --subset, --rotate and --range")
+        dataset = samples_for(path, model)
+    else:
+        dataset = prepare(source, path, args.part, args.split, None, args.rotate, args.subset,
+                          args.seed, reading_from(args, say))
     dataset.write(args.output)
     report = {"dataset": str(args.output), "source": source, "part": args.part,
               "images": len(dataset), "shape": list(dataset.shape), "classes": dataset.classes,

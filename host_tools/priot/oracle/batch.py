@@ -105,13 +105,16 @@ def scatter(stage: Stage, g: np.ndarray, winner: np.ndarray) -> np.ndarray:
 
 
 def backward_input(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray,
-                   mask: int, earlier: np.ndarray | None = None, add: int = 0) -> np.ndarray:
+                   mask: int | None = None, earlier: np.ndarray | None = None,
+                   add: int = 0) -> np.ndarray:
     """Accumulators float64 of dx [n][n_in][h_in][w_in], zero where a ReLU below cut.
 
-    mask: `mask_dx`, or `mask_dz` for the other input of a sum, x. earlier: what another stage has
-    left of dx, int8, added as ADD_DX says with `add` (network/gradients.py).
+    mask: `mask_dx`, which is the default, or `mask_dz` where x is the other input of a sum.
+    earlier: what another stage has left of dx, int8, added as ADD_DX says with `add`
+    (network/gradients.py).
     """
     x = x.reshape(-1, *stage.shape_in)
+    mask = stage.mask_dx if mask is None else mask
     if stage.kind == f.ADD:
         acc = g.reshape(x.shape).astype(np.float64)
     elif stage.kind in (f.AVG_POOL, f.GLOBAL_POOL):

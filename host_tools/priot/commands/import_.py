@@ -1,0 +1,153 @@
+"""`priot import`: a trained network of ONNX or TFLite to an int8 model file."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from priot.backbone import verdict
+from priot.backbone.equalize import equalize
+from priot.backbone.fidelity import Fidelity, compare
+from priot.backbone.float_graph import FloatGraph, run
+from priot.backbone.quantize import pool_factor, quantize_graph
+from priot.commands.options import add_json_option
+from priot.commands.quantize import calibration_images, print_shifts, refuse, warn
+from priot.data.samples import read_samples
+from priot.errors import PriotError
+from priot.formats import Dataset, Model
+from priot.formats.model import NAME_BYTES
+from priot.importer.read import import_file
+from priot.network.spec import format_network
+from priot.reports.json_file import write_json
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Add `import` to the subcommands."""
+    parser = subparsers.add_parser(
+        "import", help="turn an ONNX or TFLite file into an int8 model file",
+        description="Import a trained network, quantise it, and calibrate all shifts.")
+    parser.add_argument("file", type=Path, help="network (.onnx or .tflite)")
+    parser.add_argument("--calibrate", type=Path, required=True, metavar="DATA",
+                        help="samples as the network gets them, with labels: .npz with x and y, "
+                        "or a dataset (.prd)")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL",
+                        help="model file to write (.priot)")
+    parser.add_argument("--mean", type=float, help="of the samples: the network gets (x - mean) "
+                        "/ std (default 0)")
+    parser.add_argument("--std", type=float, help="see --mean (default 1)")
+    parser.add_argument("--images", type=int, default=512, metavar="N",
+                        help="calibrate on N samples (default 512)")
+    parser.add_argument("--names", type=lambda text: tuple(text.split(",")), default=(),
+                        metavar="A,B,...", help="names of the classes")
+    parser.add_argument("--name", help="name in the file (default: the output's name)")
+    parser.add_argument("--force", action="store_true",
+                        help="write the model even where nothing can be expected of it")
+    add_json_option(parser)
+    return parser
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run `priot import`."""
+    if args.images < 1:
+        raise PriotError("--images", f"found {args.images}, expected at least 1")
+    graph, report = import_file(args.file)
+    print(report.describe(graph))
+    _set_scale(graph, args)
+    dataset, exponent = _calibration(graph, args)
+    name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")
+    refuse(args.calibrate, verdict.images_problem(dataset), args.force)
+    try:
+        model, graph, found = _better(graph, dataset, name, exponent)
+    except ValueError as error:
+        raise PriotError(args.file, str(error)) from None
+    print(f"{args.output}: {format_network(model.layers)}")
+    print_shifts(model.weight_stages)
+    print("\n".join([*verdict.table(found), verdict.agreement_text(found, args.calibrate)]))
+    print(f"accuracy on {args.calibrate}: {100 * found.correct / found.images:.1f} % "
+          f"(float {100 * found.float_correct / found.images:.1f} %)")
+    refuse(args.output, verdict.problem(model, found), args.force)
+    warn(args.output, verdict.weights_warnings(found.layers))
+    warn(args.calibrate, verdict.warnings(found, model.classes))
+    model.write(args.output)
+    write_json(args.json, {
+        "model": str(args.output), "crc32": f"{model.crc:08x}", "source": str(args.file),
+        "network": format_network(model.layers), "nodes": [asdict(fate) for fate in report.fates],
+        "warnings": report.warnings, "dead_filters": report.dead_filters,
+        "parameters": graph.parameters, "macs": graph.macs, "images": found.images,
+        "fidelity": found.report()})
+    return 0
+
+
+def _set_scale(graph: FloatGraph, args: argparse.Namespace) -> None:
+    """Mean and std as given, or as the file says."""
+    if args.mean is not None or args.std is not None:
+        graph.mean, graph.std = args.mean or 0.0, 1.0 if args.std is None else args.std
+    for option, values in (("--mean", graph.mean), ("--std", graph.std)):
+        if np.unique(values).size > 1:
+            raise PriotError(option, "differs by channel, and a model has one scale for all: "
+                             "normalise the samples before, and export without it")
+    if not float(np.ravel(graph.std)[0]) > 0:
+        raise PriotError("--std", f"found {graph.std}, expected more than 0")
+
+
+def _calibration(graph: FloatGraph, args: argparse.Namespace) -> tuple[Dataset, int]:
+    """Samples as int8, and the exponent of their values: v stands for the input v * 2^exponent."""
+    samples = read_samples(args.calibrate)
+    labels = samples.labels
+    if labels.max() >= graph.classes:
+        raise PriotError(args.calibrate, f"label: found {labels.max()}, expected below "
+                         f"{graph.classes}, the network's outputs")
+    try:
+        x = graph.images(_in_file_order(graph, samples.values))
+    except ValueError as error:
+        raise PriotError(args.calibrate, str(error)) from None
+    low, high = graph.limits or (float(x.min()), float(x.max()))
+    largest = max(abs(low), abs(high))
+    if not 0 < largest < 2.0**100:
+        raise PriotError(args.calibrate, f"values to {largest}, expected finite ones, not all 0")
+    exponent = int(np.ceil(np.log2(largest / 128)))
+    std, mean = (float(np.ravel(values)[0]) for values in (graph.std, graph.mean))
+    signed = low < 0
+    values = np.clip(np.rint(x * 2.0**-exponent), -127 if signed else 0, 127)
+    dataset = Dataset(values.astype(np.int8 if signed else np.uint8), labels.astype(np.uint8),
+                      graph.classes, args.names or samples.names, std * 2.0**exponent,
+                      round(-mean / (std * 2.0**exponent)))
+    dataset.check(args.calibrate)
+    return calibration_images(dataset, args.images), exponent
+
+
+def _in_file_order(graph: FloatGraph, values: np.ndarray) -> np.ndarray:
+    """Samples [channel][y][x] as the file has them, if it has the channels last."""
+    if graph.order is None or values.shape[1:] != graph.shape or graph.shape == graph.file_shape:
+        return values
+    flat = np.empty((len(values), graph.order.size), values.dtype)
+    flat[:, graph.order] = values.reshape(len(values), -1)
+    return flat
+
+
+def _better(graph: FloatGraph, dataset: Dataset, name: str, exponent: int,
+            ) -> tuple[Model, FloatGraph, Fidelity]:
+    """The int8 model that is nearer to the float network: with or without equalised channels."""
+    found = []
+    for candidate in (graph, equalize(graph)):
+        model = quantize_graph(candidate, dataset, name, exponent)
+        found.append((model, candidate, fidelity(candidate, model, dataset)))
+    return min(found, key=lambda entry: (-entry[2].same, entry[2].largest_logit_error))
+
+
+def fidelity(graph: FloatGraph, model: Model, dataset: Dataset) -> Fidelity:
+    """A model beside its float graph on all images of a dataset."""
+    weights = [source.weights * pool_factor(model.stages, stage)
+               for source, stage in zip(graph.stages, model.stages, strict=True)
+               if source.weights is not None]
+
+    def outputs(x: np.ndarray) -> Iterator[np.ndarray]:
+        """As the stages of the model compute them: a global pool's is sum / 2^k."""
+        for stage, y in zip(model.stages, run(graph, x), strict=True):
+            area = stage.window[0] * stage.window[1]
+            yield y * (area / 2.0**stage.weight_exponent if not stage.has_weights
+                       and stage.weight_exponent else 1.0)
+
+    return compare(weights, model, replace(dataset), outputs)

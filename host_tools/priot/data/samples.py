@@ -1,0 +1,88 @@
+"""Samples of any numbers as a network takes them: by the scale and zero that its model has.
+
+A value v of a dataset is round(x / scale) + zero of a raw number x, 0..127, or where the model's
+input is signed -127..127. What lies beyond is refused, not clipped: it would be another number.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from priot.errors import FileError, mismatch
+from priot.formats import Dataset, Model
+from priot.formats.npz import read_npz
+
+_SLACK = 1.5  # levels beyond the range that are still its end: 1.0 where 127 is 0.992
+_NAMES = (("x", "y"), ("x_train", "y_train"), ("x_test", "y_test"), ("images", "labels"))
+
+
+@dataclass
+class Samples:
+    """Raw numbers float64 [n][...], labels int64 [n], names of the classes or none."""
+
+    values: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...] = ()
+
+
+def read_samples(path: Path) -> Samples:
+    """Samples of an .npz file (x and y; as Keras has them, x_train and y_train) or of a .prd file.
+
+    Raises FileError, OSError.
+    """
+    if path.suffix == ".prd":
+        dataset = Dataset.read(path)
+        values = dataset.images.astype(np.float64)
+        if dataset.scale:
+            values = (values - dataset.zero) * dataset.scale
+        return Samples(values, dataset.labels.astype(np.int64), dataset.names)
+    arrays = read_npz(path, "samples: an .npz file with x and y, or a dataset (.prd)")
+    for x, y in _NAMES:
+        if x in arrays and y in arrays:
+            return _checked(path, arrays[x], arrays[y])
+    raise FileError(path, mismatch("arrays", ", ".join(sorted(arrays)) or "none", "x and y"))
+
+
+def _checked(path: Path, values: np.ndarray, labels: np.ndarray) -> Samples:
+    labels = labels.ravel()
+    if values.dtype.kind not in "fiu" or labels.dtype.kind not in "iu":
+        raise FileError(path, mismatch("x, y", f"{values.dtype}, {labels.dtype}",
+                                       "numbers, whole numbers"))
+    if not len(values) or len(labels) != len(values):
+        raise FileError(path, mismatch("labels", len(labels), f"{len(values)}, one for each "
+                                                              "sample, and at least one"))
+    if not np.isfinite(values).all():
+        raise FileError(path, "holds values that are NaN or infinite")
+    if labels.min() < 0:
+        raise FileError(path, mismatch("label", int(labels.min()), "at least 0"))
+    return Samples(values.astype(np.float64), labels.astype(np.int64))
+
+
+def samples_for(path: Path, model: Model) -> Dataset:
+    """The samples of a file as a model takes them. Raises FileError, OSError."""
+    samples = read_samples(path)
+    channels, height, width = model.shape
+    n, shape = len(samples.values), samples.values.shape[1:]
+    values = samples.values
+    if shape == (height, width, channels) and shape != model.shape:
+        values = values.transpose(0, 3, 1, 2)
+    elif int(np.prod(shape)) != channels * height * width:
+        raise FileError(path, mismatch("a sample", shape, model.shape))
+    values = values.reshape(n, *model.shape)
+    if int(samples.labels.max()) >= model.classes:
+        raise FileError(path, mismatch("label", int(samples.labels.max()),
+                                       f"below {model.classes}, the model's classes"))
+    return Dataset(quantised(path, values, model), samples.labels.astype(np.uint8), model.classes,
+                   model.names, model.scale, model.zero)
+
+
+def quantised(where: object, values: np.ndarray, model: Model) -> np.ndarray:
+    """int8 of raw numbers, uint8 where the input is not signed. Raises FileError beyond it."""
+    low = -127 if model.signed else 0
+    scaled = values / model.scale + model.zero
+    if scaled.min() < low - _SLACK or scaled.max() > 127 + _SLACK:
+        ends = [(end - model.zero) * model.scale for end in (low, 127)]
+        raise FileError(where, f"values {values.min():g}..{values.max():g}, the model takes "
+                        f"{ends[0]:g}..{ends[1]:g}: are they scaled as those it was made with?")
+    return np.clip(np.rint(scaled), low, 127).astype(np.int8 if model.signed else np.uint8)
