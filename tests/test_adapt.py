@@ -11,6 +11,7 @@ from pico_support import complaint, priot, running_pico
 from PIL import Image
 from priot import cli
 from priot.adapting.adapt import step
+from priot.adapting.choice import choose
 from priot.backbone.quantize import add_spare
 from priot.board import Board, BoardGone
 from priot.board.connection import REPEAT
@@ -22,6 +23,8 @@ from priot.errors import PriotError
 from priot.formats import Adapter, Dataset, Model
 from priot.oracle.adapted import predict
 from priot.paths import BACKBONES
+from priot.planning.board import Limits, file_sizes, package_sizes
+from priot.planning.flash import flash_blocks
 from support import micropython
 
 MODEL = BACKBONES / "digits-0.priot"
@@ -63,6 +66,22 @@ def refused(capsys, *arguments: object) -> str:
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("priot: ")
     return line.removeprefix("priot: ")
+
+
+def lines(out: str) -> list[str]:
+    """What the command says to type at the prompt, without comments."""
+    shown = [line.partition(">>> ")[2] for line in out.splitlines() if ">>> " in line]
+    return [line.partition("  #")[0].strip() for line in shown]
+
+
+def typed(out: str, model: Path, learned: Path, data: Path) -> list[str]:
+    """What those lines answer on the unix port, to every image of a dataset."""
+    *first, answer = lines(out)
+    script = "\n".join(first).replace(model.name, str(model)).replace(learned.name, str(learned))
+    script += (f"\nd = priot.Dataset({str(data)!r})\nfor i in range(len(d)):\n"
+               "    d.read(i, net.record)\n    image = bytes(net.record[:64])\n"
+               f"    print({answer})")
+    return micropython(script, backend="native").stdout.split()
 
 
 @pytest.fixture(scope="module")
@@ -127,16 +146,8 @@ def test_the_whole_way_on_this_machine(folder, tmp_path, capsys):
     assert report["predictions"]["after"] == predict(
         Model.read(MODEL), test.images, Adapter.read(made / "tilted.adapter")).tolist()
 
-    typed = [line.partition(">>> ")[2] for line in out.splitlines() if ">>> " in line]
-    typed = [line.partition("#")[0].strip() for line in typed]
-    script = "\n".join(typed[:-1]).replace("digits-0.priot", str(MODEL)).replace(
-        "tilted.adapter", str(made / "tilted.adapter"))
-    script += (f"\nd = priot.Dataset({str(made / 'tilted-test.prd')!r})\n"
-               f"for i in range({len(test)}):\n"
-               "    d.read(i, net.record)\n    image = bytes(net.record[:64])\n"
-               f"    print({typed[-1]})")
-    said = [int(word) for word in micropython(script, backend="native").stdout.split()]
-    assert said == report["predictions"]["after"]
+    said = typed(out, MODEL, made / "tilted.adapter", made / "tilted-test.prd")
+    assert list(map(int, said)) == report["predictions"]["after"]
 
 
 def test_a_repeat_loses_nothing_and_resumes_only_if_asked(folder, tmp_path, capsys):
@@ -194,13 +205,15 @@ def test_a_class_that_the_model_lacks(tmp_path, capsys):
         capsys, folder, "--model", model, "--add-class", "mug")
     assert adapt(folder, "--model", model, "--add-class", "nine", "--epochs", 4) == 0
     out = capsys.readouterr().out
-    assert "net.names[net.predict(image)]" in out
     made = tmp_path / "f-adapted"
     assert Dataset.read(made / "f-test.prd").names == NAMES
     assert Adapter.read(made / "f.adapter").names == NAMES
     report = json.loads((made / "run.json").read_text())
     assert report["names"] == list(NAMES)
-    assert report["confusion"][9][9] >= 3 and report["predictions"] is not None
+    assert report["confusion"][9][9] >= 3
+    assert "net.names[net.predict(image)]" in out
+    assert typed(out, model, made / "f.adapter", made / "f-test.prd") == [
+        NAMES[i] for i in report["predictions"]["after"]]
     assert "nine" in (made / "run.html").read_text()
 
 
@@ -243,6 +256,29 @@ def test_what_fails_says_where_and_what_to_do(case, folder, tmp_path, capsys):
     line = refused(capsys, *arguments)
     assert line.startswith(expected), line
     assert not list(tmp_path.rglob("*.scores"))
+    assert (tmp_path / "tilted-adapted").is_dir() == (case == "too large")
+    assert not (tmp_path / "bad-adapted").exists()
+
+
+def test_what_the_plan_is_for(tmp_path, monkeypatch):
+    """Datasets that the flash has no room for stay; options that are given stand; without
+    MicroPython here a method has to be named."""
+    paths = [tmp_path / "train.prd", tmp_path / "test.prd"]
+    for path in paths:
+        prepare("digits", part="train").write(path)
+    assert not choose(MODEL, paths, Limits(), None, {}).stays
+    room = flash_blocks({**package_sizes(Limits()), **file_sizes(MODEL, [])}).blocks + 12
+    small = choose(MODEL, paths, Limits(flash_blocks=room), None, {"seed": 3})
+    assert small.stays and small.training.get("seed") == 3 and small.plan is not None
+    assert choose(MODEL, paths, Limits(), None, {}, stream=True).stays
+    with pytest.raises(PriotError, match="the files lack .* kB of flash"):
+        choose(MODEL, paths, Limits(flash_blocks=room // 2), "gain", {})
+    few = choose(MODEL, paths, Limits(130_000), None, {}).training
+    assert few != choose(MODEL, paths, Limits(), None, {}).training
+    monkeypatch.setenv("PRIOT_MICROPYTHON", str(tmp_path / "none"))
+    with pytest.raises(PriotError, match="or without a plan, --method priot"):
+        choose(MODEL, paths, Limits(), None, {})
+    assert choose(MODEL, paths, Limits(), "gain", {}).plan is None
 
 
 def test_recordings_beside_pictures_are_left_out_aloud(folder, tmp_path, capsys):
@@ -277,12 +313,11 @@ def test_the_whole_way_on_a_bare_board(folder, tmp_path):
         learned = scores.read_bytes()
         with Board(pico.port) as board:
             assert board.read("tilted.scores") == learned
-            typed = [line.partition(">>> ")[2].partition("#")[0].strip()
-                     for line in done.stdout.splitlines() if ">>> " in line]
+            *first, answer = lines(done.stdout)
             test = Dataset.read(tmp_path / "out" / "tilted-test.prd")
             answers = [int(board.execute("\n".join(
-                [*(typed[:-1] if i == 0 else []), f"image = {test.images[i].tobytes()!r}",
-                 f"print({typed[-1]})"]))) for i in range(5)]
+                [*(first if i == 0 else []), f"image = {test.images[i].tobytes()!r}",
+                 f"print({answer})"]))) for i in range(5)]
         assert answers == report["predictions"]["after"][:5]
         scores.unlink()
         again = priot(*arguments, "--epochs", 2, "--resume")
@@ -293,7 +328,6 @@ def test_the_whole_way_on_a_bare_board(folder, tmp_path):
                               again.stdout)) == 2
         assert Adapter.read(scores).epochs == 2
         with Board(pico.port) as board:
-            board.execute("f = open('/tilted-train.prd', 'ab'); f.close()")
             filler = board.free_flash() - 20_000
             board.execute(f"f = open('/filler', 'wb')\nfor i in range({filler // 4096}): "
                           "f.write(bytes(4096))\nf.close()")

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from priot.adapting.choice import Chosen, choose
@@ -28,7 +29,7 @@ from priot.planning.flash import BLOCK_BYTES
 from priot.planning.names import Names, board_path
 from priot.reports.accuracy import forgotten
 from priot.reports.describe import shape_text
-from priot.reports.json_file import check_report, write_json
+from priot.reports.json_file import check_folder, check_report, write_json
 from priot.reports.run_page import run_page
 
 Say = Callable[[str], object]
@@ -76,7 +77,11 @@ class Adaptation:
         names = Names()
         for path in (self.model, *self.datasets, self.file(".scores"), self.file(".adapter")):
             names.give(board_path(path), path)
-        self.output.mkdir(exist_ok=True)
+        if not self.output.exists():
+            check_folder(self.output)
+            return
+        if not self.output.is_dir():
+            raise PriotError(self.output, "is a file: -o FOLDER names another place")
         for path in (self.report, self.report.with_suffix(".html")):
             check_report(path)
         for path in self.datasets:
@@ -142,6 +147,7 @@ def step(name: str) -> Iterator[None]:
 def _write_datasets(wanted: Adaptation, reading: Reading, say: Say) -> None:
     model = Model.read(wanted.model)
     made = make_datasets(wanted.pictures, model, wanted.add, reading)
+    wanted.output.mkdir(exist_ok=True)
     for path, dataset in zip(wanted.datasets, made, strict=True):
         data = dataset.to_bytes()
         is_there = path.exists() and path.read_bytes() == data
@@ -217,10 +223,11 @@ def usage(wanted: Adaptation, report: dict[str, Any], port: str | None) -> list[
     pixels = Dataset.read(wanted.datasets[1]).shape
     if port is None:
         lines = ["to use it on a board:",
-                 f"    priot deploy --port PORT {wanted.model}",
-                 f"    mpremote connect PORT cp {learned} :", "    mpremote connect PORT repl"]
+                 f"    priot deploy --port PORT {quote(str(wanted.model))}",
+                 f"    mpremote connect PORT cp {quote(str(learned))} :",
+                 "    mpremote connect PORT repl"]
     else:
-        lines = [f"to use it: mpremote connect {port} repl"]
+        lines = [f"to use it: mpremote connect {quote(port)} repl"]
     answer = "net.predict(image)"
     if adapter.names or model.names:
         answer = f"net.names[{answer}]"
