@@ -281,6 +281,16 @@ def test_what_the_plan_is_for(tmp_path, monkeypatch):
     assert choose(MODEL, paths, Limits(), "gain", {}).plan is None
 
 
+def test_numbers_are_explained_where_the_model_has_no_names(tmp_path, capsys):
+    pets = pictures(tmp_path / "f", "train", 4, NAMES)
+    assert adapt(pets, "--model", MODEL, "--epochs", 1) == 0
+    *_, answer, legend = capsys.readouterr().out.splitlines()
+    assert ">>> net.predict(image)  " in answer
+    assert legend.startswith("classes: 0=eight, 1=five, 2=four")
+    report = json.loads((tmp_path / "f-adapted" / "run.json").read_text())
+    assert report["names"] == sorted(NAMES)
+
+
 def test_recordings_beside_pictures_are_left_out_aloud(folder, tmp_path, capsys):
     mixed = pictures(tmp_path / "m", "train", 3)
     (mixed / "3" / "x.wav").write_bytes(b"RIFF")

@@ -28,7 +28,7 @@ from priot.planning.board import Limits, default_backend
 from priot.planning.flash import BLOCK_BYTES
 from priot.planning.names import Names, board_path
 from priot.reports.accuracy import forgotten
-from priot.reports.describe import shape_text
+from priot.reports.describe import classes_lines, shape_text
 from priot.reports.json_file import check_folder, check_report, write_json
 from priot.reports.run_page import run_page
 
@@ -220,7 +220,7 @@ def usage(wanted: Adaptation, report: dict[str, Any], port: str | None) -> list[
     learned = wanted.file(".adapter" if report["files"].get("mask") else ".scores")
     model = Model.read(wanted.model)
     adapter = Adapter.read(learned)
-    pixels = Dataset.read(wanted.datasets[1]).shape
+    test = Dataset.read(wanted.datasets[1])
     if port is None:
         lines = ["to use it on a board:",
                  f"    priot deploy --port PORT {quote(str(wanted.model))}",
@@ -228,10 +228,13 @@ def usage(wanted: Adaptation, report: dict[str, Any], port: str | None) -> list[
                  "    mpremote connect PORT repl"]
     else:
         lines = [f"to use it: mpremote connect {quote(port)} repl"]
-    answer = "net.predict(image)"
-    if adapter.names or model.names:
-        answer = f"net.names[{answer}]"
+    names = adapter.names or model.names
+    answer = "net.names[net.predict(image)]" if names else "net.predict(image)"
+    numbers = tuple(map(str, range(test.classes)))
+    # where the model knows numbers alone, the dataset knows what they mean
+    legend = classes_lines(test.names) if not names and test.names != numbers else []
     return [*lines, "    >>> import priot",
             f"    >>> net = priot.load({wanted.model.name!r})",
             f"    >>> net.apply({learned.name!r})",
-            f"    >>> {answer:30}  # image: {shape_text(pixels)} = {prod(pixels)} bytes of 0..127"]
+            f"    >>> {answer:30}  # image: {shape_text(test.shape)} = {prod(test.shape)} bytes "
+            "of 0..127", *legend]
