@@ -9,7 +9,7 @@ from plan_support import NETWORKS, device_says
 from priot.cli import main
 from priot.formats import Model
 from priot.planning.advice import choices, recommend
-from priot.planning.board import Limits, Plan, plan_trainings
+from priot.planning.board import Limits, Plan, most_samples, plan_trainings
 from priot.planning.sizes import HEAP_BYTES, Planner, Training
 from priot.targets.unix import UnixTarget
 from support import random_dataset, random_model
@@ -166,3 +166,11 @@ def test_layout_follows_the_heap(network_a):
              for heap in range(120_000, 246_144, 8_000)]
     layouts = [plan.learned.layout for plan in plans if isinstance(plan, Plan)]
     assert layouts == sorted(layouts, reverse=True) and set(layouts) == {"kept", "small"}
+
+
+def test_the_largest_dataset_counts_wherever_it_stands(tmp_path):
+    model = random_model("flatten, linear 10", (1, 4, 4), 1)
+    paths = [tmp_path / f"{n}.prd" for n in (30, 50, 20)]
+    for path in paths:
+        random_dataset(model, int(path.stem), 2).write(path)
+    assert most_samples(paths, model) == 50

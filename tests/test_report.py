@@ -271,3 +271,24 @@ def test_mutated_results_give_a_page_or_a_line(tmp_path, capsys):
         status = cli.main(["report", str(path)])
         said = capsys.readouterr().err
         assert status == 0 or (said.startswith("priot: ") and said.count("\n") == 1), changed
+
+
+def test_images_of_a_dataset_with_other_numbers(tmp_path):
+    """Classes go by their names: the dataset counts them in another order than the model."""
+    model = random_model("flatten, linear 3", (1, 4, 4), 2, classes=3)
+    model.names = ("cat", "dog", "owl")
+    model.write(tmp_path / "net.priot")
+    data = random_dataset(model, 60, 3)
+    data.names = ("owl", "cat", "dog")
+    data.write(tmp_path / "test.prd")
+    assert cli.main(["train", *(str(tmp_path / name) for name in ("net.priot", "test.prd")),
+                     "--test", str(tmp_path / "test.prd"), "--epochs", "2", "--save",
+                     str(tmp_path / "a.scores"), "--json", str(tmp_path / "run.json")]) == 0
+    report = json.loads((tmp_path / "run.json").read_text())
+    numbers = np.array([2, 0, 1])[data.labels]
+    for when, key in (("before", "confusion_before"), ("after", "confusion")):
+        assert confusion(numbers, np.array(report["predictions"][when]), 3) == report[key]
+    wrong = (np.array(report["predictions"]["after"]) != numbers) & (
+        np.array(report["predictions"]["before"]) != numbers)
+    page = text_of(run_page(tmp_path / "run.json"))
+    assert re.search(rf"Still wrong\W+{wrong.sum()}\b", page), page

@@ -13,6 +13,7 @@ ROOMS = (
     ("cli", ""),
     ("commands",),
     ("experiments",),
+    ("adapting",),
     ("targets",),
     ("board",),
     ("planning",),

@@ -25,6 +25,7 @@ COMMANDS = {
     "import": ("import_", "turn an ONNX or TFLite file into an int8 model file"),
     "inspect": ("inspect", "show what is in a model, dataset or adapter file"),
     "convert": ("convert", "make a file of today of one of an older version"),
+    "adapt": ("adapt", "adapt a model to pictures in class folders, the whole way"),
     "train": ("train", "adapt a model by running the device package"),
     "evaluate": ("evaluate", "measure a model's accuracy by running the device package"),
     "report": ("report", "make a page of a training run or an experiment"),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from priot.board.board import Board
+from priot.board.install import PACKAGE
 
 
 def deploy(board: Board, model: Path | None, datasets: list[Path]) -> dict[str, Any]:
@@ -16,3 +17,14 @@ def deploy(board: Board, model: Path | None, datasets: list[Path]) -> dict[str, 
         "flash_bytes": board.flash_bytes(), "flash_free_bytes": board.free_flash(),
         "heap": vars(memory),
     }
+
+
+def bring(board: Board, model: Path, datasets: list[Path]) -> list[str]:
+    """Copy what is missing; returns a line on the package and one on each other file."""
+    copied = board.deploy(model, datasets)
+    package = [file for file in copied if file.path.startswith("/lib/")]
+    sent = sum(file.sent for file in package)
+    return [f"{PACKAGE}: {sent} of {len(package)} files copied" if sent else
+            f"{PACKAGE}: was there",
+            *(f"{file.path}: {file.size:,} bytes {file.state}" for file in copied
+              if file not in package)]

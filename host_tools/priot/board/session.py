@@ -21,6 +21,7 @@ from priot.methods import METHODS
 from priot.planning.flash import BLOCK_BYTES, file_blocks
 from priot.planning.names import Names, board_path
 
+KEPT = "; what was learned is kept there"  # in an error: --resume goes on from it
 _INPUTS = ("model", "scores")
 _OUTPUTS = ("save", "mask")
 _RESERVE = 65536  # bytes of flash that datasets leave for what the job writes
@@ -156,14 +157,14 @@ def _keep_earlier(files: Files, plan: _Plan, job: dict[str, Any]) -> Iterator[st
         if there is None or (key == "scores" and _run(there) == _run(Adapter.from_bytes(here))):
             continue
         data = there.to_bytes()
-        kept = _free_name(target, data)
+        kept = free_name(target, data)
         write_file(kept, data)
         begins = "goes on from the resumed file" if resumed else "begins anew"
         yield (f"{path} on the board has {there.epochs} epochs of an earlier run; this one "
                f"{begins}, the earlier is kept in {kept} (--resume it to go on from there)")
 
 
-def _free_name(target: Path, data: bytes) -> Path:
+def free_name(target: Path, data: bytes) -> Path:
     """A name beside `target` that is free, or is of a file with these bytes."""
     n = 1
     while True:
@@ -196,7 +197,7 @@ def _with_what_is_kept(error: PriotError, plan: _Plan) -> PriotError:
         return error
     name = plan.job["save"].lstrip("/")
     what = error.what.removesuffix(REPEAT)
-    text = (f"{what}; what was learned is kept there: 'priot pull {name} --port {error.where}', "
+    text = (f"{what}{KEPT}: 'priot pull {name} --port {error.where}', "
             f"then add --resume {name} to the command")
     return (BoardGone if isinstance(error, BoardGone) else PriotError)(error.where, text)
 

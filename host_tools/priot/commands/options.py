@@ -21,10 +21,14 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
                         help="also write what is reported as JSON")
 
 
-def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """The options of a method, named as the keywords of the device's Trainer."""
-    parser.add_argument("--method", choices=METHODS, default="priot",
-                        help="device/METHODS.md explains them (default priot)")
+def add_training_options(parser: argparse.ArgumentParser, advised: bool = False) -> None:
+    """The options of a method, named as the keywords of the device's Trainer.
+
+    advised: without a default for the method, which is what the plan recommends.
+    """
+    default = "what the plan recommends" if advised else "priot"
+    parser.add_argument("--method", choices=METHODS, default=None if advised else "priot",
+                        help=f"device/METHODS.md explains them (default {default})")
     parser.add_argument("--seed", type=int, help="of scores and order (default 1)")
     parser.add_argument("--step", type=int, metavar="U",
                         help="step size: one more doubles the step (default by method: "

@@ -9,7 +9,6 @@ from priot.commands.options import add_json_option, add_training_options, option
 from priot.errors import PriotError
 from priot.formats import Adapter, Model
 from priot.jobs.protocol import BACKENDS
-from priot.paths import native_module
 from priot.planning.advice import (
     Choice,
     Recommendation,
@@ -17,7 +16,14 @@ from priot.planning.advice import (
     on_portable_kernels,
     recommend,
 )
-from priot.planning.board import Limits, Plan, file_sizes, most_samples, plan_adapter
+from priot.planning.board import (
+    Limits,
+    Plan,
+    default_backend,
+    file_sizes,
+    most_samples,
+    plan_adapter,
+)
 from priot.planning.flash import PICO_BLOCKS
 from priot.planning.heap import HEAP_BYTES
 from priot.planning.report import describe, describe_choice
@@ -125,10 +131,5 @@ def _board(args: argparse.Namespace) -> tuple[Limits, str]:
     if args.heap < 65536 or args.flash < 64:
         raise PriotError("board", f"found {args.heap} bytes of heap and {args.flash} kB of flash, "
                          "expected at least 65536 and 64")
-    backend, note = args.backend or "native", ""
-    if args.backend is None:
-        try:
-            native_module("armv6m", "priot_native")
-        except PriotError as error:
-            backend, note = "viper", f"note: {error}; planned with viper kernels"
+    backend, note = (args.backend, "") if args.backend else default_backend()
     return Limits(args.heap, args.flash // 4, backend), note

@@ -38,14 +38,18 @@ def _classes(text: str) -> int | tuple[str, ...]:
     return names
 
 
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options; `reading_from` makes a Reading of them."""
+def add_reading_options(parser: argparse.ArgumentParser, pictures: bool = False) -> None:
+    """Add the options; `reading_from` makes a Reading of them.
+
+    pictures: without those for arrays, and without --for: there is a model.
+    """
     group = parser.add_argument_group(
         "how pictures and arrays are read",
         "what is not given is decided by rule, and a line says how")
-    group.add_argument("--for", type=Path, metavar="FILE", dest="made_for",
-                       help="a model, dataset or adapter file the images are made for: they get "
-                       "its classes' numbers, and its size and channels")
+    if not pictures:
+        group.add_argument("--for", type=Path, metavar="FILE", dest="made_for",
+                           help="a model, dataset or adapter file the images are made for: they "
+                           "get its classes' numbers, and its size and channels")
     group.add_argument("--classes", "--names", type=_classes, metavar="N|NAME,NAME,...",
                        help="number of classes, where the labels do not reach the last one, or "
                        "the names of all in the order of their numbers (default: the folders, "
@@ -66,9 +70,10 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--range", type=float, nargs=2, metavar=("LOW", "HIGH"),
                        help="values that are black and white (default by rule: 0..1, 0..16, "
                        "0..255, ... the first that holds all, or -1..1)")
-    group.add_argument("--layout", choices=LAYOUTS,
-                       help="of arrays of 4 axes: channels last or first, rgba with transparency "
-                       "(default: an axis of 1 or 3, else the shorter one)")
+    if not pictures:
+        group.add_argument("--layout", choices=LAYOUTS,
+                           help="of arrays of 4 axes: channels last or first, rgba with "
+                           "transparency (default: an axis of 1 or 3, else the shorter one)")
     group.add_argument("--skip-bad", action="store_true",
                        help="leave out pictures that cannot be read")
 

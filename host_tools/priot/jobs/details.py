@@ -54,8 +54,8 @@ class Details:
             "layers": _layers(model, adapter) if adapter else None,
             "predictions": self._predictions(model, test, adapter, report),
         }
-        report.setdefault("names", list(model.names or (test.names if test else ())
-                                        or Dataset.read(job.train).names))
+        report["names"] = report.get("names") or list(
+            model.names or (test.names if test else ()) or Dataset.read(job.train).names)
 
     def _predictions(self, model: Model, test: Dataset | None, adapter: Adapter | None,
                      report: dict[str, Any]) -> dict[str, list[int]] | None:

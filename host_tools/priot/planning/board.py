@@ -36,6 +36,15 @@ class Limits:
     backend: str = "native"
 
 
+def default_backend() -> tuple[str, str]:
+    """The kernels to plan a Pico with, and a line where those for it are not built."""
+    try:
+        native_module("armv6m", "priot_native")
+    except PriotError as error:
+        return "viper", f"note: {error}; planned with viper kernels"
+    return "native", ""
+
+
 @dataclass
 class Plan:
     """A model on a board, trained by a method, or with an adapter applied.
@@ -161,8 +170,8 @@ def most_samples(datasets: Sequence[Path], model: Model) -> int:
         dataset = Dataset.read(path)
         if tuple(dataset.shape) != tuple(model.shape):
             raise PriotError(path, f"images are {dataset.shape}, expected {model.shape}")
-        most = model.classes + len(model.spare)  # of which the board may take some into use
-        if dataset.classes > most:
-            raise PriotError(path, f"{dataset.classes} classes, the model has {most}")
+        classes = model.classes + len(model.spare)  # of which the board may take some into use
+        if dataset.classes > classes:
+            raise PriotError(path, f"{dataset.classes} classes, the model has {classes}")
         most = max(most, len(dataset))
     return most

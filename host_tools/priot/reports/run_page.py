@@ -175,6 +175,8 @@ def _galleries(report: dict[str, Any], path: Path, test: Path | None, names: lis
         return
     before, after = (np.array(report["predictions"][when]) for when in ("before", "after"))
     labels = dataset.labels
+    if report["names"] and set(dataset.names) <= set(names):  # the report has the model's numbers
+        labels = np.array([names.index(name) for name in dataset.names] or range(256))[labels]
     right_before, right_after = before == labels, after == labels
 
     def gallery(title: str, which: np.ndarray, note: str, caption: str) -> Gallery:
@@ -236,6 +238,7 @@ def _masks(report: dict[str, Any], path: Path, missing: list[str]) -> Iterator[d
         return
     model, adapter = Model.read(model_path), Adapter.read(saved_path)
     adapter.check_backbone(model, saved_path)
+    model = model.with_classes(adapter.names[model.classes :])
     for layer in adapter.layers:
         stage = model.weight_stages[layer.index]
         edges = np.full(stage.rows.size, pictures.WITHOUT)
