@@ -53,7 +53,7 @@ def suite() -> list[Case]:
     return all_cases()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # QEMU is never idle: while it is on, it takes a core
 def qemu(suite, tmp_path_factory):
     """A running Cortex-M0+ with the cases that fit it in its file system, and those cases."""
     folder = tmp_path_factory.mktemp("qemu")
@@ -98,7 +98,7 @@ def _run_in_qemu(where: str, board: Qemu, cases: list[Case]) -> Run:
     return Run(cases, answers, failed)
 
 
-@pytest.fixture(scope="session", params=[*HERE, *QEMU])
+@pytest.fixture(scope="module", params=[*HERE, *QEMU])
 def answered(request, suite, tmp_path_factory) -> Run:
     """One backend's answers, all from one run."""
     where = request.param
