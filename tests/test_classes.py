@@ -17,6 +17,7 @@ import pytest
 from priot.backbone.quantize import add_spare, calibrate
 from priot.formats import Adapter, Dataset, Model
 from priot.methods import METHODS
+from priot.network import fields as f
 from priot.oracle import kernels as oracle
 from priot.oracle.step import Oracle
 from priot.paths import BACKBONES, ROOT
@@ -351,7 +352,7 @@ for i in range(12):
     images.append(record[:-1])
 found = []
 for shift in range(-8, 9):
-    net.loss[37] = shift  # LOSS_SHIFT of device/priot/fields.py, which is folded away
+    net.loss[LOSS_SHIFT] = shift
     net.set_exponent = lambda: None
     for image in images:
         scores = net.scores(image)
@@ -365,7 +366,8 @@ print(json.dumps(found))
 @pytest.mark.parametrize("backend", ["native", "viper"])
 def test_scores_are_the_softmax_in_thousandths(files, backend):
     """On every backend, for every exponent of logits; they sum to 1000, the predicted leads."""
-    found = json.loads(micropython(SCORES, text(files["model.priot"]), text(files["five.prd"]),
+    script = SCORES.replace("LOSS_SHIFT", str(f.LOSS_SHIFT))
+    found = json.loads(micropython(script, text(files["model.priot"]), text(files["five.prd"]),
                                    backend=backend).stdout)
     assert len(found) == 17 * 13
     for shift, z, scores, top, (sure, unsure) in found:

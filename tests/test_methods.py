@@ -217,7 +217,7 @@ def test_a_trainer_that_is_not_made_leaves_the_network_as_it_was(files, monkeypa
         calls.append(arguments)
         if len(calls) == 1:
             raise error("none")
-        prepare(*arguments, **keywords)
+        return prepare(*arguments, **keywords)
 
     monkeypatch.setattr(net, "prepare", fails_first)
     with pytest.raises(error):

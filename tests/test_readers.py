@@ -204,7 +204,8 @@ def test_an_adapter_of_large_weights_after_training_in_place(tmp_path):
     adapter.write(tmp_path / "bad")
     said = micropython(SCRIPTS / "modified.py", *(str(tmp_path / name) for name in (
         "model", "good", "bad")), backend="portable").stdout.splitlines()
-    assert said == ["trained True", "good True", "bad refused True"]
+    assert [line for line in said if not line.startswith("warning: ")] == [
+        "trained True", "good True", "bad refused True"]
 
 
 def test_extreme_sizes_of_datasets(tmp_path):
@@ -238,7 +239,7 @@ def test_the_oracle_computes_by_the_devices_descriptors(tmp_path):
         x, g = (rng.integers(0, 128, n).astype(np.int8) for n in (n_in, n_out))
         w = to_offset(stage.rows).tobytes()
         y, dx, trained = bytearray(n_out), bytearray(n_in), bytearray(w)
-        kernels.conv2d_forward((y, b"", x, w, b"", d))
+        kernels.conv2d_forward((y, b"", x, w, b"", b"", d))
         kernels.conv2d_backward((dx, g, b"", x, w, b"", d))
         d[f.RULE] = f.WEIGHTS
         d[f.UPDATE_SHIFT] = 8

@@ -8,6 +8,7 @@ import argparse
 import importlib
 import importlib.util
 import io
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -92,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.words = ["priot", *arguments]  # for reports that say how to repeat them
         return _run(args)
     except KeyboardInterrupt:
+        if argv is None:  # the process ends here: a second Ctrl-C must not make it a traceback
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("priot: stopped: interrupted from the keyboard", file=sys.stderr)
         return 130
     except BrokenPipeError:

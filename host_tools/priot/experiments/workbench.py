@@ -180,6 +180,12 @@ def _compare(run: Run, name: str, found: str, path: Path) -> None:
                          "--fresh forgets them, -o FOLDER keeps both")
 
 
+def _nameless(warning: str) -> str:
+    """A warning without the folder of the file that it begins with, another one in every run."""
+    where, colon, text = warning.partition(": ")
+    return Path(where).name + colon + text
+
+
 def _results(report: dict[str, Any], classes: int) -> dict[str, Any]:
     before, after = report["accuracy_before"], report["accuracy_after"]
     history = report["history"]
@@ -189,7 +195,7 @@ def _results(report: dict[str, Any], classes: int) -> dict[str, Any]:
         "presentations": sum(epoch["samples"] for epoch in history),
         "backward_passes": report["backward_passes"],
         "layout": report["layout"], "training_bytes": report["training_bytes"],
-        "backend": report["backend"], "warnings": report["warnings"],
+        "backend": report["backend"], "warnings": [_nameless(text) for text in report["warnings"]],
         "train_permille": [epoch["train_permille"] for epoch in history],
         "saturated_permille": [epoch["saturated_permille"] for epoch in history],
     }
