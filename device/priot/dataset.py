@@ -145,9 +145,9 @@ def check_dataset(dataset, net):
             dataset.path, "signed" if dataset.signed else "0..127"))
     names = dataset.names
     if names and net.names and names != net.names[:len(names)]:
-        from .names import label_table
-
         try:
+            from .names import label_table
+
             return label_table(dataset.path, names, net)
         finally:
             unload("names")

@@ -17,11 +17,21 @@ def unload(*names):
 
     What reads files and prepares a training takes 20 kB of heap: it is imported where it is
     wanted, inside functions, and given back before the training starts. Saving is not among it,
-    since a save must not fail for memory.
+    since a save must not fail for memory. Such an import stands within the `try` that this ends:
+    where memory runs out in it, MicroPython leaves a module that crashes who imports it again.
     """
     if sys.implementation.name != "micropython":
         return  # on a PC, where tests hold on to them
     package = __name__[:__name__.rfind(".")]
     for name in names:
-        if sys.modules.pop("%s.%s" % (package, name), None):
-            delattr(sys.modules[package], name)
+        try:
+            _forget(package, name)
+        except MemoryError:  # for the name; of what failed to come in there is garbage
+            gc.collect()
+            _forget(package, name)
+
+
+def _forget(package, name):
+    sys.modules.pop("%s.%s" % (package, name), None)
+    if hasattr(sys.modules[package], name):
+        delattr(sys.modules[package], name)

@@ -86,9 +86,9 @@ class Network:
 
     def _prepare_idle(self):
         """Take the memory of a network that nobody trains."""
-        from .layout import Layout
-
         try:
+            from .layout import Layout
+
             self.forward_calls = self.prepare(Layout(self))
         finally:
             unload("layout", "blocks")
@@ -155,22 +155,24 @@ class Network:
         self.put(image)
         self.forward()
         top = self.top_class()
-        if least:
-            from .scores import scores
-
-            if scores(self)[top] < least:
-                return None
-        return top
+        return None if least and self._scores()[top] < least else top
 
     def scores(self, image):
         """How sure it is of each class of one image: a list of integers that sum to 1000.
 
         The softmax of the logits in thousandths, by the table that training uses.
         """
-        from .scores import scores
-
         self.put(image)
         self.forward()
+        return self._scores()
+
+    def _scores(self):
+        """Those of the logits that are there."""
+        try:
+            from .scores import scores
+        except MemoryError:
+            unload("scores")
+            raise
         return scores(self)
 
     def add_class(self, name):
@@ -180,9 +182,9 @@ class Network:
         a file that is saved afterwards keeps it. ValueError: no spare output is left, the name is
         there already or no text of 1..63 bytes, or something trained or applied is in force.
         """
-        from .classes import add
-
         try:
+            from .classes import add
+
             return add(self, name)
         finally:
             unload("classes")
@@ -196,8 +198,11 @@ class Network:
 
         if not others:
             return Evaluation.of(self, source)
-        from .comparison import Comparison
-
+        try:
+            from .comparison import Comparison
+        except MemoryError:
+            unload("comparison")
+            raise
         return Comparison(self, (source,) + others)
 
     def put(self, image):
@@ -294,9 +299,9 @@ class Network:
         nothing has changed. After any other failure, as too little memory, the network is the
         backbone, or, where the file could not even be read, what it was: `net` says which.
         """
-        from .adapter_reader import apply
-
         try:
+            from .adapter_reader import apply
+
             apply(self, path, layout)
         finally:
             unload("adapter_reader", "names", "selection", "layout", "blocks")
@@ -308,9 +313,9 @@ class Network:
         self.trainer.export_mask(path)
 
     def __repr__(self):
-        from .describe import network
-
         try:
+            from .describe import network
+
             return network(self)
         finally:
             unload("describe")

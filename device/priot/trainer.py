@@ -28,12 +28,16 @@ class Trainer:
     """
 
     def __init__(self, net, method="priot", **options):
-        from .options import Options
-
         self.net = net
         self.method = method = M.find(method)
-        options = Options(method, len(net.weight_stages()), options)
-        options.warn_of_loss(net)
+        try:
+            from .options import Options
+
+            options = Options(method, len(net.weight_stages()), options)
+            options.warn_of_loss(net)
+        except BaseException:
+            unload("options")
+            raise
         self.warnings = options.warnings
         for text in self.warnings:
             print("warning:", text)
@@ -208,10 +212,10 @@ class Trainer:
         selection, keep or rounding, or knows more classes: then nothing has changed. After any
         other failure the network is the backbone.
         """
-        from .adapter_reader import load
-
         self.check_owner()
         try:
+            from .adapter_reader import load
+
             load(self, path)
         finally:
             unload("adapter_reader", "names", "selection")
@@ -240,9 +244,9 @@ class Trainer:
             raise ValueError("trainer: the network was reset, or has another one; make a new one")
 
     def __repr__(self):
-        from .describe import trainer
-
         try:
+            from .describe import trainer
+
             return trainer(self)
         finally:
             unload("describe")
