@@ -126,13 +126,16 @@ def test_ctrl_c_while_nothing_is_trained(files, command):
 
 def test_a_second_ctrl_c_gives_up(files, tmp_path):
     """What goes on after the first takes too long: the process is killed, in a line."""
-    with subprocess.Popen([sys.executable, "-m", "priot.cli", "train", str(files["model"]),
-                           str(files["large"]), "--test", str(files["large"])],
+    # first tested on little, in the end on much by slow kernels
+    with subprocess.Popen([sys.executable, "-u", "-m", "priot.cli", "train", str(files["model"]),
+                           str(files["data"]), "--also", str(files["largest"]), "--test",
+                           str(files["data"]), "--backend", "viper", "--epochs", "1000000"],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           cwd=ROOT) as child:
-        working(child, "priot.remote")
+        while "by class" not in child.stdout.readline():  # the training begins
+            assert child.poll() is None
         child.send_signal(signal.SIGINT)
-        time.sleep(0.02)
+        time.sleep(0.1)
         child.send_signal(signal.SIGINT)  # while the accuracy after training is measured
         _, errors = child.communicate(timeout=HANG_S)
     assert child.returncode == 130
