@@ -135,6 +135,8 @@ def _one_line(error: Exception) -> str:
         missing = isinstance(error, FileNotFoundError) and error.filename
         meant = nearest(error.filename) if missing else None
         return f"{text}; did you mean {meant}?" if meant else text
+    if isinstance(error, PriotError) and error.details:
+        return str(error)
     return " ".join(str(error).split()) or type(error).__name__
 
 

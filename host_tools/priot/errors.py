@@ -1,17 +1,21 @@
 """The errors a user may see: one line, `where: what`, in lower case."""
 
+from collections.abc import Sequence
+
 _BRIEF = 120  # characters of a library's text
 
 
 class PriotError(Exception):
-    """An expected failure; its text is one line, `where: what`.
+    """An expected failure; its text is one line, `where: what`, and a line for each of `details`.
 
     What a damaged file or a noisy line has brought into it is shown by escapes.
     """
 
-    def __init__(self, where: object, what: str) -> None:
-        super().__init__(_printable(f"{where}: {what}"))
+    def __init__(self, where: object, what: str, details: Sequence[str] = ()) -> None:
+        lines = [f"{where}: {what}", *(f"  {text}" for text in details)]
+        super().__init__("\n".join(map(_printable, lines)))
         self.where = str(where)
+        self.details = tuple(details)
         self.what = what
 
 

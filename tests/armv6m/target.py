@@ -26,7 +26,7 @@ _PARTS = {
     "Y": "Y", "X": "DX", "y": "g", "x": "x", "A": "ARGMAX", "a": "argmax", "d": "d", "r": "w",
     "R": "WEFF", "w": "w", "W": "w", "S": "SCORES n", "s": "scores n", "E": "WEFF", "b": "select",
     "v": "values n", "0": "SCRATCH", "1": "SCRATCH", "2": "SCRATCH", "3": "SCRATCH",
-    "#": "number",
+    "#": "number", "c": "bias",
 }
 _FORMS = {f"{name}_{verb}": form for name, *forms in f.KINDS.values()
           for verb, form in zip(("forward", "backward", "update"), forms, strict=True)} | f.SHARED
@@ -34,7 +34,7 @@ _FORMS = {f"{name}_{verb}": form for name, *forms in f.KINDS.values()
 FAST = dict(runpy.run_path(str(NATIVE / "tables.py"))["declared"](NATIVE / "armv6m" / "fast.h"))
 # The arguments of each of these kernels, in the order of the oracle's tuple.
 SIGNATURES = {name: " ".join(_PARTS[letter] for letter in _FORMS[name]).split() for name in FAST}
-_WORDS = ("SCRATCH", "select", "d")
+_WORDS = ("SCRATCH", "select", "bias", "d")
 
 
 def built_objects() -> list[Path]:

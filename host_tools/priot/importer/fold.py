@@ -187,7 +187,7 @@ class _Folder:
             lines.append(f"{node.label}{size}: {reason}")
         if len(lines) == 1:
             raise FileError(self.path, f"cannot import {lines[0]}")
-        raise FileError(self.path, "\n  ".join([f"cannot import {len(lines)} nodes:", *lines]))
+        raise FileError(self.path, f"cannot import {len(lines)} nodes:", lines)
 
     def _graph(self) -> FloatGraph:
         logits = self._logits()
