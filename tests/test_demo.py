@@ -58,12 +58,12 @@ def test_demo_is_reproduced_by_its_scores(tmp_path):
 
 
 def test_peak_heap_of_network_a(tmp_path):
-    """Training network A by priot stays below 200 kB of heap on the unix port."""
+    """Training network A by priot stays below 210 kB of heap on the unix port."""
     priot("dataset", "digits", "--part", "train", "--rotate", 30, "--resize", "28x28", "--subset",
           100, "-o", tmp_path / "train.prd")
     priot("train", BACKBONES / "mnist-a-0.priot", tmp_path / "train.prd", "--epochs", 2,
           "--json", tmp_path / "out.json")
-    assert json.loads((tmp_path / "out.json").read_text())["peak_heap_bytes"] < 200_000
+    assert json.loads((tmp_path / "out.json").read_text())["peak_heap_bytes"] < 210_000
 
 
 @pytest.mark.skipif(not MNIST.exists(), reason="MNIST is not on this machine")

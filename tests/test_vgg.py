@@ -15,6 +15,7 @@ from priot import cli
 from priot.backbone.float_network import FloatNetwork
 from priot.formats import Dataset, Model
 from priot.jobs.train import TrainJob, train
+from priot.network import fields as f
 from priot.network.named import network_line
 from priot.network.spec import parse_network
 from priot.network.stages import compile_layers
@@ -70,7 +71,8 @@ def test_trains_as_the_oracle(files, method, options, tmp_path):
     model, data = Model.read(files[0]), Dataset.read(files[1])
     result = micropython(TRACE, str(files[0]), str(files[1]), "native", method,
                          json.dumps({"seed": 5, **options}), str(STEPS), "0",
-                         str(tmp_path / "scores"), backend="native", heap_bytes=HEAP_BYTES)
+                         str(tmp_path / "scores"), str(f.THRESHOLD), backend="native",
+                         heap_bytes=HEAP_BYTES)
     crcs, skipped, _ = json.loads(result.stdout.splitlines()[-1])
     oracle = Oracle(model, method, seed=5,
                     **{name: value for name, value in options.items() if name != "layout"})

@@ -13,13 +13,14 @@ _requests = [0]  # number of the last request: tells its answer from one that ca
 class HostDataset(Dataset):
     """A dataset file of the host, which must be listening: priot/board/session.py.
 
-    `source` is a dictionary: name, samples, shape [channels, height, width], classes, counts
-    (samples of each) and names. The host has checked the file.
+    `source` is a dictionary: name, samples, shape [channels, height, width], signed, classes,
+    counts (samples of each) and names. The host has checked the file.
     """
 
     def __init__(self, source):
         self.path = source["name"]
         self.shape = tuple(source["shape"])
+        self.signed = source["signed"]
         self.n_classes = source["classes"]
         self._names = tuple(source["names"])
         self.counts = source["counts"]

@@ -100,7 +100,8 @@ def _place_dataset(plan: _Plan, path: str, source: Path, files: Files,
         return path
     plan.streamed[path] = dataset
     return {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
-            "classes": dataset.classes, "counts": dataset.counts, "names": list(dataset.names)}
+            "signed": int(dataset.signed), "classes": dataset.classes, "counts": dataset.counts,
+            "names": list(dataset.names)}
 
 
 def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
