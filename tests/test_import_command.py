@@ -1,0 +1,110 @@
+"""`priot import`: a file of another tool becomes a model that computes and trains on a device."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from import_support import Net, logits, relative_error
+from priot import cli
+from priot.backbone.equalize import equalize
+from priot.backbone.quantize import outputs
+from priot.formats import Dataset, Model
+from priot.importer.read import import_file
+from priot.jobs.evaluate import evaluate
+from priot.jobs.train import TrainJob, train
+from priot.targets.unix import UnixTarget
+
+CLASSES = 5
+
+
+def residual() -> Net:
+    """A stem, a block with its shortcut, depthwise layers with ReLU6, a global pool."""
+    net = Net(2, 9, 8, seed=3)
+    net.conv(6, 2, 3, 3, pads=[1, 1, 1, 1])
+    net.batch_norm(6)
+    first = net.op("Relu")
+    net.conv(6, 6, 3, 3, pads=[1, 1, 1, 1])
+    net.op("Relu")
+    net.conv(6, 6, 3, 3, pads=[1, 1, 1, 1])
+    net.op("Add", first, net.last)
+    net.op("Relu")
+    net.conv(6, 1, 3, 3, group=6, strides=[2, 2], pads=[0, 0, 1, 1])
+    net.op("Clip", net.last, net.constant(0.0), net.constant(6.0))
+    net.conv(8, 6, 1, 1)
+    net.op("Relu")
+    net.op("GlobalAveragePool")
+    net.op("Flatten")
+    net.linear(CLASSES, 8)
+    return net
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The network, and samples of which its own answers are the labels."""
+    folder = tmp_path_factory.mktemp("import")
+    net = residual()
+    onnx.save(net.model(), folder / "net.onnx")
+    graph, _ = import_file(folder / "net.onnx")
+    samples = net.samples(300).astype(np.float32)
+    labels = logits(graph, samples).argmax(axis=1)
+    for name, some in (("train", slice(0, 200)), ("test", slice(200, 300))):
+        np.savez(folder / f"{name}.npz", x=samples[some], y=labels[some])
+    return folder
+
+
+def run(*words: object) -> None:
+    """A command that succeeds."""
+    assert cli.main([str(word) for word in words]) == 0
+
+
+def test_from_onnx_to_the_device(files, capsys):
+    """The report, the same classes as in float, and on the device as in numpy."""
+    model, data = files / "net.priot", files / "test.prd"
+    run("import", files / "net.onnx", "--calibrate", files / "train.npz", "-o", model, "--names",
+        "a,b,c,d,e", "--force", "--json", files / "import.json")
+    said = capsys.readouterr()
+    assert "add of stages" in said.out and "the same class as the float network" in said.out
+    assert "--method gain --step 1" in said.err
+    report = json.loads((files / "import.json").read_text())
+    assert report["fidelity"]["same"] >= 0.9 * report["fidelity"]["images"]
+    run("dataset", files / "test.npz", "--for", model, "-o", data)
+    loaded, dataset = Model.read(model), Dataset.read(data)
+    assert loaded.names == tuple("abcde") and loaded.signed and dataset.signed
+    top = outputs(loaded, dataset.images)[-2].reshape(len(dataset), -1).argmax(axis=1)
+    found = evaluate(model, data, UnixTarget())
+    confusion = np.zeros((CLASSES, CLASSES), int)
+    np.add.at(confusion, (dataset.labels, top), 1)
+    assert found["confusion"] == confusion.tolist()
+    trained = train(TrainJob(model, data, data, "gain", 1, {"step": 1}), UnixTarget())
+    assert trained["backward_passes"] > 0
+
+
+def test_equalised_channels_compute_the_same(files):
+    """Also where the ranges of the channels are far apart, as behind bad batch norms."""
+    graph, _ = import_file(files / "net.onnx")
+    rng = np.random.default_rng(1)
+    scale = (2.0 ** rng.normal(0, 2, 8)).astype(np.float32)
+    pointwise, last = graph.stages[-3], graph.stages[-1]
+    pointwise.weights = pointwise.weights * scale[:, None, None, None]
+    pointwise.bias = pointwise.bias * scale
+    last.weights = last.weights / scale
+    samples = np.load(files / "train.npz")["x"][:50]
+    balanced = equalize(graph)
+    assert relative_error(logits(balanced, samples), logits(graph, samples)) < 1e-5
+
+    def largest_over_least(stage):
+        sizes = np.abs(stage.weights.reshape(stage.n_out, -1)).max(axis=1)
+        return sizes.max() / sizes.min()
+
+    assert largest_over_least(balanced.stages[-3]) < largest_over_least(graph.stages[-3]) / 2
+
+
+def test_samples_beyond_the_models_range_are_refused(files, capsys):
+    model = files / "net.priot"
+    data = np.load(files / "test.npz")
+    np.savez(files / "large.npz", x=data["x"] * 9, y=data["y"])
+    assert cli.main(["dataset", str(files / "large.npz"), "--for", str(model), "-o",
+                     str(files / "large.prd")]) == 1
+    assert "the model takes" in capsys.readouterr().err
+    assert not (files / "large.prd").exists()
