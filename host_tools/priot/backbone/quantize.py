@@ -12,7 +12,6 @@ for image i: so large will they be in an unfamiliar place. Correct labels give s
 too small: on a network of 27,464 weights they cost 28 to 84 points (`--naive` shows it).
 """
 
-import math
 import zlib
 from dataclasses import dataclass, field
 
@@ -20,8 +19,8 @@ import numpy as np
 
 from priot.backbone.float_graph import FloatGraph, FloatStage
 from priot.backbone.float_network import FloatNetwork, check_weights, pool_factor
+from priot.backbone.steps import MOVERS, Gradients, set_update_bits
 from priot.formats import Dataset, Model
-from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.gradients import Exponents, needs_gradient
 from priot.network.link import addition_shift, exponents, link, loss_shift, most_bias
@@ -30,7 +29,6 @@ from priot.network.stages import compile_layers
 from priot.oracle import batch
 
 PERCENT = 99
-_RELATIVE_STEP = 5
 _NUMBERS = {name: kind for kind, name in f.KIND_NAMES.items()}
 
 
@@ -85,14 +83,15 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
     """Set all shifts and bits of the model's stages from a dataset's images (all of them), and
     biases and upper clamps, which follow from the shifts.
 
-    relative: bits of updates from the size of a step beside that of the layer (`_relative_bits`),
-    not from the largest gradient.
+    relative: bits of updates by how far one sample moves the network (steps.py), not from the
+    largest gradient.
     """
     stages = model.stages
     tensors, winners = _calibrate_forward(model, dataset.images, naive, ends or FloatEnds())
     labels = dataset.labels if naive else wrong_labels(dataset.labels, model.classes)
     gradients: dict[int, np.ndarray] = {len(stages) - 1: batch.loss_gradient(
         loss_shift(model.exponents[-1]), tensors[-2], labels)}
+    found: dict[int, Gradients] = {}
     needs = needs_gradient(stages, {i for i, stage in enumerate(stages) if stage.has_weights})
     gradient_exponents = Exponents(len(stages))
     for i in range(len(stages) - 1, -1, -1):
@@ -100,7 +99,7 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
             continue
         stage, g = stages[i], gradients.pop(i)
         if stage.has_weights:
-            _calibrate_update(stage, g, winners[i], tensors[stage.a], naive, relative)
+            found[i] = _calibrate_update(stage, g, winners[i], tensors[stage.a], naive)
         for tensor, mask in zip(stage.inputs, (stage.mask_dx, stage.mask_dz), strict=False):
             if tensor != IMAGE and needs[tensor]:
                 add, before = gradient_exponents.add(stages, i, tensor), stage.backward_shift
@@ -108,6 +107,8 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
                     stage, g, winners[i], tensors[tensor], mask, gradients.get(tensor), add,
                     naive)
                 gradient_exponents.settle(before, tensor, stage.backward_shift)
+    if relative:
+        set_update_bits(model, dataset.images, found)
 
 
 def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: FloatEnds,
@@ -149,38 +150,21 @@ def quantize_bias(bias: np.ndarray, exponent: int, stage: Stage) -> np.ndarray:
 
 
 def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray,
-                      naive: bool, relative: bool) -> None:
+                      naive: bool) -> Gradients:
+    """Update bits from the largest gradient; returns what a rule by size needs."""
     weights = stage.rows.astype(np.float64)
-    largest_dw, largest_product = [], []
+    largest_dw, largest_product, first = [], [], []
     squares = squares_of_products = 0.0
     for some in batch.chunks(stage, len(x)):
         dw = batch.weight_gradient(stage, g[some], winner[some], x[some])
+        first.append(dw[: max(0, MOVERS - some.start)].copy())
         largest_dw.append(_largest(dw))
         squares += float(np.square(dw).sum())
         largest_product.append(_largest(np.multiply(dw, weights, out=dw)))
         squares_of_products += float(np.square(dw).sum())
-    if relative:
-        stage.update_bits_weights, stage.update_bits_scores = _relative_bits(
-            stage, squares / len(x), squares_of_products / len(x))
-        return
     stage.update_bits_weights = percentile_bits(np.concatenate(largest_dw), naive)
     stage.update_bits_scores = percentile_bits(np.concatenate(largest_product), naive)
-
-
-def _relative_bits(stage: Stage, square: float, square_of_products: float) -> tuple[int, int]:
-    """Update bits of weights and scores with which one sample moves a layer by 2^-5 of its norm.
-
-    square: mean over the samples of the sum of dW^2, and of (dW * w)^2. The update shift of a
-    method is bits - u (device/priot/methods.py): with the u of `weights` and `gain` it becomes
-    log2(rms |dW| / |w|) + 5 and log2(rms |dW * w| / (64 sqrt(edges))) + 5.
-    """
-    norm = float(np.linalg.norm(stage.rows.astype(np.float64)))
-    bits = []
-    for size, whole, method in ((square, norm, "weights"),
-                                (square_of_products, 64 * stage.rows.size**0.5, "gain")):
-        shift = round(math.log2(size**0.5 / whole)) + _RELATIVE_STEP if size else 0
-        bits.append(max(0, min(31, shift + METHODS[method].step)))
-    return bits[0], bits[1]
+    return Gradients(squares / len(x), squares_of_products / len(x), np.concatenate(first))
 
 
 def _calibrate_backward(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray, mask: int,
