@@ -144,6 +144,23 @@ def test_trace_on_micropython(case, backend, tmp_path):
                     saved)
 
 
+@pytest.mark.parametrize("method", ["priot", "priot-s"])
+def test_pruning_starts_as_the_network_wants_it(method):
+    """Networks with a bias from scores of 0, by PSR and without scores of depthwise layers."""
+    plain, residual, separable = (
+        Oracle(random_model(*NETWORKS[name], seed=1), method, fraction=30, seed=3)
+        for name in ("like-a", "residual", "separable"))
+    for oracle, rounding in ((plain, f.RHU), (residual, f.PSR), (separable, f.PSR)):
+        trained = [s for s in oracle.states if s.trained]
+        assert {int(s.d[f.ROUNDING]) for s in trained} == {rounding}
+        assert all((set(s.scores) == {128}) == (rounding == f.PSR) for s in trained)
+    depthwise = [s for s in separable.states if s.stage.is_depthwise]
+    assert len(depthwise) == 2
+    assert not any(s.trained or s.scores or s.d[f.RULE] for s in depthwise)
+    gain = Oracle(separable.model, "gain")
+    assert all(s.trained for s in gain.states if s.stage.is_depthwise)
+
+
 @pytest.mark.parametrize("method, options", [CASES[0], CASES[1]])
 def test_trace_on_cpython(case, method, options, tmp_path):
     """Viper's own source as plain Python, where a wrong index is an error."""

@@ -243,6 +243,10 @@ class Network:
         """The stages that have weights, first to last."""
         return [s for s in self.stages if s.index >= 0]
 
+    def has_biases(self):
+        """Whether any of them has biases."""
+        return any([s.d[F.BIAS] for s in self.stages])
+
     def weights_of(self, stage, n):
         """The first n weights of a stage, spare outputs included: offset bytes of the backbone."""
         return self._weights[stage.offset:stage.offset + n]

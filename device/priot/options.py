@@ -56,7 +56,10 @@ class Options:
         method = self.method
         stages = net.weight_stages()
         last = self.last or method.last or len(stages)
-        stages = stages[len(stages) - last:]
+        stages = [stage for stage in stages[len(stages) - last:] if _is_trained(stage, method)]
+        if not stages:
+            raise ValueError("last: %s prunes no depthwise layers, and the last %d are nothing else"
+                             % (method.name, last))
         layers = select_layers(net, stages, method.rule, self.fraction or method.fraction,
                                self.select)
         for layer in layers:
@@ -108,10 +111,15 @@ class Options:
         if self.step is not None and not low <= self.step <= high:
             warnings.append("step %d is outside the useful range %d..%d of %s" % (
                 self.step, low, high, self.method.name))
-        if self.rounding == "rhu" and self.method.rounding == M.PSR:
+        if self.rounding == "rhu" and self.method.rule != M.PRUNE:
             warnings.append("rounding rhu: %s may look healthy for ten epochs and then collapse; "
                             "psr does not" % self.method.name)
         return warnings
+
+
+def _is_trained(stage, method):
+    """Whether a method changes a layer: depthwise ones have too few edges to prune."""
+    return method.rule != M.PRUNE or stage.d[F.GROUPS] == 1 or stage.d[F.GROUP_IN] > 1
 
 
 def _check_range(name, value, low, high):

@@ -101,7 +101,7 @@ def _network(net):
 
 def _training(net, name, options, free):
     """Sizes of a Trainer, beside those of the network."""
-    method = find(name)
+    method = find(name, net.has_biases())
     options = Options(method, len(net.weight_stages()), options)
     layers, layout = options.plan(net, lambda: free)
     left = free - layout.size

@@ -29,7 +29,7 @@ class Trainer:
 
     def __init__(self, net, method="priot", **options):
         self.net = net
-        self.method = method = M.find(method)
+        self.method = method = M.find(method, net.has_biases())
         try:
             from .options import Options
 

@@ -78,6 +78,11 @@ class Model:
         return [stage for stage in self.stages if stage.has_weights]
 
     @property
+    def has_biases(self) -> bool:
+        """Whether any layer has a bias."""
+        return any(stage.bias is not None for stage in self.stages)
+
+    @property
     def layers(self) -> list[Layer]:
         """The network as layers, for people to read."""
         return layers_of(self.stages, self.shape)

@@ -24,6 +24,7 @@ SHARED: dict[str, str] = _KINDS["SHARED"]
 METHOD_COLUMNS: tuple[str, ...] = _METHODS["COLUMNS"]
 METHOD_ROWS: tuple[tuple, ...] = _METHODS["METHODS"]
 OPTION_ROWS: tuple[tuple, ...] = _METHODS["OPTIONS"]
+BY_BIASES: tuple[tuple[int, bool], ...] = _METHODS["BY_BIASES"]
 KIND_NAMES = {kind: name for kind, (name, *_) in KINDS.items()}
 
 globals().update({name: value for table in (FIELDS, _KINDS, _METHODS)

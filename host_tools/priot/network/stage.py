@@ -64,6 +64,11 @@ class Stage:
         return bool(f.KINDS[self.kind][3])
 
     @property
+    def is_depthwise(self) -> bool:
+        """Whether a filter sees one channel of several."""
+        return 1 < self.groups == self.shape_in[0]
+
+    @property
     def inputs(self) -> tuple[int, ...]:
         """Numbers of the stages it reads, or IMAGE."""
         return (self.a,) if self.b == NO_INPUT else (self.a, self.b)

@@ -85,10 +85,11 @@ class Oracle:
             s.x = self._tensor(s.stage.a)
             if s.stage.b != NO_INPUT:
                 s.z = self._tensor(s.stage.b)
+        usual, self.normal = chosen.start(model.has_biases)
         trained = self._last_layers(last or chosen.last)
         for s in trained:
             s.d[f.RULE] = chosen.rule
-            s.d[f.ROUNDING] = chosen.rounding if rounding is None else rounding
+            s.d[f.ROUNDING] = usual if rounding is None else rounding
             s.d[f.THRESHOLD] = chosen.threshold if threshold is None else threshold
         self._select(trained, fraction or chosen.fraction, select)
         self.needs = needs_gradient(model.stages, {
@@ -113,13 +114,16 @@ class Oracle:
         return state
 
     def _last_layers(self, count: int) -> list[StageState]:
-        """Mark the last `count` conv2d and linear stages, or all for 0, as trained."""
+        """Mark the last `count` conv2d and linear stages, or all for 0, as trained; but depthwise
+        ones, where edges are pruned."""
         weighted = [s for s in self.states if s.w]
         if count > len(weighted):
             raise ValueError(f"last: {count}, the network has {len(weighted)} layers with weights")
-        for s in weighted[-count:]:
+        trained = [s for s in weighted[-count:]
+                   if self.method.rule != f.PRUNE or not s.stage.is_depthwise]
+        for s in trained:
             s.trained = True
-        return weighted[-count:]
+        return trained
 
     def _select(self, trained: list[StageState], fraction: int | None, select: str) -> None:
         """Give the trained stages their selection, and then their scores."""
@@ -135,7 +139,7 @@ class Oracle:
             if rule != f.WEIGHTS:
                 s.scores = bytearray(b"\x80" * int(selection.edges(w).sum()))
                 s.weff = bytearray(len(s.w))
-        if self.method.normal:
+        if self.normal:
             for s in trained:
                 oracle.init_scores((s.scores, self.state))
 
