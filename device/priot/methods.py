@@ -10,8 +10,8 @@ PRUNE = 1
 GAIN = 2
 WEIGHTS = 3
 
-# of a layer trained by scores, after pooling: so many products dW * w of 127 * 127 * 127 stay
-# below 2^31
+# of a layer, after pooling: of so many, dW * w is at most 1048 * 127 * 127 * 127, below 2^31. In
+# layers with more, scores are updated by RHU(dW, k) * w, k = ceil(log2(positions / 1048))
 MAX_POSITIONS = 1048
 
 # ROUNDING of updates: half up, pseudo-stochastic

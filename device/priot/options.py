@@ -63,10 +63,6 @@ class Options:
         layers = select_layers(net, stages, method.rule, self.fraction or method.fraction,
                                self.select)
         for layer in layers:
-            positions = layer.stage.d[F.H_OUT] * layer.stage.d[F.W_OUT]
-            if layer.rule != M.WEIGHTS and positions > M.MAX_POSITIONS:
-                raise ValueError("layer %d: has %d positions, at most %d can be trained by scores"
-                                 % (layer.stage.index, positions, M.MAX_POSITIONS))
             layer.keep = self.keep or 0
             layer.describe(self.rounding_number(), self.threshold_byte())
         if method.dynamic:

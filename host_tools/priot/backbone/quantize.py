@@ -164,7 +164,7 @@ def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.nda
             stage, squares / len(x), squares_of_products / len(x))
         return
     stage.update_bits_weights = percentile_bits(np.concatenate(largest_dw), naive)
-    stage.update_bits_scores = percentile_bits(np.concatenate(largest_product), naive)
+    stage.update_bits_scores = min(31, percentile_bits(np.concatenate(largest_product), naive))
 
 
 def _relative_bits(stage: Stage, square: float, square_of_products: float) -> tuple[int, int]:

@@ -165,8 +165,3 @@ class Stage:
 def global_exponent(window: Pair) -> int:
     """k of a global pool's output: sum / 2^k, and 2^k / area lies in the weights behind it."""
     return (window[0] * window[1]).bit_length() - 1
-
-
-def trainable_by_scores(stage: Stage) -> bool:
-    """Whether every product dW * w of a stage fits int32."""
-    return stage.positions <= f.MAX_POSITIONS

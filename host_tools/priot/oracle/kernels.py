@@ -253,6 +253,12 @@ def _effective(w: np.ndarray, scores: np.ndarray, d) -> np.ndarray:
     return np.clip((w * (64 + scores) + 32) >> 6, -127, 127)
 
 
+def product_shift(d) -> int:
+    """k of RHU(dW, k) * w: how far dW is shifted so that its product with a weight fits int32."""
+    positions = int(d[f.H_OUT] * d[f.W_OUT])
+    return (-(-positions // f.MAX_POSITIONS) - 1).bit_length()
+
+
 def _update(scores, weff, dw: np.ndarray, w, select, d) -> int:
     """The update rule on all scored edges of a layer; dw int64 [edges]."""
     edges = np.flatnonzero(scored_edges(w, select, d))
@@ -266,7 +272,8 @@ def _update(scores, weff, dw: np.ndarray, w, select, d) -> int:
         moved = np.clip(weights - rounded(dw, shift), -127, 127) + 128
         view(w, np.uint8)[edges] = moved[edges]
         return 0
-    step = rounded(int32(dw * weights)[edges], shift)
+    first = product_shift(d)
+    step = rounded(int32(rhu(dw, first) * weights)[edges], max(0, shift - first))
     values = np.clip(offset_values(scores) - step, -128, 127)
     view(scores, np.uint8)[:] = values + 128
     if len(weff):

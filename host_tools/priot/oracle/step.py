@@ -17,7 +17,7 @@ from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.gradients import Exponents, needs_gradient
 from priot.network.link import loss_shift
-from priot.network.stage import IMAGE, NO_INPUT, Stage, trainable_by_scores
+from priot.network.stage import IMAGE, NO_INPUT, Stage
 from priot.oracle import kernels as oracle
 from priot.oracle.selection import select_edges
 
@@ -128,10 +128,6 @@ class Oracle:
     def _select(self, trained: list[StageState], fraction: int | None, select: str) -> None:
         """Give the trained stages their selection, and then their scores."""
         rule = self.method.rule
-        for s in trained:
-            if rule != f.WEIGHTS and not trainable_by_scores(s.stage):
-                raise ValueError(f"layer {s.stage.index}: has {s.stage.positions} positions, at "
-                                 f"most {f.MAX_POSITIONS} can be trained by scores")
         weights = [s.stage.rows for s in trained]
         selections = select_edges(weights, fraction, select, rule == f.WEIGHTS, self.state)
         for s, w, selection in zip(trained, weights, selections, strict=True):
