@@ -98,6 +98,7 @@ def _good_calls() -> list:
         layers.call("linear_backward", "good", linear, y=g[:5], x=x[:7], r=v),
         learning.update("linear_update", "good", rng, linear, v, y=g[:5], x=x[:7]),
         learning.update("linear_update", "sparse", rng, sparse, v, y=g[:5], x=x[:7]),
+        layers.call("bias_update", "good", linear, C=layers.random_biases(rng, linear), y=g[:5]),
         learning.effective_weights("good", rng, linear, v),
         learning.effective_weights("sparse", rng, sparse, v),
         *layers.pool_cases(rng, "good", pool),

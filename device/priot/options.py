@@ -58,13 +58,17 @@ class Options:
         last = self.last or method.last or len(stages)
         stages = [stage for stage in stages[len(stages) - last:] if _is_trained(stage, method)]
         if not stages:
-            raise ValueError("last: %s prunes no depthwise layers, and the last %d are nothing else"
+            raise ValueError("method: bias trains biases, which this network has none of"
+                             if method.rule == M.ONLY_BIAS and not net.has_biases() else
+                             "last: %s has nothing to train in the last %d layers"
                              % (method.name, last))
         layers = select_layers(net, stages, method.rule, self.fraction or method.fraction,
                                self.select)
         for layer in layers:
             layer.keep = self.keep or 0
             layer.describe(self.rounding_number(), self.threshold_byte())
+        if method.rule == M.ONLY_BIAS:
+            net.portable()
         if method.dynamic:
             for i, stage in enumerate(net.stages):
                 if stage.input != i - 1 or stage.second != -2:
@@ -96,7 +100,10 @@ class Options:
 
     def _check_selection(self):
         method = self.method
-        if self.fraction is not None and (method.dynamic or method.last):
+        if self.rounding == "rhu" and method.rule == M.ONLY_BIAS:
+            raise ValueError("rounding: bias has psr only")
+        if self.fraction is not None and (method.dynamic or method.last
+                                          or method.rule == M.ONLY_BIAS):
             raise ValueError("fraction: %s trains whole layers" % method.name)
         if self.select in M.SELECTS[1:] and self.fraction is None and method.fraction is None:
             raise ValueError("select: %s needs a fraction" % self.select)
@@ -115,6 +122,8 @@ class Options:
 
 def _is_trained(stage, method):
     """Whether a method changes a layer: depthwise ones have too few edges to prune."""
+    if method.rule == M.ONLY_BIAS:
+        return stage.bits_bias > 0
     return method.rule != M.PRUNE or stage.d[F.GROUPS] == 1 or stage.d[F.GROUP_IN] > 1
 
 

@@ -14,7 +14,7 @@ from .files import pack_names
 from .kinds import KINDS
 from .layout import RESERVE, Layout
 from .memory import aligned
-from .methods import LAYOUTS, PRUNE, find
+from .methods import LAYOUTS, ONLY_BIAS, PRUNE, find
 from .network import Network
 from .options import Options
 
@@ -132,7 +132,7 @@ def _saved_bytes(layers, mask=False):
     n_bytes = HEADER + RECORD * len(layers) + len(pack_names(layers[0].net.names))
     for layer in layers:
         if not mask:
-            n_bytes += aligned(layer.n_params)
+            n_bytes += aligned(layer.n_params * (4 if layer.rule == ONLY_BIAS else 1))
         if mask or layer.selection == BITMAP:
             n_bytes += aligned((layer.n_edges + 7) >> 3)
     return n_bytes

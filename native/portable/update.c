@@ -56,7 +56,7 @@ int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
     const int8_t *x, const uint8_t *w, const uint32_t *select, int32_t *scratch,
     const int32_t *d) {
     layer_t layer = {
-        d, scores, scores + n_scores, weff, (uint8_t *)w, select, d[UPDATE_SHIFT],
+        d, scores, scores + n_scores, weff, (uint8_t *)w, select, larger(0, d[UPDATE_SHIFT]),
     };
     int32_t largest = 0;
     for (int32_t i = 0; i < d[N_IN]; i++) {

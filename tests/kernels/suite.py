@@ -248,6 +248,22 @@ def _largest_sums(rng) -> Iterator[Case]:
         yield case
 
 
+def _biases(rng) -> Iterator[Case]:
+    """Updates of biases: every shift, sums and biases of every size."""
+    for shift in range(-30, 31):
+        for size in ((1, 1), (3, 7), (1, 3000 if shift % 10 == 0 else 50)):
+            d = conv2d_descriptor(int(rng.integers(1, 4)), size, 3, kernel=1, BIAS=1,
+                                  UPDATE_SHIFT=shift)
+            case = call("bias_update", f"shift {shift} of {size}", d, C=random_biases(rng, d),
+                        y=random_errors(rng, n_outputs(d)))
+            yield case
+    n = 131072
+    d = linear_descriptor(n, 4, BIAS=1, UPDATE_SHIFT=-30)
+    most = 2**31 - 1 - 127 * 127 * n
+    ends = np.array([most, most, -most, -most], np.int32).tobytes()
+    yield call("bias_update", "both ends", d, C=ends, y=np.array([-127, 127] * 2, np.int8))
+
+
 def _many_positions(rng) -> Iterator[Case]:
     """Layers with more positions than products dW * w fit int32: at the limits, and anything."""
     most = f.MAX_POSITIONS
@@ -294,3 +310,4 @@ def _generated(rng) -> Iterator[Case]:
     yield from _orders(rng)
     yield from _large(rng)
     yield from _many_positions(rng)
+    yield from _biases(rng)

@@ -21,6 +21,7 @@ _KINDS = read_table("kinds")
 _METHODS = read_table("methods")
 KINDS: dict[int, tuple[str, str, str, str]] = _KINDS["KINDS"]
 SHARED: dict[str, str] = _KINDS["SHARED"]
+PORTABLE: dict[str, str] = _KINDS["PORTABLE"]
 METHOD_COLUMNS: tuple[str, ...] = _METHODS["COLUMNS"]
 METHOD_ROWS: tuple[tuple, ...] = _METHODS["METHODS"]
 OPTION_ROWS: tuple[tuple, ...] = _METHODS["OPTIONS"]

@@ -295,6 +295,23 @@ def linear_update(operands) -> int:
     return _update(scores, weff, np.outer(int8_values(g), int8_values(x)).ravel(), w, select, d)
 
 
+def bias_update(operands) -> int:
+    """Biases of a whole layer, less the sum of g over the pooled positions, shifted by gs, to the
+    left where that is below 0; clamped so that every sum fits int32."""
+    bias, g, d = operands
+    total = int8_values(g).reshape(d[f.N_OUT], -1).sum(axis=1)
+    shift = int(d[f.UPDATE_SHIFT])
+    if shift < 0:
+        limit = 2**30 >> -shift
+        step = np.clip(total, -limit, limit) << -shift
+    else:
+        step = psr(total, shift)
+    biases = view(bias, np.int32)
+    most = 2**31 - 1 - 127 * 127 * int(d[f.N_ROW])
+    biases[:] = np.clip(biases.astype(np.int64) - step, -most, most)
+    return 0
+
+
 def effective_weights(operands) -> int:
     """weff (ROWS rows) of rows ROW .. ROW + ROWS - 1 of the whole layer's w and scores."""
     weff, w, scores, select, d = operands
