@@ -55,10 +55,7 @@ class Layout:
     @property
     def changes_weights(self):
         """Whether training changes the backbone's weights in place."""
-        if not self.layers:
-            return False
-        rule = self.layers[0].rule
-        return rule == M.ONLY_BIAS or (self.first is not None and rule == M.WEIGHTS)
+        return self.first is not None and self.layers[0].rule >= M.WEIGHTS
 
     @property
     def size(self):
@@ -77,7 +74,10 @@ class Layout:
                 rows = max(rows, layer.stage.row_step() * layer.stage.d[F.N_ROW])
             elif layer.rule < M.WEIGHTS or (layer.rule == M.WEIGHTS and self.first is None):
                 weff = want(layer.n_edges)
-            self._places.append((want(layer.score_bytes()), want(layer.select_bytes()), weff))
+            learned = layer.score_bytes()
+            if layer.rule == M.ONLY_BIAS and self.first is None:
+                learned = 4 * layer.n_params  # biases in place of those of the backbone
+            self._places.append((want(learned), want(layer.select_bytes()), weff))
         self._rows = want(rows)
 
     def by_rows(self, layer):
@@ -198,6 +198,8 @@ class Layout:
         for layer, (scores, select, weff) in zip(self.layers, self._places):
             layer.scores, layer.select = learned[scores], learned[select]
             stage = layer.stage
+            if layer.rule == M.ONLY_BIAS and len(layer.scores):
+                stage.bias = layer.scores
             if self.by_rows(layer):
                 part = rows[:stage.row_step() * stage.d[F.N_ROW]]
                 stage.use(part, layer.row_operands(part))

@@ -42,6 +42,9 @@ METHODS = (
 # one with them. Those are compact as a rule: random scores prune 2 % at once, which they feel
 BY_BIASES = ((RHU, True), (PSR, False))
 
+# of a network: with fewer, prune reached less than gain, and with depthwise layers very little
+FEW_WEIGHTS = 10000
+
 # which edges get a score; how effective weights are held
 SELECTS = ("largest", "random", "layers")
 ROUNDINGS = (None, "rhu", "psr")

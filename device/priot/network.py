@@ -279,6 +279,8 @@ class Network:
             stage.x = stage.z = stage.y = stage.argmax = b""
         for stage in self.weight_stages():
             stage.backbone()
+            if stage.d[F.BIAS]:
+                stage.bias = self._bias_of(stage)
         gc.collect()
         if self.modified:
             self._reread()

@@ -44,6 +44,17 @@ class Options:
         if text:
             self.warnings.append("training starts from the backbone: " + text)
 
+    def warn_of_network(self, net):
+        """Say where a method is known to do badly on such a network."""
+        rule = self.method.rule
+        if (rule == M.PRUNE and net.n_weights < M.FEW_WEIGHTS
+                and any([is_depthwise(stage) for stage in net.stages])):
+            self.warnings.append("%s does badly on small networks with depthwise layers, which "
+                                 "have few edges to prune; gain does well" % self.method.name)
+        if rule == M.ONLY_BIAS and not net.signed and net.has_biases():
+            self.warnings.append("bias learns offsets and gains of sensors, and little of "
+                                 "pictures; gain does")
+
     def plan(self, net, free):
         """What a Trainer will train, and the memory for it: (layers, Layout); nothing is taken.
 
@@ -124,7 +135,12 @@ def _is_trained(stage, method):
     """Whether a method changes a layer: depthwise ones have too few edges to prune."""
     if method.rule == M.ONLY_BIAS:
         return stage.bits_bias > 0
-    return method.rule != M.PRUNE or stage.d[F.GROUPS] == 1 or stage.d[F.GROUP_IN] > 1
+    return method.rule != M.PRUNE or not is_depthwise(stage)
+
+
+def is_depthwise(stage):
+    """Whether a filter sees one channel of several."""
+    return stage.d[F.GROUPS] > 1 and stage.d[F.GROUP_IN] == 1
 
 
 def _check_range(name, value, low, high):

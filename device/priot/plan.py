@@ -16,7 +16,7 @@ from .layout import RESERVE, Layout
 from .memory import aligned
 from .methods import LAYOUTS, ONLY_BIAS, PRUNE, find
 from .network import Network
-from .options import Options
+from .options import Options, is_depthwise
 
 
 def run(job):
@@ -95,6 +95,8 @@ def _network(net):
                "outputs": s.size_out(), "argmax": s.argmax_bytes(),
                "kernels": net.kernels.plan_name(s.plan)} for s in net.stages]
     return {"stages": stages, "n_classes": net.n_classes, "weight_bytes": net.weight_bytes,
+            "is_depthwise": any([is_depthwise(s) for s in net.stages]),
+            "is_sensor": bool(net.signed) and min(net.shape[1:]) == 1 < max(net.shape[1:]),
             "reserve_bytes": RESERVE, "work_bytes": layout.work.size,
             "portable": layout.needs_portable}
 
@@ -103,6 +105,7 @@ def _training(net, name, options, free):
     """Sizes of a Trainer, beside those of the network."""
     method = find(name, net.has_biases())
     options = Options(method, len(net.weight_stages()), options)
+    options.warn_of_network(net)
     layers, layout = options.plan(net, lambda: free)
     left = free - layout.size
     masks = _saved_bytes(layers, True) if method.rule == PRUNE else 0

@@ -36,6 +36,7 @@ class Trainer:
 
             options = Options(method, len(net.weight_stages()), options)
             options.warn_of_loss(net)
+            options.warn_of_network(net)
         except BaseException:
             unload("options")
             raise
