@@ -19,7 +19,7 @@ SHAPE = (1, 12, 12)
 
 BIASED = ("conv 4 3 pad 1 bias, relu as x, conv 4 3 pad 1 bias, add x, relu, dw 3 bias, relu6, "
           "maxpool 2, flatten, linear 16, relu, linear 10 bias")
-BIASED_CASES = [("bias", {}), ("bias", {"last": 3}), ("bias", {"layout": "small", "step": 11}),
+BIASED_CASES = [("bias", {}), ("bias", {"last": 3}), ("bias", {"layout": "small", "step": 10}),
                 ("priot", {}), ("priot-s", {"fraction": 40}), ("gain", {}), ("weights", {})]
 
 CASES = [

@@ -20,12 +20,12 @@ MAX_POSITIONS = 1048
 RHU = 0
 PSR = 1
 
-# number: in adapter files. step: u, the update shift is (bits of the largest gradient) - u, where
-# 2^(6 - u) of a bias is counted in units of the layer's output; for a
-# dynamic method mu, the bits of an update; conv_step: that of conv2d layers. useful: least and
-# largest step that was seen to train. threshold: offset byte, 64 is a score of -64. dynamic: every
-# shift from the largest value of the tensor at hand. last: trains only so many layers, 0: all.
-# fraction: percent of the edges that get a score. rounding: None is BY_BIASES
+# number: in adapter files. step: u, the update shift is (bits of the largest gradient) - u, that
+# of a bias in units of the layer's output; for a dynamic method mu, the bits of an update;
+# conv_step: that of conv2d layers. useful: least and largest step that was seen to train.
+# threshold: offset byte, 64 is a score of -64. dynamic: every shift from the largest value of the
+# tensor at hand. last: trains only so many layers, 0: all. fraction: percent of the edges that get
+# a score. rounding: None is BY_BIASES
 COLUMNS = ("name", "number", "rule", "rounding", "step", "conv_step", "useful", "threshold",
            "dynamic", "last", "fraction")
 METHODS = (
@@ -35,7 +35,7 @@ METHODS = (
     ("weights", 4, WEIGHTS, PSR, 4, 4, (0, 5), 64, False, 0, None),
     ("niti", 5, WEIGHTS, PSR, 2, 2, (1, 4), 64, True, 0, None),
     ("head", 6, WEIGHTS, PSR, 3, 3, (0, 5), 64, False, 1, None),
-    ("bias", 7, ONLY_BIAS, PSR, 9, 9, (7, 11), 64, False, 0, None),
+    ("bias", 7, ONLY_BIAS, PSR, 9, 9, (7, 10), 64, False, 0, None),
 )
 
 # rounding, and whether scores start normal, otherwise at 0: on a network without biases, and on
