@@ -10,6 +10,7 @@ import numpy as np
 from priot.formats import Adapter, AdapterLayer, Dataset, Model
 from priot.formats import model as model_file
 from priot.formats.container import pad4, to_offset
+from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.stage import Stage
 from support import random_dataset, random_model
@@ -22,6 +23,7 @@ SPECS = [
     ("conv 2 3, relu, avgpool 2", (1, 4, 4), 2),
     ("avgpool 2, relu, conv 5 2 stride 2, globalpool", (3, 12, 11), 5),
     ("conv 3 3 stride 2, relu, globalpool, flatten, linear 4", (2, 7, 9), 4),
+    ("conv 3 3 bias, relu, dw 2 bias, relu6, flatten, linear 3 bias", (1, 6, 6), 3),
 ]
 NAMES = ("zero", "één", "zwei", "три", "四", "\U0001f600")
 _TEXTS = (b"\0", b"\xc0\x80", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80",
@@ -74,9 +76,16 @@ def adapters(model: Model) -> list[Adapter]:
         ("weights", "weights", [AdapterLayer(last.index, values(n_bits, -127), f.BITMAP, 30,
                                              bitmap=bitmap)]),
     ]
+    if model.has_biases:
+        found.append(("biases", "bias", _biases(rng, model)))
     return [Adapter(model.crc, content, method, layers, 7, 12345, 3, -2, 1, 1, 2, 8,
                     model.names if i % 2 else ()) for i, (content, method, layers) in
             enumerate(found)]
+
+
+def _biases(rng: np.random.Generator, model: Model) -> list[AdapterLayer]:
+    return [AdapterLayer(s.index, rng.integers(-5000, 5000, s.n_out).astype(np.int32))
+            for s in model.weight_stages if s.bias is not None]
 
 
 def whole_adapters(model: Model) -> list[Adapter]:
@@ -92,7 +101,10 @@ def whole_adapters(model: Model) -> list[Adapter]:
         layers = [AdapterLayer(stage.index, rng.integers(low, 128, stage.weights.size).astype(
             np.int8), threshold=64) for stage in stages[-1 if method == "head" else 0 :]]
         found.append(Adapter(model.crc, content, method, layers, 7, 12345, 3, 5,
-                             int(method != "priot"), int(method == "priot"), 2, 8, names))
+                             *METHODS[method].start(model.has_biases), 2, 8, names))
+    if model.has_biases:
+        found.append(Adapter(model.crc, "biases", "bias", _biases(rng, model.with_classes(added)),
+                             7, 12345, 3, 9, 1, 0, 2, 8, names))
     return found
 
 
@@ -196,6 +208,9 @@ def pack_unchecked(model: Model) -> bytes:
         record[0] = stage.kind
         struct.pack_into("<h", record, 24, max(-0x8000, min(0x7FFF, exponent)))
         struct.pack_into("<I", record, 32, at if n else 0xFFFFFFFF)
+        if stage.bias is not None:
+            struct.pack_into("<I", record, 36, len(payload))
+            payload += np.resize(stage.bias, stage.n_out).astype("<i4").tobytes()
         records.append(bytes(record))
     names = b"".join(name.encode() + b"\0" for name in model.names)
     names += bytes(pad4(len(names)) - len(names))

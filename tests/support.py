@@ -43,6 +43,7 @@ def _fill(stage: Stage, rng: np.random.Generator) -> None:
     stage.weights = weights.astype(np.int8)
     if stage.bias is not None:
         stage.bias = rng.integers(-3000, 3000, stage.n_out).astype(np.int32)
+        stage.update_bits_bias = 8
     stage.weight_exponent = 6
     stage.forward_shift = 5 + stage.n_row.bit_length() // 2
     stage.backward_shift = 5 + (stage.n_out * stage.kernel[0] * stage.kernel[1]).bit_length() // 2

@@ -17,7 +17,7 @@ from priot.formats import Adapter, AdapterLayer, Dataset, Model
 from priot.formats.container import write_file
 from priot.network import fields
 from priot.network.spec import format_network, parse_network
-from priot.network.stage import Stage, trainable_by_scores
+from priot.network.stage import Stage
 from priot.network.stages import compile_layers
 from support import random_dataset, random_model
 
@@ -396,14 +396,6 @@ def test_an_adapter_fits_only_its_backbone():
 def test_limits_of_a_network(network, shape, text):
     with pytest.raises(ValueError, match=text):
         compile_layers(parse_network(network), shape, 2)
-
-
-def test_positions_limit_only_training_by_scores():
-    """32 x 32 positions (an unpooled layer of a CIFAR-sized network) stay below 1048."""
-    layers = parse_network("conv 2 1, flatten, linear 2")
-    assert trainable_by_scores(compile_layers(layers, (1, 32, 32), 2)[0])
-    large = compile_layers(layers, (1, 33, 32), 2)[0]
-    assert large.positions == 1056 > fields.MAX_POSITIONS and not trainable_by_scores(large)
 
 
 def test_weights_below_127_are_refused():

@@ -108,3 +108,50 @@ def test_samples_beyond_the_models_range_are_refused(files, capsys):
                      str(files / "large.prd")]) == 1
     assert "the model takes" in capsys.readouterr().err
     assert not (files / "large.prd").exists()
+
+
+@pytest.fixture(scope="module")
+def with_golden(files):
+    """A model with twelve golden samples beside it."""
+    model = files / "golden.priot"
+    run("import", files / "net.onnx", "--calibrate", files / "train.npz", "-o", model, "--golden",
+        12, "--force")
+    return model
+
+
+@pytest.mark.parametrize("where", [["--backend", "native"], ["--backend", "viper"],
+                                   ["--target", "qemu"]], ids=" ".join)
+def test_golden_outputs_are_the_same_anywhere(with_golden, where, capsys):
+    run("evaluate", with_golden, "--golden", *where)
+    said = capsys.readouterr().out
+    assert said.startswith("golden: all 60 logits of 12 samples are equal ("), said
+
+
+def test_golden_outputs_that_differ_are_named(with_golden, tmp_path, capsys):
+    """One wrong number in the file: which sample and output; status 1. Other faults: one line."""
+    model, golden = tmp_path / "net.priot", tmp_path / "net.golden.npz"
+    model.write_bytes(with_golden.read_bytes())
+
+    def refused(*words: object) -> str:
+        assert cli.main(["evaluate", str(model), "--golden", *map(str, words)]) == 1
+        return capsys.readouterr().err
+
+    assert "net.golden.npz: no such file; 'priot import --golden N' writes it" in refused()
+    arrays = dict(np.load(with_golden.with_suffix(".golden.npz")))
+    right = int(arrays["logits"][7, 3])
+    arrays["logits"][7, 3] += 1 if right < 127 else -1
+    np.savez(golden, **arrays)
+    lines = refused("--json", tmp_path / "out.json").splitlines()
+    assert "1 of 60 logits, of 1 of 12 samples, differ (unix, native kernels)" in lines[0]
+    assert lines[1].strip() == f"sample 7, output 3: {right}, expected {arrays['logits'][7, 3]}"
+    assert json.loads((tmp_path / "out.json").read_text())["differences"] == [
+        {"sample": 7, "output": 3, "found": right, "expected": int(arrays["logits"][7, 3])}]
+    assert "golden outputs are those of the model alone" in refused("--adapter", golden)
+    np.savez(golden, **{**arrays, "crc32": np.uint32(1)})
+    assert "is of another model than this one" in refused()
+    np.savez(golden, **{**arrays, "logits": arrays["logits"][:5]})
+    assert "logits: found int8 [5, 5], expected int8 [12, 5]" in refused()
+    np.savez(golden, x=right)
+    assert "not a golden file" in refused()
+    assert cli.main(["evaluate", str(model)]) == 1
+    assert "test: no dataset is given, nor --golden" in capsys.readouterr().err

@@ -99,6 +99,9 @@ def adapted(model: Model, adapter: Adapter) -> Model:
     for layer in adapter.layers:
         i = model.stages.index(model.weight_stages[layer.index])
         stage, d = stages[i], stages[i].descriptor()
+        if adapter.content == "biases":
+            stages[i] = replace(stage, bias=layer.values, index=stage.index)
+            continue
         bitmap = None if layer.bitmap is None else layer.bitmap[: stage.weights.size]
         selection = Selection(layer.tau if layer.selection == f.LARGEST else 0, bitmap)
         select = selection.pack(stage.rows, d)
@@ -149,12 +152,12 @@ def read_dataset(data: bytes) -> int:
 
 
 def kinds() -> dict[str, Kind]:
-    """Models, datasets, and adapters of two backbones."""
+    """Models, datasets, and adapters of three backbones."""
     found = {
         "model": Kind([model.to_bytes() for model in models()], forged_models, read_model),
         "dataset": Kind([data.to_bytes() for data in datasets()], forged_datasets, read_dataset),
     }
-    for number in (0, 2):
+    for number in (0, 2, 6):
         model = models()[number]
 
         def read_adapter(data: bytes, model: Model = model) -> int | None:
@@ -186,6 +189,7 @@ def device_lines(name: str, backend: str, files: list[bytes], folder: Path) -> l
         arguments.append(str(folder / "model"))
     found = micropython(SCRIPTS / "readers.py", *arguments, backend=backend,
                         heap_bytes=8_000_000).stdout.splitlines()
+    found = [line for line in found if not line.startswith("warning: ")]
     assert len(found) == len(files)
     return found
 

@@ -34,8 +34,10 @@ def trainer(t):
         t.method.name, counted(t.epoch, "epoch"), t.seed, t.step_size, t.ram_bytes, t.layout,
         t.net.backend)]
     for layer in t.layers:
-        text = "  layer %d: %d of %d edges trained" % (
-            layer.stage.index, layer.n_params, layer.n_edges)
+        text = "  layer %d: %d biases trained" % (layer.stage.index, layer.n_params)
+        if layer.rule != M.ONLY_BIAS:
+            text = "  layer %d: %d of %d edges trained" % (
+                layer.stage.index, layer.n_params, layer.n_edges)
         if layer.rule == M.PRUNE:
             text += ", %s pruned" % percent_text(permille(layer.n_pruned(), layer.n_params))
             text += (", top %d %%" % layer.keep) if layer.keep else (

@@ -72,4 +72,4 @@ LARGEST = 1
 BITMAP = 2
 
 # raised where package and native modules of different versions do not go together
-CONTRACT = 4
+CONTRACT = 5

@@ -131,7 +131,7 @@ class Description:
         _range(where, "forward shift", fs, 0, 30 if weighted or whole or is_sum else 0)
         _range(where, "backward shift", bs, 0, 30 if weighted else 0)
         _range(where, "update bits", max(gw, gs), 0, 31 if weighted else 0)
-        _range(where, "update bits of the bias", gb, 0, 0)
+        _range(where, "update bits of the bias", gb, 0, 0 if bias == _NOWHERE else 31)
         d[F.FORWARD_SHIFT], d[F.BACKWARD_SHIFT] = stage.shifts = fs, bs
         if whole:
             _range(where, "area of the window", area >> we if we >= 0 else 0, 1, 1)  # 2^we or more
@@ -162,6 +162,7 @@ class Description:
                 fail(where, "place of the bias", bias, at if weighted else _NOWHERE)
             d[F.BIAS] = 1
             stage.bias_offset = at
+            stage.bits_bias = gb
             at += 4 * n_out
         return at
 

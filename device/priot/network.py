@@ -243,6 +243,10 @@ class Network:
         """The stages that have weights, first to last."""
         return [s for s in self.stages if s.index >= 0]
 
+    def has_biases(self):
+        """Whether any of them has biases."""
+        return any([s.d[F.BIAS] for s in self.stages])
+
     def weights_of(self, stage, n):
         """The first n weights of a stage, spare outputs included: offset bytes of the backbone."""
         return self._weights[stage.offset:stage.offset + n]
@@ -275,6 +279,8 @@ class Network:
             stage.x = stage.z = stage.y = stage.argmax = b""
         for stage in self.weight_stages():
             stage.backbone()
+            if stage.d[F.BIAS]:
+                stage.bias = self._bias_of(stage)
         gc.collect()
         if self.modified:
             self._reread()

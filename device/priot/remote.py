@@ -7,7 +7,7 @@ the unix port, on an emulated board and on a real one; the host tools start it.
 import gc
 
 from . import backend
-from .dataset import Dataset
+from .dataset import Dataset, check_dataset
 from .events import emit
 from .files import reason
 from .heap import unload
@@ -40,7 +40,8 @@ class _Heap:
 def run(job):
     """Run a job; failures become one "error" event. Returns True if it succeeded.
 
-    Keys: action ("train", "evaluate", "bench", or "plan": plan.py has its keys), model, test,
+    Keys: action ("train", "evaluate", "logits": of every sample of `test`; "bench", or "plan":
+    plan.py has its keys), model, test,
     scores (adapter to start from or apply), backend; to train also train, method, options
     (keywords of Trainer), epochs, validate (test after every epoch), steps (of a bench), save,
     mask (files to write), add (names of classes to add first), stop_on_stdin (end as by Ctrl-C
@@ -87,6 +88,19 @@ def _evaluate(job):
     emit("start", backend=net.backend, network=repr(net), n_weights=net.n_weights, **heap.values())
     _tests(net, job, "after", heap)
     emit("done", **heap.values())
+
+
+def _logits(job):
+    net, _ = _start(job)
+    emit("start", backend=net.backend)
+    source = _source(job["test"])
+    with Dataset(source) if isinstance(source, str) else source as data:
+        check_dataset(data, net)
+        for i in range(len(data)):
+            data.read(i, net.record)
+            net.forward()
+            emit("logits", sample=i, values=[(v ^ 128) - 128 for v in net.logits])
+    emit("done")
 
 
 def _tests(net, job, when, heap, stop=None):
@@ -220,4 +234,5 @@ def _plan(job):
     plan.run(job)
 
 
-_ACTIONS = {"train": _train, "evaluate": _evaluate, "bench": _bench, "plan": _plan}
+_ACTIONS = {"train": _train, "evaluate": _evaluate, "logits": _logits, "bench": _bench,
+            "plan": _plan}

@@ -14,7 +14,8 @@ from .kinds import CONV2D
 class Trainer:
     """Adapts a Network by one method. `fit` trains, `evaluate` tests, `save` keeps.
 
-    net: a Network. method: "priot", "priot-s", "gain", "weights", "niti" or "head". Keywords:
+    net: a Network. method: "priot", "priot-s", "gain", "weights", "niti", "head" or, where
+    the network has biases, "bias". Keywords:
     seed: of scores, selection and the order of samples, 0..2^32-1 (0 is taken as 1). step: u, the
     learning rate as a power of two. threshold: score below which an edge is pruned, -127..127.
     keep: percent of a layer's scored edges that top-k keeps (edge-popup), instead of the
@@ -29,12 +30,13 @@ class Trainer:
 
     def __init__(self, net, method="priot", **options):
         self.net = net
-        self.method = method = M.find(method)
+        self.method = method = M.find(method, net.has_biases())
         try:
             from .options import Options
 
             options = Options(method, len(net.weight_stages()), options)
             options.warn_of_loss(net)
+            options.warn_of_network(net)
         except BaseException:
             unload("options")
             raise
@@ -108,10 +110,9 @@ class Trainer:
         for layer in self.layers:
             stage = layer.stage
             u = self.conv_step if stage.kind == CONV2D else self.step_size
-            bits = stage.bits_weights if layer.rule == M.WEIGHTS else stage.bits_scores
             layer.update_bits = self.step_size - halvings
             if not self.method.dynamic:
-                stage.d[F.UPDATE_SHIFT] = max(0, min(30, bits - u + halvings))
+                layer.set_step(u, halvings)
 
     # ---- one sample --------------------------------------------------------------------------
 
@@ -202,7 +203,7 @@ class Trainer:
     @property
     def is_in_network(self):
         """Whether what was learned, or its threshold, goes when the network is taken over."""
-        return self.method.rule == M.WEIGHTS or self.keep
+        return self.method.rule >= M.WEIGHTS or self.keep
 
     def load(self, path):
         """Take back what `save` wrote: same predictions, and training goes on as if never stopped.

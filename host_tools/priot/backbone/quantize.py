@@ -5,13 +5,14 @@ pretraining images, so that 99 % of them fit, layer by layer:
 
     forward shift    max(0, P99 bitlen(largest accumulator) - 7)
     backward shift   max(0, P99 bitlen(largest sum of dx) - 7), from the last layer down
-    update bits      P99 bitlen(max abs(dW)), and of max abs(dW * w)
+    update bits      P99 bitlen(max abs(dW)), and of max abs(dW * w); of biases `_bias_bits`
 
 The gradients belong to deliberately wrong labels, y' = (y + 1 + i mod (classes - 1)) mod classes
 for image i: so large will they be in an unfamiliar place. Correct labels give shifts that are far
 too small: on a network of 27,464 weights they cost 28 to 84 points (`--naive` shows it).
 """
 
+import math
 import zlib
 from dataclasses import dataclass, field
 
@@ -29,6 +30,7 @@ from priot.network.stages import compile_layers
 from priot.oracle import batch
 
 PERCENT = 99
+_BIAS_BITS = 2  # of the largest sum of a gradient above the rms of all
 _NUMBERS = {name: kind for kind, name in f.KIND_NAMES.items()}
 
 
@@ -152,6 +154,8 @@ def quantize_bias(bias: np.ndarray, exponent: int, stage: Stage) -> np.ndarray:
 def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray,
                       naive: bool) -> Gradients:
     """Update bits from the largest gradient; returns what a rule by size needs."""
+    if stage.bias is not None:
+        stage.update_bits_bias = _bias_bits(stage, g)
     weights = stage.rows.astype(np.float64)
     largest_dw, largest_product, first = [], [], []
     squares = squares_of_products = 0.0
@@ -163,8 +167,19 @@ def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.nda
         largest_product.append(_largest(np.multiply(dw, weights, out=dw)))
         squares_of_products += float(np.square(dw).sum())
     stage.update_bits_weights = percentile_bits(np.concatenate(largest_dw), naive)
-    stage.update_bits_scores = percentile_bits(np.concatenate(largest_product), naive)
+    stage.update_bits_scores = min(31, percentile_bits(np.concatenate(largest_product), naive))
     return Gradients(squares / len(x), squares_of_products / len(x), np.concatenate(first))
+
+
+def _bias_bits(stage: Stage, g: np.ndarray) -> int:
+    """Update bits of the biases of a stage from the gradients g [n] of its outputs.
+
+    A bias moves by the sum db of its output's gradient. The bits are those of a value about as
+    large as the largest db of a sample: four times the rms of them all. 0 where there is none.
+    """
+    sums = g.reshape(len(g), stage.n_out, -1).sum(axis=2, dtype=np.float64)
+    rms = float(np.sqrt(np.square(sums).mean()))
+    return max(1, min(31, round(math.log2(rms)) + _BIAS_BITS)) if rms else 0
 
 
 def _calibrate_backward(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray, mask: int,

@@ -110,9 +110,9 @@ def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
         return 0
     model = Model.from_bytes(contents[job["model"]], job["model"])
     last = job["options"].get("last") or METHODS[job["method"]].last or 0
-    edges = [stage.rows.size for stage in model.weight_stages[-last:]]
+    edges = [max(stage.rows.size, 4 * stage.n_out) for stage in model.weight_stages[-last:]]
     bits = sum(pad4(-(-n // 8)) for n in edges)
-    # every edge has a score, and a bit that says so: sparse methods write less
+    # every edge has a score, and a bit that says so, or a bias 4 bytes: sparse methods write less
     sizes = {"save": sum(map(pad4, edges)) + bits, "mask": bits}
     return BLOCK_BYTES * sum(file_blocks(n) + 1 for name, n in sizes.items() if job.get(name))
 

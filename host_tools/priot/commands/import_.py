@@ -17,8 +17,10 @@ from priot.commands.quantize import calibration_images, print_shifts, refuse, wa
 from priot.data.samples import read_samples
 from priot.errors import PriotError
 from priot.formats import Dataset, Model
+from priot.formats.golden import golden_path
 from priot.formats.model import NAME_BYTES
 from priot.importer.read import import_file
+from priot.jobs import golden
 from priot.network.spec import format_network
 from priot.network.stage import NO_INPUT
 from priot.reports.json_file import write_json
@@ -43,6 +45,9 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--names", type=lambda text: tuple(text.split(",")), default=(),
                         metavar="A,B,...", help="names of the classes")
     parser.add_argument("--name", help="name in the file (default: the output's name)")
+    parser.add_argument("--golden", type=int, metavar="N", help="also keep N samples and the "
+                        "outputs for them beside the model, in MODEL.golden.npz: 'priot evaluate "
+                        "MODEL --golden' compares them on any target")
     parser.add_argument("--force", action="store_true",
                         help="write the model even where nothing can be expected of it")
     add_json_option(parser)
@@ -53,6 +58,8 @@ def main(args: argparse.Namespace) -> int:
     """Run `priot import`."""
     if args.images < 1:
         raise PriotError("--images", f"found {args.images}, expected at least 1")
+    if args.golden is not None and args.golden < 1:
+        raise PriotError("--golden", f"found {args.golden}, expected at least 1")
     graph, report = import_file(args.file)
     print(report.describe(graph))
     _set_scale(graph, args)
@@ -75,6 +82,8 @@ def main(args: argparse.Namespace) -> int:
         warn(args.output, ["on networks with branches the default steps of training are too large "
                            "as yet: begin with --method gain --step 1, and compare with --test"])
     model.write(args.output)
+    if args.golden:
+        golden.make(model, dataset, args.golden).write(golden_path(args.output))
     write_json(args.json, {
         "model": str(args.output), "crc32": f"{model.crc:08x}", "source": str(args.file),
         "network": format_network(model.layers), "nodes": [asdict(fate) for fate in report.fates],

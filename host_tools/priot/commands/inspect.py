@@ -64,8 +64,9 @@ def _print_adapter(report: dict[str, Any], adapter: Adapter) -> None:
                 line += (f" (top {layer['keep_percent']} %: " if layer["keep_percent"] else " (")
                 line += f"threshold {layer['threshold']})"
         if "least" in layer:
-            line += (f", {layer['least']}..{layer['greatest']}, mean {layer['mean']}"
-                     f"  |{histogram_text(source.values)}|")
+            line += f", {layer['least']}..{layer['greatest']}, mean {layer['mean']}"
+        if "histogram" in layer:
+            line += f"  |{histogram_text(source.values)}|"
         print(line)
 
 

@@ -56,7 +56,8 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
             28    u8   backward shift bs, 0..30
             29    u8   update bits of weights, 0..31: bit length of the largest dW
             30    u8   update bits of scores, 0..31: bit length of the largest dW * w
-            31    u8   update bits of the bias, 0..31
+            31    u8   update bits of the bias, 0..31: about the bit length of the largest sum of
+                       an output's gradient; 0: there is no bias, or it cannot be trained
             32    u32  where the weights begin in the payload; 0xFFFFFFFF: there are none
             36    u32  where the bias begins: int32 for each output, at the exponent of the
                        accumulator; 0xFFFFFFFF: there is none
@@ -94,11 +95,11 @@ Dataset, magic `PRID`.
 Targets of other sizes are refused as yet.
 
 Adapter, magic `PRIA`: what a method learned, for one backbone. Methods go with contents: those
-that prune with 1 and 2, gain with 3, those that train weights with 4.
+that prune with 1 and 2, gain with 3, those that train weights with 4, bias with 5.
 
     16      u32   CRC32 of the backbone
-    20      u8    content: 1 scores, 2 mask, 3 gains, 4 weights
-    21      u8    method: 1 priot, 2 priot-s, 3 gain, 4 weights, 5 niti, 6 head
+    20      u8    content: 1 scores, 2 mask, 3 gains, 4 weights, 5 biases
+    21      u8    method: 1 priot, 2 priot-s, 3 gain, 4 weights, 5 niti, 6 head, 7 bias
     22      u16   trained layers
     24      u32   seed
     28      u32   state of the random number generator
@@ -112,11 +113,12 @@ that prune with 1 and 2, gain with 3, those that train weights with 4.
     42            6 reserved
     48      16 bytes for each trained layer, then the names:
             0     u16  which, counting conv2d and linear layers from 0; ascending
-            2     u8   selection: 0 all edges, as of a mask; 1 those with abs(w) >= tau; 2 bitmap
+            2     u8   selection: 0 all edges, as of a mask and biases; 1 those with abs(w) >= tau;
+                       2 bitmap
             3     u8   tau: 1..127 for selection 1; for a bitmap 0, or what it was made with
-            4     u8   threshold, an offset byte; means nothing in gains and weights
+            4     u8   threshold, an offset byte; means nothing in gains, weights, biases
             5     u8   keep: percent of the scored edges kept, 0 for a fixed threshold; at most 96,
-                       0 in gains and weights
+                       0 in gains, weights and biases
             6     u16  reserved
             8     u32  parameters, at least 1
             12    u32  bytes in the payload
@@ -124,6 +126,7 @@ that prune with 1 and 2, gain with 3, those that train weights with 4.
             multiple of 4. Bitmap: a bit per edge of the layer, set where it has a parameter.
             Scores, gains, weights: a byte v + 128 per parameter (a weight's is never 0).
             Mask: a bit per parameter, set where the edge is kept.
+            Biases: int32 for each output, within the limits of a model's.
             Bits are counted from the lowest of each byte, unused ones are zero.
 """
 

@@ -78,6 +78,11 @@ class Model:
         return [stage for stage in self.stages if stage.has_weights]
 
     @property
+    def has_biases(self) -> bool:
+        """Whether any layer has a bias."""
+        return any(stage.bias is not None for stage in self.stages)
+
+    @property
     def layers(self) -> list[Layer]:
         """The network as layers, for people to read."""
         return layers_of(self.stages, self.shape)
@@ -247,7 +252,7 @@ def _pack_block(stage: Stage) -> bytes:
 
 def _pack_record(stage: Stage, exponent: int, at: int) -> bytes:
     """The record of a stage whose weights, if it has any, begin at `at` in the payload."""
-    bias_at = _NOWHERE if stage.bias is None else at + pad4(stage.rows.size)
+    bias_at = _NOWHERE if stage.bias is None else at + pad4(stage.weights.size)
     return RECORD.pack(
         stage.kind, _RELU * stage.relu, stage.n_out, *stage.kernel, *stage.stride,
         *stage.padding, *stage.window, *stage.window_stride, stage.groups, stage.a, stage.b,

@@ -148,7 +148,7 @@ def _check_ranges(stage: Stage) -> None:
             ("backward shift", stage.backward_shift, 0, 30 * weighted),
             ("update bits of weights", stage.update_bits_weights, 0, 31 * weighted),
             ("update bits of scores", stage.update_bits_scores, 0, 31 * weighted),
-            ("update bits of the bias", stage.update_bits_bias, 0, 0),
+            ("update bits of the bias", stage.update_bits_bias, 0, 31 * (stage.bias is not None)),
             ("shift of the second input", stage.b_shift, -MAX_ADD_SHIFT * add,
              MAX_ADD_SHIFT * add)):
         if not low <= value <= high:

@@ -64,6 +64,11 @@ class Stage:
         return bool(f.KINDS[self.kind][3])
 
     @property
+    def is_depthwise(self) -> bool:
+        """Whether a filter sees one channel of several."""
+        return 1 < self.groups == self.shape_in[0]
+
+    @property
     def inputs(self) -> tuple[int, ...]:
         """Numbers of the stages it reads, or IMAGE."""
         return (self.a,) if self.b == NO_INPUT else (self.a, self.b)
@@ -160,8 +165,3 @@ class Stage:
 def global_exponent(window: Pair) -> int:
     """k of a global pool's output: sum / 2^k, and 2^k / area lies in the weights behind it."""
     return (window[0] * window[1]).bit_length() - 1
-
-
-def trainable_by_scores(stage: Stage) -> bool:
-    """Whether every product dW * w of a stage fits int32."""
-    return stage.positions <= f.MAX_POSITIONS

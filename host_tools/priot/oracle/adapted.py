@@ -25,6 +25,8 @@ def adapted(model: Model, adapter: Adapter) -> Model:
 
 
 def _with_weights(stage: Stage, adapter: Adapter, layer: AdapterLayer) -> Stage:
+    if adapter.content == "biases":
+        return replace(stage, bias=layer.values)
     weights = stage.rows.ravel().astype(np.int64)
     edges = np.flatnonzero(layer.edges(stage.rows))
     if adapter.content == "weights":

@@ -126,6 +126,8 @@ def _layout_reason(training: Training, learned: Learned, network: Network) -> st
         return "as asked"
     if training.rule.rule == f.WEIGHTS:
         return "weights are trained in place, there are no effective weights"
+    if training.rule.rule == f.ONLY_BIAS:
+        return "biases are trained in place, there are no effective weights"
     if learned.layout == "kept":
         return (f"beside it {learned.left_bytes:,} bytes stay free, auto wants "
                 f"{network.reserve_bytes:,}")

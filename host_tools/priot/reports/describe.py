@@ -109,6 +109,7 @@ def _describe_adapter_layer(adapter: Adapter, layer: AdapterLayer) -> dict[str, 
         values |= {
             "least": int(numbers.min()), "greatest": int(numbers.max()),
             "mean": round(float(numbers.mean()), 2), "zero": int((numbers == 0).sum()),
-            "histogram": np.histogram(numbers, bins=16, range=(-128, 128))[0].tolist(),
         }
+        if adapter.content != "biases":
+            values["histogram"] = np.histogram(numbers, bins=16, range=(-128, 128))[0].tolist()
     return values
