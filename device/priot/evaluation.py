@@ -27,6 +27,8 @@ class Evaluation:
     counts. per_class: (correct, total) of each class. names: of the classes, or none.
     """
 
+    key = "permille"
+
     def __init__(self, n_classes, names=()):
         self.n_classes = n_classes
         self.names = names
@@ -38,9 +40,14 @@ class Evaluation:
     def of(cls, net, source, stop=None):
         """Classify every sample of a path, a Dataset or an iterable of (buffer, label).
 
+        Of a network trained by squared error an Errors (squared.py), of its samples' errors.
         stop: asked before every sample of a dataset; KeyboardInterrupt where it returns True.
         """
         net.check_memory()
+        if net.loss_kind:
+            from .squared import Errors
+
+            return Errors(net).read(source, stop)
         result = cls(net.n_classes, net.names)
         if isinstance(source, str):
             with Dataset(source) as dataset:
@@ -73,6 +80,22 @@ class Evaluation:
     @property
     def permille(self):
         return permille(self.correct, max(1, self.total))
+
+    value = permille
+
+    @property
+    def goodness(self):
+        """The larger, the better."""
+        return self.correct
+
+    def text(self):
+        """The result in two words."""
+        return percent_text(self.permille)
+
+    def report(self):
+        """What a host is told."""
+        return {"total": self.total, "correct": self.correct,
+                "confusion": [list(row) for row in self.confusion]}
 
     @property
     def per_class(self):
