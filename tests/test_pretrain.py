@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from priot import cli
 from priot.backbone.float_network import FloatNetwork
+from priot.backbone.nearest import quantize
 from priot.backbone.pretrain import Pretraining, Recipe
-from priot.backbone.quantize import accuracy, quantize
+from priot.backbone.quantize import accuracy
 from priot.data.prepare import read_part, rotate, to_dataset
 from priot.data.sources import Images
 from priot.errors import PriotError
@@ -140,7 +141,7 @@ def test_a_network_learns_and_keeps_its_accuracy_in_int8(data, tmp_path):
     assert report["network"] == LINE and report["seed"] == 3 and report["input"] == [1, 6, 6]
     assert report["accuracy_test"] >= 98
     dataset = Dataset.read(data)
-    model = quantize(FloatNetwork.read(tmp_path / "a.npz"), dataset, "stripes")
+    model, *_ = quantize(FloatNetwork.read(tmp_path / "a.npz"), dataset, "stripes")
     assert abs(accuracy(model, dataset) - report["accuracy_test"]) <= 1
 
 
