@@ -11,6 +11,7 @@ import numpy as np
 from priot.backbone.float_kernels import forward
 from priot.backbone.float_stage import FloatStage
 from priot.errors import mismatch
+from priot.network import fields as f
 from priot.network.stage import IMAGE, Shape
 
 
@@ -22,6 +23,7 @@ class FloatGraph:
     "softmax", "sigmoid" or "". mean, std: scalars or float64 [channels]; the network gets
     x = (raw - mean) / std of the raw values that the file's input takes. limits: smallest and
     largest x that the file's quantised input can express, None where it says nothing.
+    loss: what the outputs are compared with, a number of device/priot/fields.py.
     file_shape: shape of one sample as the file has it, and order the place in it of every value
     of the image [channel][y][x], None where both are the same.
     """
@@ -33,6 +35,7 @@ class FloatGraph:
     mean: float | np.ndarray = 0.0
     std: float | np.ndarray = 1.0
     limits: tuple[float, float] | None = None
+    loss: int = f.CROSS_ENTROPY
     file_shape: tuple[int, ...] = ()
     order: np.ndarray | None = field(default=None, repr=False)
 

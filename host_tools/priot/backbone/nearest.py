@@ -34,11 +34,13 @@ def is_plain_chain(graph: FloatGraph, dataset: Dataset) -> bool:
 
 
 def nearest(graph: FloatGraph, dataset: Dataset, name: str, exponent: int = INPUT_EXPONENT,
-            naive: bool = False) -> Found:
+            naive: bool = False, target_exponent: int = 0) -> Found:
     """An int8 model of a graph with equalised channels, or of the graph as it is, whichever
     agrees with it more. Arguments and errors are those of `quantize_graph`."""
     found = []
     for candidate in (graph, equalize(graph)):
-        model = quantize_graph(candidate, dataset, name, exponent, naive)
+        model = quantize_graph(candidate, dataset, name, exponent, naive,
+                               target_exponent=target_exponent)
         found.append((model, candidate, compare(candidate, model, dataset)))
-    return min(found, key=lambda entry: (-entry[2].same, entry[2].largest_logit_error))
+    return min(found, key=lambda entry: (-entry[2].same, entry[2].error or 0.0,
+                                         entry[2].largest_logit_error))

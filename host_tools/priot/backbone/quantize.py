@@ -10,6 +10,8 @@ pretraining images, so that 99 % of them fit, layer by layer:
 The gradients belong to deliberately wrong labels, y' = (y + 1 + i mod (classes - 1)) mod classes
 for image i: so large will they be in an unfamiliar place. Correct labels give shifts that are far
 too small: on a network of 27,464 weights they cost 28 to 84 points (`--naive` shows it).
+With squared error, images are unfamiliar whose values have all changed places, by one permutation
+drawn once; of an autoencoder these are the targets, too.
 """
 
 import math
@@ -91,9 +93,10 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
     """
     stages = model.stages
     tensors, winners = _calibrate_forward(model, dataset.images, naive, ends or FloatEnds())
-    labels = dataset.labels if naive else wrong_labels(dataset.labels, model.classes)
-    gradients: dict[int, np.ndarray] = {len(stages) - 1: batch.loss_gradient(
-        loss_shift(model.exponents[-1]), tensors[-2], labels)}
+    if model.loss != f.CROSS_ENTROPY and not naive:
+        tensors, winners = _forward(model, permuted(dataset.images))
+    gradients: dict[int, np.ndarray] = {
+        len(stages) - 1: _loss_gradient(model, dataset, tensors, naive)}
     needs = needs_gradient(stages, {i for i, stage in enumerate(stages) if stage.has_weights})
     gradient_exponents = Exponents(len(stages))
     for i in range(len(stages) - 1, -1, -1):
@@ -109,6 +112,26 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
                     stage, g, winners[i], tensors[tensor], mask, gradients.get(tensor), add,
                     naive)
                 gradient_exponents.settle(before, tensor, stage.backward_shift)
+
+
+def permuted(images: np.ndarray) -> np.ndarray:
+    """Images whose values have changed places, in all of them alike."""
+    flat = images.reshape(len(images), -1)
+    order = np.random.default_rng(0).permutation(flat.shape[1])
+    return flat[:, order].reshape(images.shape)
+
+
+def _loss_gradient(model: Model, dataset: Dataset, tensors: list[np.ndarray], naive: bool,
+                   ) -> np.ndarray:
+    """The gradient of the outputs that will be met in an unfamiliar place, or the naive one.
+
+    tensors: outputs of all stages and, last, the images.
+    """
+    if model.loss == f.CROSS_ENTROPY:
+        labels = dataset.labels if naive else wrong_labels(dataset.labels, model.classes)
+        return batch.loss_gradient(loss_shift(model.exponents[-1]), tensors[-2], labels)
+    targets = dataset.targets if model.n_targets else tensors[-1]
+    return batch.error_gradient(model.target_shift, tensors[-2], targets)
 
 
 def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: FloatEnds,
@@ -139,7 +162,8 @@ def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: Floa
             clamp = round(ends.clamps[i] * 2.0**-(exponent + stage.forward_shift))
             stage.largest = max(1, min(127, clamp))
         tensors.insert(len(tensors) - 1, batch.requantise(stage, acc))
-    link(stages, model.shape, model.classes, model.signed)  # masks follow from the clamps
+    # masks follow from the clamps
+    link(stages, model.shape, model.classes, model.signed, model.loss)
     return tensors, winners
 
 
@@ -205,13 +229,22 @@ def _largest(values: np.ndarray) -> np.ndarray:
 
 def outputs(model: Model, images: np.ndarray) -> list[np.ndarray]:
     """int8 output of every stage, and last the images themselves, which are number -1."""
-    tensors = [images.astype(np.int8)]
+    return _forward(model, images)[0]
+
+
+def _forward(model: Model, images: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """`outputs`, and the winners of every stage."""
+    tensors, winners = [images.astype(np.int8)], []
     for stage in model.stages:
         x, *z = (tensors[n] for n in stage.inputs)
-        tensors.insert(len(tensors) - 1, np.concatenate([
-            batch.requantise(stage, batch.forward(stage, x[some], *(o[some] for o in z))[0])
-            for some in batch.chunks(stage, len(x))]))
-    return tensors
+        y, places = [], []
+        for some in batch.chunks(stage, len(x)):
+            acc, winner = batch.forward(stage, x[some], *(o[some] for o in z))
+            y.append(batch.requantise(stage, acc))
+            places.append(winner)
+        tensors.insert(len(tensors) - 1, np.concatenate(y))
+        winners.append(np.concatenate(places))
+    return tensors, winners
 
 
 def add_spare(model: Model, n: int) -> None:
@@ -242,17 +275,19 @@ def accuracy(model: Model, dataset: Dataset) -> float:
 
 def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str,
                    exponent: int = INPUT_EXPONENT, naive: bool = False, relative: bool = True,
-                   ) -> Model:
+                   target_exponent: int = 0) -> Model:
     """An int8 model of a float graph, calibrated on all images of a dataset.
 
-    A value v of the dataset stands for the input v * 2^exponent. naive, relative: see
-    `calibrate`. Raises ValueError, FileError where the graph does not fit the images or a limit.
+    A value v of the dataset stands for the input v * 2^exponent, one of its targets for
+    v * 2^target_exponent. naive, relative: see `calibrate`. Raises ValueError, FileError where the
+    graph does not fit the images or a limit.
     """
     ends = FloatEnds()
     stages = [_stage_of(stage) for stage in graph.stages]
-    model = Model(name, dataset.shape, graph.classes, stages, dataset.names, exponent,
-                  dataset.scale, dataset.zero, dataset.signed)
-    link(stages, model.shape, model.classes, model.signed)
+    names = dataset.names if graph.loss == f.CROSS_ENTROPY else ()
+    model = Model(name, dataset.shape, graph.classes, stages, names, exponent,
+                  dataset.scale, dataset.zero, dataset.signed, graph.loss, target_exponent)
+    link(stages, model.shape, model.classes, model.signed, model.loss)
     for i, (stage, source) in enumerate(zip(stages, graph.stages, strict=True)):
         if source.clamp is not None:
             ends.clamps[i] = source.clamp

@@ -11,14 +11,17 @@ from priot.backbone.float_graph import FloatGraph
 from priot.backbone.nearest import nearest
 from priot.commands.options import add_json_option
 from priot.commands.quantize import calibration_images, print_shifts, refuse, warn
-from priot.data.samples import read_samples
+from priot.data.samples import quantised_targets, read_samples
 from priot.errors import PriotError
 from priot.formats import Dataset
 from priot.formats.model import NAME_BYTES
 from priot.importer.read import import_file
+from priot.network import fields as f
 from priot.network.spec import format_network
 from priot.network.stage import NO_INPUT
 from priot.reports.json_file import write_json
+
+LOSSES = ("cross-entropy", "squared")
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -35,6 +38,10 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--mean", type=float, help="of the samples: the network gets (x - mean) "
                         "/ std (default 0)")
     parser.add_argument("--std", type=float, help="see --mean (default 1)")
+    parser.add_argument("--loss", choices=LOSSES, help="what the outputs are compared with: "
+                        "classes; or by squared error the samples themselves (an autoencoder), "
+                        "of which there are as many values, or the targets y of the samples "
+                        "(default: squared where there are as many outputs as inputs)")
     parser.add_argument("--images", type=int, default=512, metavar="N",
                         help="calibrate on N samples (default 512)")
     parser.add_argument("--names", type=lambda text: tuple(text.split(",")), default=(),
@@ -52,19 +59,22 @@ def main(args: argparse.Namespace) -> int:
         raise PriotError("--images", f"found {args.images}, expected at least 1")
     graph, report = import_file(args.file)
     print(report.describe(graph))
+    _set_loss(graph, args.loss)
     _set_scale(graph, args)
-    dataset, exponent = _calibration(graph, args)
+    dataset, exponent, target_exponent = _calibration(graph, args)
     name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")
     refuse(args.calibrate, verdict.images_problem(dataset), args.force)
     try:
-        model, graph, found = nearest(graph, dataset, name, exponent)
+        model, graph, found = nearest(graph, dataset, name, exponent,
+                                      target_exponent=target_exponent)
     except ValueError as error:
         raise PriotError(args.file, str(error)) from None
     print(f"{args.output}: {format_network(model.layers)}")
     print_shifts(model.weight_stages)
     print("\n".join([*verdict.table(found), verdict.agreement_text(found, args.calibrate)]))
-    print(f"accuracy on {args.calibrate}: {100 * found.correct / found.images:.1f} % "
-          f"(float {100 * found.float_correct / found.images:.1f} %)")
+    if found.error is None:
+        print(f"accuracy on {args.calibrate}: {100 * found.correct / found.images:.1f} % "
+              f"(float {100 * found.float_correct / found.images:.1f} %)")
     refuse(args.output, verdict.problem(model, found), args.force)
     warn(args.output, verdict.weights_warnings(found.layers))
     warn(args.calibrate, verdict.warnings(found, model.classes))
@@ -81,6 +91,18 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def _set_loss(graph: FloatGraph, word: str | None) -> None:
+    """The loss that was said, or that of an autoencoder where there are as many outputs as inputs
+    and nothing behind them that only classes have."""
+    reconstructs = graph.classes == int(np.prod(graph.shape))
+    if word is None and reconstructs and not graph.final and graph.classes > 1:
+        print("as many outputs as inputs: squared error to its input (--loss cross-entropy if "
+              "they are classes)")
+        word = LOSSES[1]
+    if word == LOSSES[1]:
+        graph.loss = f.RECONSTRUCTION if reconstructs else f.SQUARED_ERROR
+
+
 def _set_scale(graph: FloatGraph, args: argparse.Namespace) -> None:
     """Mean and std as given, or as the file says."""
     if args.mean is not None or args.std is not None:
@@ -93,13 +115,17 @@ def _set_scale(graph: FloatGraph, args: argparse.Namespace) -> None:
         raise PriotError("--std", f"found {graph.std}, expected more than 0")
 
 
-def _calibration(graph: FloatGraph, args: argparse.Namespace) -> tuple[Dataset, int]:
-    """Samples as int8, and the exponent of their values: v stands for the input v * 2^exponent."""
-    samples = read_samples(args.calibrate)
+def _calibration(graph: FloatGraph, args: argparse.Namespace) -> tuple[Dataset, int, int]:
+    """Samples as int8, the exponent of their values (v stands for the input v * 2^exponent), and
+    that of the targets."""
+    samples = read_samples(args.calibrate, graph.loss)
     labels = samples.labels
-    if labels.max() >= graph.classes:
+    classes = graph.classes
+    if graph.loss != f.CROSS_ENTROPY:
+        classes = min(256, int(labels.max()) + 1)
+    if labels.max() >= classes:
         raise PriotError(args.calibrate, f"label: found {labels.max()}, expected below "
-                         f"{graph.classes}, the network's outputs")
+                         f"{classes}, the network's outputs")
     try:
         x = graph.images(_in_file_order(graph, samples.values))
     except ValueError as error:
@@ -113,10 +139,16 @@ def _calibration(graph: FloatGraph, args: argparse.Namespace) -> tuple[Dataset, 
     signed = low < 0
     values = np.clip(np.rint(x * 2.0**-exponent), -127 if signed else 0, 127)
     dataset = Dataset(values.astype(np.int8 if signed else np.uint8), labels.astype(np.uint8),
-                      graph.classes, args.names or samples.names, std * 2.0**exponent,
+                      classes, args.names or samples.names, std * 2.0**exponent,
                       round(-mean / (std * 2.0**exponent)))
+    target_exponent = 0
+    if samples.targets is not None:
+        largest = float(np.abs(samples.targets).max())
+        target_exponent = int(np.ceil(np.log2(max(largest, 2.0**-100) / 127)))
+        dataset.targets = quantised_targets(args.calibrate, samples.targets, graph.classes,
+                                            target_exponent)
     dataset.check(args.calibrate)
-    return calibration_images(dataset, args.images), exponent
+    return calibration_images(dataset, args.images), exponent, target_exponent
 
 
 def _in_file_order(graph: FloatGraph, values: np.ndarray) -> np.ndarray:

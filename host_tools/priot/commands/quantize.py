@@ -101,7 +101,8 @@ def calibration_images(dataset: Dataset, n: int) -> Dataset:
         chosen = np.arange(len(chosen)) * len(dataset) // len(chosen)
         print(f"calibrating on {len(chosen)} images spread over all {len(dataset)}, as the first "
               "lack a class")
-    return replace(dataset, images=dataset.images[chosen], labels=dataset.labels[chosen])
+    return replace(dataset, images=dataset.images[chosen], labels=dataset.labels[chosen],
+                   targets=dataset.targets[chosen] if dataset.n_targets else dataset.targets)
 
 
 def refuse(where: Path, problem: str | None, forced: bool) -> None:
@@ -119,6 +120,10 @@ def warn(where: Path, lines: list[str]) -> None:
 
 def _tested(path: Path, found: Fidelity, model: Model) -> dict:
     """Print what a test set shows; what the report says of it."""
+    if found.error is not None:
+        print(verdict.agreement_text(found, path))
+        warn(path, verdict.warnings(found, model.classes))
+        return {"test_fidelity": found.report()}
     accuracy, before = (round(100 * n / found.images, 2)
                         for n in (found.correct, found.float_correct))
     print(f"accuracy on {path}: {accuracy:.2f} % (float {before:.2f} %)")
