@@ -147,8 +147,8 @@ def first_difference(a: list, b: list) -> int:
 def test_trace_on_micropython(case, backend, tmp_path):
     """50 steps of every method on the unix port: every buffer of every step."""
     for method, options in CASES:
-        if method == "niti" and not case.is_chain():
-            continue  # test_dynamic_scales_want_a_chain
+        if method == "niti" and (not case.is_chain() or case.model.loss != f.CROSS_ENTROPY):
+            continue  # test_dynamic_scales_want_a_chain, and errors of one scale
         for epoch in (0, 17):
             saved = tmp_path / "saved.scores"
             result = micropython(TRACE, str(case.model_path), str(case.data_path), backend,

@@ -20,8 +20,9 @@ class Network:
     (of the classes: a tuple, empty where the file has none), n_outputs (classes, and spare outputs
     for `add_class`), stages, n_weights, loss_kind (of fields.py: cross entropy, or squared error;
     then every output counts as a class), n_targets (values of a target that comes with a sample);
-    trainer, adapter (path of its file): what is in force, both None where it is the backbone. Its weights lie in one block, what it computes with in
-    another, which a Trainer or an adapter replaces by a larger one.
+    trainer, adapter (path of its file): what is in force, both None where it is the backbone. Its
+    weights lie in one block, what it computes with in another, which a Trainer or an adapter
+    replaces by a larger one.
     """
 
     def __init__(self, path, kernels=None):

@@ -67,6 +67,9 @@ class Options:
             layer.keep = self.keep or 0
             layer.describe(self.rounding_number(), self.threshold_byte())
         if method.dynamic:
+            if net.loss_kind:
+                raise ValueError("method: %s gives every sample's outputs a scale of their own, "
+                                 "by which no errors can be compared" % method.name)
             for i, stage in enumerate(net.stages):
                 if stage.input != i - 1 or stage.second != -2:
                     raise ValueError("method: %s trains networks without branches only"

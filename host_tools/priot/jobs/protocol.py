@@ -71,7 +71,9 @@ def tested(event: Event) -> dict[str, Any]:
 
 def accuracy(event: Event | None) -> float | None:
     """Percent right of a "before" or "after" event; None by squared error."""
-    return None if event is None or "correct" not in event else round(100 * event["correct"] / event["total"], 2)
+    if event is None or "correct" not in event:
+        return None
+    return round(100 * event["correct"] / event["total"], 2)
 
 
 def mean_error(event: Event | None) -> float | None:

@@ -41,7 +41,8 @@ _LAYER = {"layer": COUNT, "kind": str, "shape": [COUNT], "edges": COUNT, "traine
           "kept?": COUNT}
 _REPORT = {
     "method": str, "target": str, "backend": str, "model": str, "accuracy_before?": PERCENT,
-    "accuracy_after?": PERCENT, "error_before?": ERROR, "error_after?": ERROR, "epochs": COUNT, "finished": bool, "train_images": COUNT,
+    "accuracy_after?": PERCENT, "error_before?": ERROR, "error_after?": ERROR,
+    "epochs": COUNT, "finished": bool, "train_images": COUNT,
     "test_images": COUNT, "n_weights": COUNT, "n_params": COUNT, "training_bytes": COUNT,
     "layout": str, "heap_bytes": COUNT, "peak_heap_bytes": COUNT, "free_heap_bytes": COUNT,
     "warnings": [str], "backward_passes": COUNT, "confusion?": [[COUNT]],
