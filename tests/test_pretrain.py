@@ -1,9 +1,8 @@
-"""`priot pretrain`: named networks, training by PyTorch where it is installed, the backbones."""
+"""`priot pretrain`: named networks, what is learned and refused, the shipped backbones."""
 
 import json
 import math
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -21,14 +20,6 @@ from priot.network.spec import format_network, parse_network
 from priot.network.stages import compile_layers
 from priot.paths import BACKBONES
 from support import random_dataset, random_model
-
-try:
-    import torch
-except ImportError:
-    torch = None
-# PyTorch is an optional extra of some 200 MB that set-up does not bring: nothing else needs it.
-needs_torch = pytest.mark.skipif(torch is None, reason="the optional extra pretrain")
-
 
 # ---- networks by name ---------------------------------------------------------------------------
 
@@ -58,7 +49,7 @@ def test_lines_pass_through():
     assert network_line("conv 3 3, flatten, linear 2", 9) == "conv 3 3, flatten, linear 2"
 
 
-# ---- without PyTorch ----------------------------------------------------------------------------
+# ---- refused ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -82,13 +73,6 @@ def refused(capsys, *arguments: object) -> str:
     error = capsys.readouterr().err
     assert error.startswith("priot: ") and error.count("\n") == 1
     return error
-
-
-def test_a_missing_torch_is_one_line(data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    line = refused(capsys, data, "--network", LINE, "-o", tmp_path / "x.npz")
-    assert "needs PyTorch" in line and "pip install -e .[pretrain]" in line
-    assert not (tmp_path / "x.npz").exists()
 
 
 @pytest.mark.parametrize("options, message", [
@@ -126,10 +110,9 @@ def test_a_test_set_of_another_shape_is_refused(data, tmp_path, capsys):
     assert "found (1, 5, 6), 3, expected (1, 6, 6), 2" in line
 
 
-# ---- with PyTorch -------------------------------------------------------------------------------
+# ---- learned ------------------------------------------------------------------------------------
 
 
-@needs_torch
 def test_a_network_learns_and_keeps_its_accuracy_in_int8(data, tmp_path):
     command = ["pretrain", data, "--network", LINE, "--epochs", 10, "--batch", 16, "--test", data]
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
@@ -145,35 +128,6 @@ def test_a_network_learns_and_keeps_its_accuracy_in_int8(data, tmp_path):
     assert abs(accuracy(model, dataset) - report["accuracy_test"]) <= 1
 
 
-@needs_torch
-@pytest.mark.parametrize("network", [
-    "conv 3 3 stride 2 pad 1, relu, maxpool 2 stride 1, conv 4 2, relu, flatten, linear 5, relu, "
-    "linear 3",
-    "avgpool 2, conv 3 1, relu, avgpool 2 stride 1, flatten, linear 3"])
-def test_the_float_forward_is_that_of_the_stages(network):
-    """Float logits are those of the integer network where nothing is rounded."""
-    shape = (2, 9, 8)
-    training = Pretraining(parse_network(network), shape, 3, Recipe(seed=1))
-    x = np.random.default_rng(1).integers(0, 128, (5, *shape)) / 128
-    found = training.forward(torch.from_numpy(x.astype(np.float32))).detach().numpy()
-    weights = iter([w.detach().numpy().astype(np.float64) for w in training.weights])
-    for stage in compile_layers(training.layers, shape, 3):
-        x = plain_stage(stage, x, next(weights) if stage.has_weights else None)
-    assert np.abs(found - x.reshape(5, -1)).max() < 1e-4
-
-
-def plain_stage(stage, x, weights):
-    from priot.network import fields as f
-    from priot.oracle import batch
-
-    rows = None if weights is None else weights.reshape(len(weights), -1)
-    acc = batch.forward(stage, x, rows)[0]
-    if stage.kind == f.AVG_POOL:
-        acc = acc / int(stage.d[f.POOL_H]) ** 2
-    return np.maximum(acc, 0) if stage.d[f.RELU] else acc
-
-
-@needs_torch
 def test_weights_stay_within_the_limit():
     dataset = random_dataset(random_model("flatten, linear 4", (1, 6, 6), 1, 4), 60, 1)
     layers = parse_network("conv 6 3, relu, flatten, linear 4")
@@ -185,19 +139,25 @@ def test_weights_stay_within_the_limit():
         assert (max(ratios) < 1.7) == (clip > 0)
 
 
-@needs_torch
 def test_images_move_by_at_most_the_shift():
     """A dot in the middle comes to every place around it, and out of the image to none."""
     training = Pretraining(parse_network("flatten, linear 4"), (1, 5, 7), 4, Recipe(shift=2))
-    image = torch.zeros((3, 1, 5, 7))
+    image = np.zeros((3, 1, 5, 7))
     image[:, 0, 2, 3] = 1
-    moved = torch.stack([training._moved(image) for _ in range(400)])
-    assert moved.shape == (400, 3, 1, 5, 7) and bool((moved.sum((2, 3, 4)) == 1).all())
+    moved = np.array([training._moved(image) for _ in range(400)])
+    assert moved.shape == (400, 3, 1, 5, 7) and (moved.sum((2, 3, 4)) == 1).all()
     seen = moved.sum((0, 1, 2)) > 0
-    assert bool(seen[:, 1:6].all()) and not bool(seen[:, [0, 6]].any())
+    assert seen[:, 1:6].all() and not seen[:, [0, 6]].any()
 
 
-@needs_torch
+def test_a_line_of_samples_moves_along_itself_alone():
+    training = Pretraining(parse_network("flatten, linear 4"), (2, 1, 7), 4, Recipe(shift=2))
+    image = np.zeros((1, 2, 1, 7))
+    image[..., 3] = 1
+    moved = np.array([training._moved(image) for _ in range(100)])
+    assert (moved.sum((1, 2, 3, 4)) == 2).all()
+
+
 def test_divergence_is_reported(data, tmp_path, capsys):
     line = refused(capsys, data, "--network", LINE, "--lr", 99, "--clip", 0, "--weight-decay", 1,
                    "-o", tmp_path / "x.npz")
