@@ -84,7 +84,7 @@ class FloatGraph:
 
 
 def run(graph: FloatGraph, images: np.ndarray) -> list[np.ndarray]:
-    """Outputs of every stage, float32 [n][channels][height][width].
+    """Outputs of every stage [n][channels][height][width], float64 of such images, else float32.
 
     images: [n][channels][height][width], what the network gets (`FloatGraph.images`).
     Raises ValueError.
@@ -92,7 +92,7 @@ def run(graph: FloatGraph, images: np.ndarray) -> list[np.ndarray]:
     if images.shape[1:] != tuple(graph.shape):
         raise ValueError(mismatch("shape of an image", images.shape[1:], graph.shape))
     outputs: list[np.ndarray] = []
-    image = images.astype(np.float32)
+    image = images.astype(np.result_type(images.dtype, np.float32))
     for stage in graph.stages:
         x = image if stage.a == IMAGE else outputs[stage.a]
         other = None if stage.b is None else image if stage.b == IMAGE else outputs[stage.b]

@@ -1,4 +1,4 @@
-"""Forward and backward of a stage of a float network, in numpy.
+"""Forward of a stage of a float network, in numpy; float_backward.py has the gradients.
 
 A stage is `sums`, its products and bias, and then `ends`, its max-pool and ReLU. Images are
 [n][channels][height][width] of any float type; what is made of them has the channels last in

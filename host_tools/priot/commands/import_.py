@@ -18,7 +18,6 @@ from priot.formats.model import NAME_BYTES
 from priot.importer.read import import_file
 from priot.network import fields as f
 from priot.network.spec import format_network
-from priot.network.stage import NO_INPUT
 from priot.reports.json_file import write_json
 
 LOSSES = ("cross-entropy", "squared")
@@ -78,9 +77,7 @@ def main(args: argparse.Namespace) -> int:
     refuse(args.output, verdict.problem(model, found), args.force)
     warn(args.output, verdict.weights_warnings(found.layers))
     warn(args.calibrate, verdict.warnings(found, model.classes))
-    if any(stage.b != NO_INPUT for stage in model.stages):
-        warn(args.output, ["on networks with branches the default steps of training are too large "
-                           "as yet: begin with --method gain --step 1, and compare with --test"])
+    warn(args.output, verdict.model_warnings(model))
     model.write(args.output)
     write_json(args.json, {
         "model": str(args.output), "crc32": f"{model.crc:08x}", "source": str(args.file),

@@ -1,13 +1,17 @@
-"""`priot pretrain`: float training of a network on a dataset file, by PyTorch."""
+"""`priot pretrain`: float training of a network on a dataset file."""
 
 import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from priot.backbone import verdict
+from priot.backbone.equalize import equalize
 from priot.backbone.fidelity import weights_lost
-from priot.backbone.float_network import FloatNetwork
+from priot.backbone.float_network import FloatNetwork, check_floats
+from priot.backbone.nearest import is_plain_chain
 from priot.backbone.pretrain import Pretraining, Recipe
 from priot.backbone.quantize import quantize_weights
 from priot.commands.options import add_json_option
@@ -22,7 +26,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     """Add `pretrain` to the subcommands."""
     parser = subparsers.add_parser(
         "pretrain", help="train a float network",
-        description="Train a float network on a dataset file, by PyTorch (an optional extra).")
+        description="Train a float network on a dataset file.")
     parser.add_argument("dataset", type=Path, help="images to train on (.prd)")
     parser.add_argument("--network", required=True, metavar="NETWORK",
                         help=f"{', '.join(NETWORKS)}, vgg11, or a line such as "
@@ -64,15 +68,15 @@ def main(args: argparse.Namespace) -> int:
         training = Pretraining(layers, dataset.shape, dataset.classes, recipe)
     except ValueError as error:
         raise PriotError("--network", str(error)) from None
-    print(f"{format_network(layers)}: {sum(w.numel() for w in training.weights)} weights")
+    print(f"{format_network(layers)}: {training.graph.parameters} weights and biases")
     for epoch, loss in enumerate(training.run(dataset), 1):
         print(f"epoch {epoch}/{recipe.epochs}: loss {loss:.4f}", flush=True)
     network = training.network()
-    lost = weights_lost_to_int8(network)
+    lost = weights_lost_to_int8(network, dataset)
     network.write(args.output)
     report = {"float_network": str(args.output), "network": format_network(layers),
               "input": list(dataset.shape), "classes": dataset.classes, **asdict(recipe),
-              "torch": training.torch.__version__, "images": len(dataset),
+              "numpy": np.__version__, "images": len(dataset),
               "accuracy_train": round(training.accuracy(dataset), 2)}
     print(f"accuracy on {args.dataset}: {report['accuracy_train']:.2f} %")
     if test:
@@ -87,12 +91,21 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def weights_lost_to_int8(network: FloatNetwork) -> list[tuple[float, float]]:
-    """Of each layer, as fidelity.weights_lost says. Raises PriotError for what is no number."""
+def weights_lost_to_int8(network: FloatNetwork, dataset: Dataset) -> list[tuple[float, float]]:
+    """Of each layer, as fidelity.weights_lost says, of the weights that priot quantize will round.
+
+    Raises PriotError for what is no number.
+    """
+    graph = network.graph(dataset.shape, dataset.classes)
+    if not is_plain_chain(graph, dataset):
+        graph = equalize(graph)
     found = []
-    for i, values in enumerate(network.weights):
+    for i, stage in enumerate(stage for stage in graph.stages if stage.weights is not None):
+        assert stage.weights is not None
         try:
-            found.append(weights_lost(values, quantize_weights(values)[0]))
+            if stage.bias is not None:
+                check_floats(stage.bias, "biases")
+            found.append(weights_lost(stage.weights, quantize_weights(stage.weights)[0]))
         except ValueError as error:
             raise PriotError("pretrain", f"layer {i}: {error}") from None
     return found
