@@ -35,9 +35,9 @@ class FloatGraph:
     mean: float | np.ndarray = 0.0
     std: float | np.ndarray = 1.0
     limits: tuple[float, float] | None = None
-    loss: int = f.CROSS_ENTROPY
     file_shape: tuple[int, ...] = ()
     order: np.ndarray | None = field(default=None, repr=False)
+    loss: int = f.CROSS_ENTROPY
 
     @property
     def classes(self) -> int:

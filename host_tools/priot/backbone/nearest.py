@@ -7,6 +7,7 @@ from priot.backbone.float_network import FloatNetwork
 from priot.backbone.quantize import quantize_graph
 from priot.formats import Dataset, Model
 from priot.formats.model import INPUT_EXPONENT
+from priot.network import fields as f
 
 Found = tuple[Model, FloatGraph, Fidelity]
 
@@ -18,9 +19,10 @@ def quantize(network: FloatNetwork, dataset: Dataset, name: str, naive: bool = F
     Names of the classes, scale and zero are the dataset's. naive: see `calibrate`. Raises
     ValueError, FileError, PriotError where the network does not fit the images or a limit.
     """
-    graph = network.graph(dataset.shape, dataset.classes)
+    graph = network.graph_for(dataset)
     if not is_plain_chain(graph, dataset):
-        return nearest(graph, dataset, name, naive=naive)
+        return nearest(graph, dataset, name, naive=naive,
+                       target_exponent=INPUT_EXPONENT if dataset.n_targets else 0)
     model = quantize_graph(graph, dataset, name, naive=naive, relative=False)
     return model, graph, compare(graph, model, dataset)
 
@@ -28,7 +30,7 @@ def quantize(network: FloatNetwork, dataset: Dataset, name: str, naive: bool = F
 def is_plain_chain(graph: FloatGraph, dataset: Dataset) -> bool:
     """Whether a network has one stage behind the other, without bias, clamp or groups, and images
     of 0..127: such keep the weights and shifts that they have always had."""
-    return not dataset.signed and all(
+    return not dataset.signed and graph.loss == f.CROSS_ENTROPY and all(
         stage.a == i - 1 and stage.b is None and stage.bias is None and stage.clamp is None
         and stage.groups == 1 for i, stage in enumerate(graph.stages))
 

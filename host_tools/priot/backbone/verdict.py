@@ -21,8 +21,11 @@ DIM = 64  # images whose brightest pixel is below it use less than half of the r
 _NAMED = 8  # classes that a line lists
 
 
-def images_problem(dataset: Dataset) -> str | None:
-    """Why nothing can be calibrated on these images, in one line; None where it can."""
+def images_problem(dataset: Dataset, squared: bool = False) -> str | None:
+    """Why nothing can be calibrated on these images, in one line; None where it can.
+
+    squared: the loss is squared error, and labels mean nothing.
+    """
     flat = dataset.images.reshape(len(dataset), -1)
     constant = _constant(dataset)
     if constant == len(dataset):
@@ -35,14 +38,14 @@ def images_problem(dataset: Dataset) -> str | None:
         return (f"{constant} of {len(dataset)} images have one value in all their pixels; leave "
                 "these out")
     found = np.unique(dataset.labels)
-    if len(dataset) > 1 and len(found) == 1:
+    if not squared and len(dataset) > 1 and len(found) == 1:
         return (f"all {len(dataset)} images are of class {_class(dataset, int(found[0]))}, whose "
                 "activations fit no other; give images of all classes")
     return None
 
 
-def images_warnings(dataset: Dataset) -> list[str]:
-    """What is unusual about images to calibrate on, a line each."""
+def images_warnings(dataset: Dataset, squared: bool = False) -> list[str]:
+    """What is unusual about images to calibrate on, a line each; squared: see images_problem."""
     lines = []
     brightest = int(dataset.images.max())
     if brightest < DIM:
@@ -50,7 +53,7 @@ def images_warnings(dataset: Dataset) -> list[str]:
                      "only, and brighter ones saturate; are they scaled as for pretraining?")
     counts = np.bincount(dataset.labels, minlength=dataset.classes)
     missing = [_class(dataset, int(c)) for c in np.flatnonzero(counts == 0)]
-    if missing:
+    if missing and not squared:
         lines.append(f"no image of class {', '.join(missing[:_NAMED])}"
                      f"{' and others' * (len(missing) > _NAMED)} among the {len(dataset)}")
     constant = _constant(dataset)

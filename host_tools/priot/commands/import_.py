@@ -9,7 +9,7 @@ import numpy as np
 from priot.backbone import verdict
 from priot.backbone.float_graph import FloatGraph
 from priot.backbone.nearest import nearest
-from priot.commands.options import add_json_option
+from priot.commands.options import LOSSES, add_json_option
 from priot.commands.quantize import calibration_images, print_shifts, refuse, warn
 from priot.data.samples import quantised_targets, read_samples
 from priot.errors import PriotError
@@ -19,8 +19,6 @@ from priot.importer.read import import_file
 from priot.network import fields as f
 from priot.network.spec import format_network
 from priot.reports.json_file import write_json
-
-LOSSES = ("cross-entropy", "squared")
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -62,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
     _set_scale(graph, args)
     dataset, exponent, target_exponent = _calibration(graph, args)
     name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")
-    refuse(args.calibrate, verdict.images_problem(dataset), args.force)
+    refuse(args.calibrate, verdict.images_problem(dataset, graph.loss != f.CROSS_ENTROPY), args.force)
     try:
         model, graph, found = nearest(graph, dataset, name, exponent,
                                       target_exponent=target_exponent)

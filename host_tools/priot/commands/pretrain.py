@@ -10,11 +10,11 @@ import numpy as np
 from priot.backbone import verdict
 from priot.backbone.equalize import equalize
 from priot.backbone.fidelity import weights_lost
-from priot.backbone.float_network import FloatNetwork, check_floats
+from priot.backbone.float_network import FloatNetwork, check_floats, outputs_for
 from priot.backbone.nearest import is_plain_chain
 from priot.backbone.pretrain import Pretraining, Recipe
 from priot.backbone.quantize import quantize_weights
-from priot.commands.options import add_json_option
+from priot.commands.options import LOSSES, add_json_option
 from priot.errors import PriotError
 from priot.formats import Dataset
 from priot.network.named import NETWORKS, network_line
@@ -35,6 +35,9 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
                         help="of vgg11: factor of every number of filters (default 1)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE",
                         help="float network to write (.npz), for priot quantize")
+    parser.add_argument("--loss", choices=LOSSES, default=LOSSES[0], help="squared: the outputs "
+                        "are to be the images themselves (an autoencoder), or the targets that "
+                        "the dataset has; labels are ignored (default: classes)")
     parser.add_argument("--test", type=Path, metavar="DATASET",
                         help="measure the network's accuracy on this dataset")
     usual = Recipe()
@@ -65,7 +68,8 @@ def main(args: argparse.Namespace) -> int:
                          f"expected {dataset.shape}, {dataset.classes}")
     layers = parse_network(network_line(args.network, dataset.classes, args.width))
     try:
-        training = Pretraining(layers, dataset.shape, dataset.classes, recipe)
+        outputs, kind = outputs_for(dataset, args.loss == LOSSES[1])
+        training = Pretraining(layers, dataset.shape, outputs, recipe, kind)
     except ValueError as error:
         raise PriotError("--network", str(error)) from None
     print(f"{format_network(layers)}: {training.graph.parameters} weights and biases")
@@ -75,13 +79,15 @@ def main(args: argparse.Namespace) -> int:
     lost = weights_lost_to_int8(network, dataset)
     network.write(args.output)
     report = {"float_network": str(args.output), "network": format_network(layers),
-              "input": list(dataset.shape), "classes": dataset.classes, **asdict(recipe),
-              "numpy": np.__version__, "images": len(dataset),
-              "accuracy_train": round(training.accuracy(dataset), 2)}
-    print(f"accuracy on {args.dataset}: {report['accuracy_train']:.2f} %")
-    if test:
-        report["accuracy_test"] = round(training.accuracy(test), 2)
-        print(f"accuracy on {args.test}: {report['accuracy_test']:.2f} %")
+              "input": list(dataset.shape), "classes": dataset.classes, "loss": args.loss,
+              **asdict(recipe), "numpy": np.__version__, "images": len(dataset)}
+    for part, path, images in (("train", args.dataset, dataset), ("test", args.test, test)):
+        if images and args.loss == LOSSES[1]:
+            report[f"error_{part}"] = float(f"{training.error(images):.6g}")
+            print(f"mean squared error on {path}: {report[f'error_{part}']:.4g}")
+        elif images:
+            report[f"accuracy_{part}"] = round(training.accuracy(images), 2)
+            print(f"accuracy on {path}: {report[f'accuracy_{part}']:.2f} %")
     report["weights_lost_to_int8"] = [round(share, 4) for share, _ in lost]
     for i, (share, outlier) in enumerate(lost):
         if share >= verdict.MUCH_LOST:
@@ -96,7 +102,7 @@ def weights_lost_to_int8(network: FloatNetwork, dataset: Dataset) -> list[tuple[
 
     Raises PriotError for what is no number.
     """
-    graph = network.graph(dataset.shape, dataset.classes)
+    graph = network.graph_for(dataset)
     if not is_plain_chain(graph, dataset):
         graph = equalize(graph)
     found = []

@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
     some = calibration_images(dataset, args.images)
     name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")
     forced = args.force or args.naive  # the naive shifts are there to fail
-    refuse(args.calibrate, verdict.images_problem(some), forced)
+    refuse(args.calibrate, verdict.images_problem(some, network.squared), forced)
     try:
         model, graph, found = quantize(network, some, name, args.naive)
         if args.spare:
@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> int:
     print("\n".join([*verdict.table(found), verdict.agreement_text(found, args.calibrate)]))
     refuse(args.output, verdict.problem(model, found), forced)
     warn(args.output, verdict.weights_warnings(found.layers) + verdict.model_warnings(model))
-    warn(args.calibrate, verdict.images_warnings(some) + verdict.warnings(found, model.classes))
+    warn(args.calibrate, verdict.images_warnings(some, network.squared) + verdict.warnings(found, model.classes))
     model.write(args.output)
     report = {"model": str(args.output), "crc32": f"{model.crc:08x}",
               "network": format_network(model.layers), "images": len(some),
