@@ -96,8 +96,8 @@ class FloatNetwork:
     def graph(self, shape: Shape, classes: int, loss: int = f.CROSS_ENTROPY) -> FloatGraph:
         """The network on an input of (channels, height, width), as stages.
 
-        classes: outputs. loss: of device/priot/fields.py. Raises ValueError where the layers do not
-        fit it, PriotError where an array does not.
+        classes: outputs. loss: of device/priot/fields.py. Raises ValueError where the layers do
+        not fit it, PriotError where an array does not.
         """
         graph = empty_graph(self.layers, shape, classes, loss)
         weighted = [stage for stage in graph.stages if stage.weights is not None]

@@ -34,6 +34,8 @@ from priot.oracle import batch
 
 PERCENT = 99
 _RELATIVE_STEP = 5
+# with squared error, whose gradient never ends: networks of many layers diverge with 5
+_RELATIVE_STEP_OF_ERRORS = 6
 _NUMBERS = {name: kind for kind, name in f.KIND_NAMES.items()}
 
 
@@ -97,6 +99,9 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
         tensors, winners = _forward(model, permuted(dataset.images))
     gradients: dict[int, np.ndarray] = {
         len(stages) - 1: _loss_gradient(model, dataset, tensors, naive)}
+    step = 0
+    if relative:
+        step = _RELATIVE_STEP if model.loss == f.CROSS_ENTROPY else _RELATIVE_STEP_OF_ERRORS
     needs = needs_gradient(stages, {i for i, stage in enumerate(stages) if stage.has_weights})
     gradient_exponents = Exponents(len(stages))
     for i in range(len(stages) - 1, -1, -1):
@@ -104,7 +109,7 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
             continue
         stage, g = stages[i], gradients.pop(i)
         if stage.has_weights:
-            _calibrate_update(stage, g, winners[i], tensors[stage.a], naive, relative)
+            _calibrate_update(stage, g, winners[i], tensors[stage.a], naive, step)
         for tensor, mask in zip(stage.inputs, (stage.mask_dx, stage.mask_dz), strict=False):
             if tensor != IMAGE and needs[tensor]:
                 add, before = gradient_exponents.add(stages, i, tensor), stage.backward_shift
@@ -174,7 +179,7 @@ def quantize_bias(bias: np.ndarray, exponent: int, stage: Stage) -> np.ndarray:
 
 
 def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray,
-                      naive: bool, relative: bool) -> None:
+                      naive: bool, step: int) -> None:
     weights = stage.rows.astype(np.float64)
     largest_dw, largest_product = [], []
     squares = squares_of_products = 0.0
@@ -184,26 +189,28 @@ def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.nda
         squares += float(np.square(dw).sum())
         largest_product.append(_largest(np.multiply(dw, weights, out=dw)))
         squares_of_products += float(np.square(dw).sum())
-    if relative:
+    if step:
         stage.update_bits_weights, stage.update_bits_scores = _relative_bits(
-            stage, squares / len(x), squares_of_products / len(x))
+            stage, squares / len(x), squares_of_products / len(x), step)
         return
     stage.update_bits_weights = percentile_bits(np.concatenate(largest_dw), naive)
     stage.update_bits_scores = percentile_bits(np.concatenate(largest_product), naive)
 
 
-def _relative_bits(stage: Stage, square: float, square_of_products: float) -> tuple[int, int]:
-    """Update bits of weights and scores with which one sample moves a layer by 2^-5 of its norm.
+def _relative_bits(stage: Stage, square: float, square_of_products: float, step: int,
+                   ) -> tuple[int, int]:
+    """Update bits of weights and scores with which one sample moves a layer by 2^-step of its
+    norm.
 
     square: mean over the samples of the sum of dW^2, and of (dW * w)^2. The update shift of a
     method is bits - u (device/priot/methods.py): with the u of `weights` and `gain` it becomes
-    log2(rms |dW| / |w|) + 5 and log2(rms |dW * w| / (64 sqrt(edges))) + 5.
+    log2(rms |dW| / |w|) + step and log2(rms |dW * w| / (64 sqrt(edges))) + step.
     """
     norm = float(np.linalg.norm(stage.rows.astype(np.float64)))
     bits = []
     for size, whole, method in ((square, norm, "weights"),
                                 (square_of_products, 64 * stage.rows.size**0.5, "gain")):
-        shift = round(math.log2(size**0.5 / whole)) + _RELATIVE_STEP if size else 0
+        shift = round(math.log2(size**0.5 / whole)) + step if size else 0
         bits.append(max(0, min(31, shift + METHODS[method].step)))
     return bits[0], bits[1]
 

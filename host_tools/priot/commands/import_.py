@@ -60,7 +60,8 @@ def main(args: argparse.Namespace) -> int:
     _set_scale(graph, args)
     dataset, exponent, target_exponent = _calibration(graph, args)
     name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")
-    refuse(args.calibrate, verdict.images_problem(dataset, graph.loss != f.CROSS_ENTROPY), args.force)
+    problem = verdict.images_problem(dataset, graph.loss != f.CROSS_ENTROPY)
+    refuse(args.calibrate, problem, args.force)
     try:
         model, graph, found = nearest(graph, dataset, name, exponent,
                                       target_exponent=target_exponent)

@@ -77,7 +77,8 @@ def main(args: argparse.Namespace) -> int:
     print("\n".join([*verdict.table(found), verdict.agreement_text(found, args.calibrate)]))
     refuse(args.output, verdict.problem(model, found), forced)
     warn(args.output, verdict.weights_warnings(found.layers) + verdict.model_warnings(model))
-    warn(args.calibrate, verdict.images_warnings(some, network.squared) + verdict.warnings(found, model.classes))
+    warn(args.calibrate, verdict.images_warnings(some, network.squared)
+         + verdict.warnings(found, model.classes))
     model.write(args.output)
     report = {"model": str(args.output), "crc32": f"{model.crc:08x}",
               "network": format_network(model.layers), "images": len(some),
