@@ -118,7 +118,7 @@ def test_forged_datasets(files, tmp_path):
     assert [line.split()[0] for line in found] == ["refused"] * 7, found
     assert "pixel of sample 0 is 128, expected 0..127" in found[0]
     assert "label of sample 0 is 3, expected below 3" in found[1]
-    assert "classes is 0, expected 1..256" in found[4]
+    assert "classes is 0, expected 1..256, 1 of samples with targets" in found[4]
     assert "bytes of a target is 2, expected 1, or more where it is a vector" in found[5]
     assert "version is 1, expected 2; convert it on a PC: priot convert" in found[6]
 

@@ -130,7 +130,7 @@ def test_error_is_the_oracles(priot, tmp_path):
     assert net.predict(data.images[0].tobytes()) == logits(model, data.images[:1])[0].tolist()
     data.write(tmp_path / "d.prd")
     result = net.evaluate(str(tmp_path / "d.prd"))
-    assert (result.total, result.error) == (9, int(expected.sum()))
+    assert (result.total, result.sum) == (9, int(expected.sum()))
     for label, row in enumerate(result.by_label):
         some = expected[data.labels == label]
         assert row == [len(some), some.sum(), some.max(initial=0)]
@@ -171,7 +171,7 @@ def test_what_has_no_classes_says_so(priot, tmp_path):
     for text, call in (
             ("scores: the network has no classes", lambda: net.scores(image)),
             ("error: the network has classes", lambda: classifier.error(image)),
-            ("comes with a target of 3 values, the network wants a label",
+            ("targets have 3 values, expected 0, where 0 is a label",
              lambda: net.evaluate(str(tmp_path / "t.prd"))),
             ("balance: the network has no classes", lambda: priot.Trainer(net).fit(
                 str(tmp_path / "m.prd"), balance=True)),
@@ -201,7 +201,7 @@ def test_one_epoch_in_words(priot, tmp_path, capsys):
                 key=lambda text: int(text.split()[1]))
     assert trainer.best.found == least
     assert f"best: epoch {trainer.best.epoch}, test {least}" in said
-    assert trainer.evaluate(str(tmp_path / "d.prd")).text() == least
+    assert f"error {trainer.evaluate(str(tmp_path / 'd.prd')).error}" == least
 
 
 # ---- jobs, reports, commands -------------------------------------------------------------------

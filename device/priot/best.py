@@ -1,5 +1,6 @@
 """The best epoch by validation: noticed, kept in a file, in force at the end."""
 
+from .evaluation import percent_text
 
 class Best:
     """Watches the epochs of Trainer.fit.
@@ -28,11 +29,13 @@ class Best:
     def look(self, evaluation):
         """Take note of an epoch; returns (whether it is the best, whether it is enough)."""
         epoch = self.trainer.epoch
-        better = self.goodness is None or evaluation.goodness > self.goodness
+        goodness = -evaluation.sum if self.trainer.squared else evaluation.correct
+        better = self.goodness is None or goodness > self.goodness
         if better:
             self.total = evaluation.total
-            self.goodness = evaluation.goodness
-            self.found = evaluation.text()
+            self.goodness = goodness
+            self.found = ("error %d" % evaluation.error if self.trainer.squared else
+                          percent_text(evaluation.permille))
             self.epoch = epoch
             if self.path:
                 self.trainer.save(self.path)

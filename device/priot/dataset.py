@@ -48,13 +48,12 @@ class Dataset:
             fail(path, "reserved", reserved or more or most, 0)
         if flags > 3:
             fail(path, "flags", flags, "0..3")
-        if not target_bytes or (target_bytes > 1 and not self.n_targets):
+        if not target_bytes or target_bytes > max(1, self.n_targets):
             fail(path, "bytes of a target", target_bytes, "1, or more where it is a vector")
         self.signed = flags = flags & 1
         check_scale(path, scale)
         if not 1 <= classes <= (1 if self.n_targets else 256):
-            fail(path, "classes", classes, "1, as samples have targets" if self.n_targets else
-                 "1..256")
+            fail(path, "classes", classes, "1..256, 1 of samples with targets")
         f.seek(0, 2)
         size = f.tell()
         if n == 0 or n_values == 0 or size != header + n * self.record_bytes:
@@ -143,10 +142,6 @@ def identity_order(n):
     return order
 
 
-def _target_text(n_targets):
-    return "a target of %d values" % n_targets if n_targets else "a label"
-
-
 def check_dataset(dataset, net):
     """The network's labels for those of a dataset: a table, as bytes.
 
@@ -160,8 +155,8 @@ def check_dataset(dataset, net):
         raise ValueError("%s: values are %s, the network's are not" % (
             dataset.path, "signed" if dataset.signed else "0..127"))
     if dataset.n_targets != net.n_targets:
-        raise ValueError("%s: a sample comes with %s, the network wants %s" % (
-            dataset.path, _target_text(dataset.n_targets), _target_text(net.n_targets)))
+        raise ValueError("%s: targets have %d values, expected %d, where 0 is a label" % (
+            dataset.path, dataset.n_targets, net.n_targets))
     if net.loss_kind:
         return bytes(256)  # what comes with a sample is no class of the network
     names = dataset.names

@@ -60,7 +60,7 @@ class Epochs:
                 enough = False
                 if validate is not None:
                     result = trainer.evaluate(validate)
-                    record["validate_" + result.key] = result.value
+                    record["validate_" + result.key] = getattr(result, result.key)
                     if trainer.best:
                         record["best"], enough = trainer.best.look(result)
                 self._report(record)

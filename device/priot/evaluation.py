@@ -27,7 +27,7 @@ class Evaluation:
     counts. per_class: (correct, total) of each class. names: of the classes, or none.
     """
 
-    key = "permille"
+    key = "permille"  # the attribute that says it in short
 
     def __init__(self, n_classes, names=()):
         self.n_classes = n_classes
@@ -80,22 +80,6 @@ class Evaluation:
     @property
     def permille(self):
         return permille(self.correct, max(1, self.total))
-
-    value = permille
-
-    @property
-    def goodness(self):
-        """The larger, the better."""
-        return self.correct
-
-    def text(self):
-        """The result in two words."""
-        return percent_text(self.permille)
-
-    def report(self):
-        """What a host is told."""
-        return {"total": self.total, "correct": self.correct,
-                "confusion": [list(row) for row in self.confusion]}
 
     @property
     def per_class(self):

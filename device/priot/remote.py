@@ -102,9 +102,11 @@ def _test(net, source, heap, stop, event, **more):
 
     result = Evaluation.of(net, _source(source), stop)
     heap.look()
-    values = result.report()
-    values.update(more)
-    emit(event, **values)
+    if net.loss_kind:
+        emit(event, total=result.total, error=result.sum, by_label=result.by_label, **more)
+        return
+    emit(event, total=result.total, correct=result.correct,
+         confusion=[list(row) for row in result.confusion], **more)
 
 
 def _train(job):

@@ -106,8 +106,8 @@ def outputs(net, sample):
 class Errors:
     """Result of a test of a network trained by squared error.
 
-    total: samples. error: sum of their errors. mean: of a sample, rounded half up. by_label: of
-    each label of the dataset, or one for all samples, a list [samples, sum of errors, largest].
+    total: samples. sum: of their errors. error: of a sample, the mean, rounded half up. by_label:
+    of each label of the dataset, or one for all samples, a list [samples, sum of errors, largest].
     names: of the labels, or none.
     """
 
@@ -155,30 +155,15 @@ class Errors:
         return sum([row[0] for row in self.by_label])
 
     @property
-    def error(self):
+    def sum(self):
         return sum([row[1] for row in self.by_label])
 
     @property
-    def mean(self):
-        return mean(self.error, max(1, self.total))
-
-    value = mean  # as Evaluation has one
-
-    @property
-    def goodness(self):
-        """The larger, the better."""
-        return -self.error
-
-    def text(self):
-        """The result in two words."""
-        return "error %d" % self.mean
-
-    def report(self):
-        """What a host is told."""
-        return {"total": self.total, "error": self.error, "by_label": self.by_label}
+    def error(self):
+        return mean(self.sum, max(1, self.total))
 
     def __repr__(self):
-        lines = ["<Errors: %d samples, mean error %d" % (self.total, self.mean)]
+        lines = ["<Errors: %d samples, mean error %d" % (self.total, self.error)]
         for i, (n, error, largest) in enumerate(self.by_label):
             if n and len(self.by_label) > 1:
                 lines.append("  %-12s %d samples, mean error %d, largest %d" % (
