@@ -38,6 +38,8 @@ def models() -> list[Model]:
     for model in made[::2]:
         model.names = NAMES[: model.classes]
         model.scale, model.zero = 0.5, -3
+    made += [random_model("linear 3, relu, linear 6", (6, 1, 1), 7, 6, f.RECONSTRUCTION),
+             random_model("conv 2 3, relu, flatten, linear 1", (1, 4, 4), 8, 1, f.SQUARED_ERROR)]
     made[2].spare = np.arange(-6, 6).reshape(2, 6).astype(np.int8)  # two classes can be added
     return made
 
@@ -45,7 +47,7 @@ def models() -> list[Model]:
 def datasets() -> list[Dataset]:
     """Some samples for each of the models."""
     made = [random_dataset(model, 3, seed) for seed, model in enumerate(models())]
-    for dataset in made[::2]:
+    for dataset in made[:6:2]:
         dataset.names = NAMES[: dataset.classes]
     return made
 
@@ -215,8 +217,9 @@ def pack_unchecked(model: Model) -> bytes:
     names = b"".join(name.encode() + b"\0" for name in model.names)
     names += bytes(pad4(len(names)) - len(names))
     table = model_file.TABLE.pack(
-        model.name.encode(), *model.shape, model.classes, 0, 0, model.input_exponent, 0,
-        len(records), len(names), model.scale, model.zero, len(payload), 0)
+        model.name.encode(), *model.shape, model.classes, model.loss, 0, model.input_exponent, 0,
+        len(records), len(names), model.scale, model.zero, len(payload), model.target_exponent,
+        b"")
     tables = b"".join([table, *records, names])
     prefix = struct.pack("<4sHHII", b"PRIM", 2, 16 + len(tables), 0, 0)
     return seal(prefix + tables + payload)
@@ -265,6 +268,8 @@ def _change(rng: random.Random, model: Model) -> None:
         "shape": lambda: tuple(rng.choice((0, 1, 2, 7, 12, 200, 0xFFFF)) if rng.random() < 0.4
                                else n for n in model.shape),
         "classes": lambda: rng.choice((0, 1, 2, 3, 5, 256, 257)),
+        "loss": lambda: rng.choice((0, 1, 2, 3)),
+        "target_exponent": lambda: rng.choice((-128, -5, 0, 127)),
         "input_exponent": lambda: rng.choice((-128, -7, 0, 127)),
         "name": lambda: rng.choice(("x", "", "a\nb", "\u00e4" * 8, "\u20ac" * 5)),
         "names": lambda: rng.choice(((), NAMES[: model.classes], NAMES[:2], ("a",) * 3,

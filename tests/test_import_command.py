@@ -155,3 +155,69 @@ def test_golden_outputs_that_differ_are_named(with_golden, tmp_path, capsys):
     assert "not a golden file" in refused()
     assert cli.main(["evaluate", str(model)]) == 1
     assert "test: no dataset is given, nor --golden" in capsys.readouterr().err
+
+
+def autoencoder() -> Net:
+    """Linear layers, from 12 values to as many."""
+    net = Net(12, seed=4)
+    for n_in, n_out in ((12, 8), (8, 3), (3, 8), (8, 12)):
+        net.linear(n_out, n_in)
+        if n_out < 12:
+            net.op("Relu")
+    return net
+
+
+def test_an_autoencoder_is_known_by_its_outputs(tmp_path, capsys):
+    """As many as inputs: squared error to these, without labels; errors are those of float."""
+    net = autoencoder()
+    onnx.save(net.model(), tmp_path / "ae.onnx")
+    x = net.samples(300).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x)
+    np.savez(tmp_path / "xy.npz", x=x, y=np.arange(300) % 12)
+    run("import", tmp_path / "ae.onnx", "--calibrate", tmp_path / "x.npz", "-o",
+        tmp_path / "ae.priot", "--json", tmp_path / "ae.json")
+    said = capsys.readouterr().out
+    assert "as many outputs as inputs: squared error to its input" in said
+    assert "mean squared error on 300 samples" in said and "accuracy" not in said
+    fidelity = json.loads((tmp_path / "ae.json").read_text())["fidelity"]
+    assert fidelity["error"] == pytest.approx(fidelity["float_error"], rel=0.05)
+    graph, _ = import_file(tmp_path / "ae.onnx")
+    mean = np.square(logits(graph, x) - x).mean()
+    assert fidelity["float_error"] == pytest.approx(mean, rel=0.01)
+    model = tmp_path / "ae.priot"
+    run("dataset", tmp_path / "x.npz", "--for", model, "-o", tmp_path / "x.prd")
+    report = evaluate(model, tmp_path / "x.prd", UnixTarget())
+    assert report["mean_squared_error"] == pytest.approx(fidelity["error"], rel=0.01)
+    trained = train(TrainJob(model, tmp_path / "x.prd", tmp_path / "x.prd", "gain", 3),
+                    UnixTarget())
+    assert trained["error_after"] < trained["error_before"]
+    run("import", tmp_path / "ae.onnx", "--calibrate", tmp_path / "xy.npz", "--loss",
+        "cross-entropy", "-o", tmp_path / "classes.priot", "--force")
+    assert Model.read(tmp_path / "classes.priot").loss != Model.read(model).loss
+
+
+def test_targets_are_imported_with_their_samples(tmp_path, capsys):
+    """Squared error of two outputs to y, at the exponent that the model keeps."""
+    net = Net(6, seed=5)
+    net.linear(9, 6)
+    net.op("Relu")
+    net.linear(2, 9)
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    graph, _ = import_file(tmp_path / "net.onnx")
+    x = net.samples(200).astype(np.float32)
+    y = logits(graph, x) + 0.3
+    np.savez(tmp_path / "xy.npz", x=x, y=y)
+    model, data = tmp_path / "net.priot", tmp_path / "xy.prd"
+    run("import", tmp_path / "net.onnx", "--calibrate", tmp_path / "xy.npz", "--loss", "squared",
+        "-o", model, "--force", "--json", tmp_path / "net.json")
+    fidelity = json.loads((tmp_path / "net.json").read_text())["fidelity"]
+    assert fidelity["float_error"] == pytest.approx(0.09, rel=0.05)
+    run("dataset", tmp_path / "xy.npz", "--for", model, "-o", data)
+    loaded, dataset = Model.read(model), Dataset.read(data)
+    assert np.abs(dataset.targets * 2.0**loaded.target_exponent - y).max() <= (
+        2.0 ** (loaded.target_exponent - 1) + 1e-6)
+    trained = train(TrainJob(model, data, data, "weights", 3), UnixTarget())
+    assert trained["error_after"] < trained["error_before"]
+    assert cli.main(["import", str(tmp_path / "net.onnx"), "--calibrate", str(data), "--loss",
+                     "squared", "-o", str(tmp_path / "no.priot")]) == 1
+    assert "x and targets y" in capsys.readouterr().err

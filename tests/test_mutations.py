@@ -37,7 +37,7 @@ from forgery import (
 )
 from PIL import Image
 from priot.backbone.float_network import FloatNetwork
-from priot.backbone.quantize import quantize
+from priot.backbone.nearest import quantize
 from priot.data.sources import load
 from priot.errors import FileError, PriotError
 from priot.experiments.results import ResultsFile
@@ -255,11 +255,14 @@ def npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def float_network(line: str, *shapes: tuple[int, ...]) -> bytes:
+def float_network(line: str, *shapes: tuple[int, ...], bias: tuple[int, ...] = ()) -> bytes:
+    """bias: the shape of the first layer's, if it has one."""
     rng = np.random.default_rng(3)
+    arrays = {f"layer{i}.weight": shape for i, shape in enumerate(shapes)}
+    if bias:
+        arrays["layer0.bias"] = bias
     return npz(network=np.array(line), **{
-        f"layer{i}.weight": rng.normal(0, 0.3, shape).astype(np.float32)
-        for i, shape in enumerate(shapes)})
+        name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in arrays.items()})
 
 
 def quantized(path: Path) -> None:
@@ -324,7 +327,8 @@ def result_lines() -> bytes:
 HOST = {
     "float network": ("net.npz", lambda: [
         float_network("linear 6, relu, linear 5", (6, 7), (5, 6)),
-        float_network("conv 2 1, relu, flatten, linear 5", (2, 7, 1, 1), (5, 2))], quantized),
+        float_network("conv 2 1, relu, flatten, linear 5", (2, 7, 1, 1), (5, 2)),
+        float_network("flatten, linear 5, bn", (5, 7), bias=(5,))], quantized),
     "arrays": ("images.npz", lambda: [npz(x=X, y=Y), npz(x=X[..., None], y=Y.astype(int))],
                lambda path: load("arrays", path)),
     "npy": ("images.npz", lambda: [npy(X), npy(Y)], lambda path: load("arrays", path)),
@@ -390,7 +394,8 @@ def test_an_archive_of_other_files(tmp_path):
 def test_every_network_line_is_read_or_refused():
     rng = random.Random(f"{SEED} line")
     good = [b"conv 8 3 stride 2 pad 1, relu, maxpool 2, flatten, linear 10",
-            b"avgpool 2 stride 1, relu, globalpool, linear 5"]
+            b"avgpool 2 stride 1, relu, globalpool, linear 5",
+            b"conv 4 3x1 pad 0x1x2x0 bias as x, bn, dw 3 times 2, relu6, add x, from input"]
     for _ in range(N):
         text = mutated(rng, rng.choice(good), rng.choice(good)).decode(errors="replace")
         try:

@@ -6,11 +6,14 @@ from .evaluation import percent_text, permille
 from .files import names_text
 from .progress import counted
 
+_OUTPUTS = ("classes", "outputs, squared error", "outputs, squared error to its input")
+
 
 def network(net):
     """A Network: its classes, what is in force, a line for each stage."""
-    lines = ["<Network %s: %dx%dx%d, %d classes, %d weights, %s backend" % (
-        (net.name or net.path,) + net.shape + (net.n_classes, net.n_weights, net.backend))]
+    lines = ["<Network %s: %dx%dx%d, %d %s, %d weights, %s backend" % (
+        (net.name or net.path,) + net.shape + (
+            net.n_classes, _OUTPUTS[net.loss_kind], net.n_weights, net.backend))]
     if net.names:
         lines.append("  classes: " + names_text(net.names))
     if net.n_outputs > net.n_classes:

@@ -7,6 +7,7 @@ where they do not live at the same time. Network, Trainer and adapter get theirs
 """
 
 import gc
+from array import array
 
 from . import fields as F
 from . import methods as M
@@ -138,7 +139,11 @@ class Layout:
                     use = self._backward(i) if again else i + 1
                     last[number + 1] = max(last[number + 1], use)
         channels, height, width = net.shape
-        self._image = self.work.want(channels * height * width + 1, 0, last[0])
+        if net.loss_kind == F.RECONSTRUCTION:
+            last[0] = max(last[0], n + 1)  # the loss compares the outputs with it
+        elif net.loss_kind:
+            last[0] = ALWAYS  # the target lies behind it
+        self._image = self.work.want(channels * height * width + net.target_bytes, 0, last[0])
         self._outputs = []
         for i, stage in enumerate(net.stages):
             again = self._needs[i] and (self._has_update(stage) or self._passes_on(stage))
@@ -168,7 +173,8 @@ class Layout:
         net = self.net
         n = len(net.stages)
         self._scratch = [self._words(stage, 0, i + 1) for i, stage in enumerate(net.stages)]
-        self._loss_scratch = self.work.want(4 * net.n_classes, n + 1, n + 1)
+        self._loss_scratch = self.work.want(0 if net.loss_kind else 4 * net.n_classes,
+                                            n + 1, n + 1)
         self._back_scratch = [None] * n
         for i, stage in enumerate(net.stages):
             if self._needs[i] and (self._passes_on(stage) or self._has_update(stage)):
@@ -209,10 +215,11 @@ class Layout:
             layer.bind(None if scratch is None else views[scratch])
         stages = self.net.stages
         record = views[self._image]
+        image = record[:len(record) - self.net.target_bytes]
         for stage, (output, argmax) in zip(stages, self._outputs):
-            stage.x = record[:-1] if stage.input < 0 else stages[stage.input].y
+            stage.x = image if stage.input < 0 else stages[stage.input].y
             if stage.second >= -1:
-                stage.z = record[:-1] if stage.second < 0 else stages[stage.second].y
+                stage.z = image if stage.second < 0 else stages[stage.second].y
             stage.y, stage.argmax = views[output], views[argmax]
         return record
 
@@ -222,7 +229,13 @@ class Layout:
                 for stage, scratch in zip(self.net.stages, self._scratch)]
 
     def loss_operands(self):
-        """Of cross_entropy: the gradient of the logits, the logits, scratch, descriptor."""
+        """Of cross_entropy: the gradient of the logits, the logits, scratch, descriptor.
+
+        Of squared_error: the gradient and the outputs, the target, what it finds, descriptor.
+        """
+        if self.net.loss_kind:
+            return (self.views[self._gradients[-1]], self.net.logits, self.net.target,
+                    array("i", [0, 0]), self.net.loss)
         return (self.views[self._gradients[-1]], self.net.logits, self.views[self._loss_scratch],
                 self.net.loss)
 

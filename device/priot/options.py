@@ -81,6 +81,9 @@ class Options:
         if method.rule == M.ONLY_BIAS:
             net.portable()
         if method.dynamic:
+            if net.loss_kind:
+                raise ValueError("method: %s gives every sample's outputs a scale of their own, "
+                                 "by which no errors can be compared" % method.name)
             for i, stage in enumerate(net.stages):
                 if stage.input != i - 1 or stage.second != -2:
                     raise ValueError("method: %s trains networks without branches only"

@@ -116,6 +116,9 @@ def _test(net, source, heap, stop, event, **more):
 
     result = Evaluation.of(net, _source(source), stop)
     heap.look()
+    if net.loss_kind:
+        emit(event, total=result.total, error=result.sum, by_label=result.by_label, **more)
+        return
     emit(event, total=result.total, correct=result.correct,
          confusion=[list(row) for row in result.confusion], **more)
 
@@ -159,8 +162,10 @@ def _train(job):
     _tests(net, job, "after", heap)
     best = trainer.best
     finished = trainer.epoch >= job.get("epochs", 1) or bool(best and not trainer.is_stopped)
-    emit("done", finished=finished, epochs=trainer.epoch, best=best and {
-        "epoch": best.epoch, "correct": best.correct, "total": best.total}, **heap.values())
+    if best:
+        best = {"epoch": best.epoch, "total": best.total,
+                "error" if net.loss_kind else "correct": abs(best.goodness)}
+    emit("done", finished=finished, epochs=trainer.epoch, best=best, **heap.values())
 
 
 def _survey(net, opened, job):
@@ -169,7 +174,7 @@ def _survey(net, opened, job):
 
     survey = Survey(net, opened["train"], opened.get("replay"), opened.get("validate"),
                     job.get("balance"), not job.get("scores"))
-    emit("data", text=survey.text(), names=list(net.names), counts=survey.counts,
+    emit("data", text=survey.text(), names=list(survey.names), counts=survey.counts,
          replayed=survey.replayed, warnings=survey.warnings)
     unload("survey", "names")
     gc.collect()

@@ -53,6 +53,11 @@ class Trainer:
         self.halve = options.halve
         self.epoch = 0
         self.names = net.names  # the net may get another class, and these scores be saved
+        self.squared = None  # the module of that loss, where it is the network's
+        if net.loss_kind:
+            from . import squared
+
+            self.squared = squared
         self.best = None  # of the last fit with keep_best or patience
         self.is_stopped = False  # whether the last fit was ended by Ctrl-C
         self.clear_counters()
@@ -116,18 +121,29 @@ class Trainer:
 
     # ---- one sample --------------------------------------------------------------------------
 
-    def learn(self, image, label):
-        """One training step from a buffer of pixels 0..127; True if it was predicted right."""
-        if not 0 <= label < self.net.n_classes:
-            raise ValueError("label: %d, expected 0..%d" % (label, self.net.n_classes - 1))
+    def learn(self, image, label=None):
+        """One training step from a buffer of pixels 0..127; True if it was predicted right.
+
+        With squared error: `label` is the target, n_outputs values of -127..127; where the sample
+        itself is the target, none is needed. Returns the error of the sample.
+        """
+        if self.squared:
+            return self.squared.learn(self, image, label)
+        if label is None or not 0 <= label < self.net.n_classes:
+            raise ValueError("label: %s, expected 0..%d" % (label, self.net.n_classes - 1))
         self.net.put(image)
         return self.step(label)
 
     def step(self, label):
-        """One training step on the image in net.x; True if it was predicted right."""
+        """One training step on the image in net.x; True if it was predicted right.
+
+        With squared error on the sample in net.record, whose error it returns.
+        """
         net = self.net
         if net.trainer is not self:
             self.check_owner()
+        if self.squared:
+            return self.squared.step(self)
         net.forward()
         top = net.kernels.classify(net.top)
         right = top & 255 == label
@@ -148,7 +164,8 @@ class Trainer:
             patience=0):
         """Train. Returns a list with a dictionary for each of the last 32 epochs.
 
-        source: path of a dataset file, a Dataset, or an iterable of (buffer, label) pairs.
+        source: path of a dataset file, a Dataset, or an iterable of (buffer, label) pairs; where
+        the sample itself is the target, of buffers too.
         validate: dataset to test on after every epoch. checkpoint: file to save to after every
         epoch and at Ctrl-C. progress: called with each epoch's dictionary. verbose: print it, and
         before training the samples by class and what is doubtful about them.
@@ -164,6 +181,7 @@ class Trainer:
     def clear_counters(self):
         """Start counting samples, hits, skipped backward passes and saturated logits anew."""
         self.seen = self.correct = self.skipped = self.saturated = 0
+        self.error = self.error_carries = 0  # of squared error
         self._saved = None
 
     def evaluate(self, source, *others):

@@ -50,7 +50,8 @@ def learn(network, trainer):
     """A few samples, every label at least once."""
     n = len(network.x)
     for label in range(min(4, network.n_classes)):
-        trainer.learn(bytes([(i * (7 + label)) & 127 for i in range(n)]), label)
+        target = [label] * network.n_targets if network.n_targets else label
+        trainer.learn(bytes([(i * (7 + label)) & 127 for i in range(n)]), target)
     repr(trainer)
 
 

@@ -34,7 +34,7 @@ def trace(model, dataset, wanted, method, options, steps, epoch, save, threshold
         crcs.append(crc)
     data.close()
     trainer.save(save)
-    return crcs, trainer.skipped, trainer.correct
+    return crcs, trainer.skipped, trainer.correct, trainer.error, trainer.saturated
 
 
 if __name__ == "__main__":

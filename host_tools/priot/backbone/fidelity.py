@@ -1,19 +1,20 @@
-"""How much of a float network its int8 model keeps: weights, activations, classes.
+"""How much of a float network its int8 model keeps: weights, activations, classes, errors.
 
 Every stage of the model is compared with the float network on the same images: what became zero,
 what saturates, how large the error is. verdict.py says what that means.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from priot.backbone.float_network import outputs
+from priot.backbone.float_graph import FloatGraph, run
 from priot.formats import Dataset, Model
-from priot.network.stage import IMAGE, Stage
+from priot.network import fields as f
+from priot.network.stage import IMAGE, Stage, pool_factor
 from priot.oracle import batch
 
 _IMAGES = 64  # compared at a time
@@ -49,7 +50,9 @@ class Fidelity:
     same: images that both put in the same class; kappa: that agreement without what chance gives
     (Cohen 1960), None where the float network knows one class only. correct, float_correct:
     images classified rightly. saturated: images with a logit at +-127. largest_logit_error,
-    largest_logit: in units of the float network's logits.
+    largest_logit: in units of the float network's logits. error, float_error: mean squared error
+    of the outputs beside their targets, in units of these, where that is the loss; then no image
+    has a class, and none is right.
     """
 
     images: int
@@ -61,6 +64,8 @@ class Fidelity:
     largest_logit_error: float
     largest_logit: float
     layers: list[LayerFidelity] = field(repr=False)
+    error: float | None = None
+    float_error: float | None = None
 
     def report(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -84,33 +89,33 @@ class _Sums:
         self.float_live += int(np.count_nonzero(wanted))
 
 
-Reference = Callable[[np.ndarray], Iterable[np.ndarray]]
+def compare(graph: FloatGraph, model: Model, dataset: Dataset) -> Fidelity:
+    """Compare a model with the float network it was made of, on all images of a dataset.
 
-
-def compare(weights: Sequence[np.ndarray], model: Model, dataset: Dataset,
-            reference: Reference | None = None) -> Fidelity:
-    """Compare a model with the float weights it was made of, on all images of a dataset.
-
-    weights: of each stage with weights, as FloatNetwork.weights_for gives them. reference: gives
-    the float outputs of every stage on floats [n][channels][height][width], by default from the
-    weights alone. Where the model has more outputs than the float network, the first are compared.
+    Where the model has more outputs than the float network, the first are compared.
     """
-    n_classes = len(weights[-1])
+    weights = [source.weights * pool_factor(model.stages, stage)
+               for source, stage in zip(graph.stages, model.stages, strict=True)
+               if source.weights is not None]
+    n_classes = graph.classes
     sums = [_Sums() for _ in model.stages]
     tops: list[np.ndarray] = []
     error = largest = 0.0
+    squares = np.zeros(2)  # sums of the squared errors, in int8 and in the float network
     saturated = 0
     for first in range(0, len(dataset), _IMAGES):
         images = dataset.images[first : first + _IMAGES]
-        x = images * 2.0**model.input_exponent
-        pairs = zip(sums, _integers(model, images),
-                    reference(x) if reference else outputs(model.stages, weights, x), strict=True)
+        pairs = zip(sums, _integers(model, images), _floats(graph, model, images), strict=True)
         for total, (y, exponent), wanted in pairs:
             y = y[:, : wanted.shape[1]]
             found = y * 2.0**exponent
             total.add(y, found, wanted)
         logits = wanted.reshape(len(y), n_classes)
         y = y.reshape(len(y), n_classes)
+        if model.loss != f.CROSS_ENTROPY:
+            targets = _targets(model, dataset, first).reshape(logits.shape)
+            squares += [np.square(values.reshape(logits.shape) - targets).sum()
+                        for values in (found, logits)]
         error = max(error, float(np.abs(logits - found.reshape(logits.shape)).max()))
         largest = max(largest, float(np.abs(logits).max()))
         saturated += int((np.abs(y.astype(np.int16)) == 127).any(axis=1).sum())
@@ -122,9 +127,21 @@ def compare(weights: Sequence[np.ndarray], model: Model, dataset: Dataset,
                 if stage.has_weights]
     for layer, stage, values in zip(weighted, model.weight_stages, weights, strict=True):
         _count_weights(layer, stage, values)
+    if model.loss != f.CROSS_ENTROPY:
+        means = squares / (len(dataset) * n_classes)
+        return Fidelity(len(dataset), 0, None, 0, 0, saturated, error, largest, layers,
+                        float(means[0]), float(means[1]))
     return Fidelity(len(dataset), int((ours == theirs).sum()), _kappa(ours, theirs, n_classes),
                     int((ours == dataset.labels).sum()), int((theirs == dataset.labels).sum()),
                     saturated, error, largest, layers)
+
+
+def _targets(model: Model, dataset: Dataset, first: int) -> np.ndarray:
+    """Targets of some images from the `first` on, as floats."""
+    some = slice(first, first + _IMAGES)
+    if model.n_targets:
+        return dataset.targets[some] * 2.0**model.target_exponent
+    return dataset.images[some] * 2.0**model.input_exponent
 
 
 def _integers(model: Model, images: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
@@ -136,6 +153,15 @@ def _integers(model: Model, images: np.ndarray) -> Iterator[tuple[np.ndarray, in
             batch.requantise(stage, batch.forward(stage, *(values[some] for values in inputs))[0])
             for some in batch.chunks(stage, len(images))])
         yield tensors[i], exponent
+
+
+def _floats(graph: FloatGraph, model: Model, images: np.ndarray) -> Iterator[np.ndarray]:
+    """Float outputs as the stages of the model compute them: a global pool's is sum / 2^k."""
+    x = images * 2.0**model.input_exponent
+    for stage, y in zip(model.stages, run(graph, x), strict=True):
+        whole = stage.kind == f.GLOBAL_POOL
+        area = stage.window[0] * stage.window[1]
+        yield y * (area / 2.0**stage.weight_exponent) if whole else y
 
 
 def _layer(i: int, stage: Stage, total: _Sums) -> LayerFidelity:

@@ -10,6 +10,8 @@ pretraining images, so that 99 % of them fit, layer by layer:
 The gradients belong to deliberately wrong labels, y' = (y + 1 + i mod (classes - 1)) mod classes
 for image i: so large will they be in an unfamiliar place. Correct labels give shifts that are far
 too small: on a network of 27,464 weights they cost 28 to 84 points (`--naive` shows it).
+With squared error, images are unfamiliar whose values have all changed places, by one permutation
+drawn once; of an autoencoder these are the targets, too.
 """
 
 import math
@@ -18,15 +20,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from priot.backbone.float_graph import FloatGraph, FloatStage
-from priot.backbone.float_network import FloatNetwork, check_weights, pool_factor
+from priot.backbone.float_graph import FloatGraph
+from priot.backbone.float_network import check_weights
+from priot.backbone.float_stage import FloatStage
 from priot.backbone.steps import MOVERS, Gradients, set_update_bits
 from priot.formats import Dataset, Model
+from priot.formats.model import INPUT_EXPONENT
 from priot.network import fields as f
 from priot.network.gradients import Exponents, needs_gradient
 from priot.network.link import addition_shift, exponents, link, loss_shift, most_bias
-from priot.network.stage import IMAGE, NO_INPUT, Stage, global_exponent
-from priot.network.stages import compile_layers
+from priot.network.stage import IMAGE, NO_INPUT, Stage, global_exponent, pool_factor
 from priot.oracle import batch
 
 PERCENT = 99
@@ -90,9 +93,10 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
     """
     stages = model.stages
     tensors, winners = _calibrate_forward(model, dataset.images, naive, ends or FloatEnds())
-    labels = dataset.labels if naive else wrong_labels(dataset.labels, model.classes)
-    gradients: dict[int, np.ndarray] = {len(stages) - 1: batch.loss_gradient(
-        loss_shift(model.exponents[-1]), tensors[-2], labels)}
+    if model.loss != f.CROSS_ENTROPY and not naive:
+        tensors, winners = _forward(model, permuted(dataset.images))
+    gradients: dict[int, np.ndarray] = {
+        len(stages) - 1: _loss_gradient(model, dataset, tensors, naive)}
     found: dict[int, Gradients] = {}
     needs = needs_gradient(stages, {i for i, stage in enumerate(stages) if stage.has_weights})
     gradient_exponents = Exponents(len(stages))
@@ -111,6 +115,26 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
                 gradient_exponents.settle(before, tensor, stage.backward_shift)
     if relative:
         set_update_bits(model, dataset.images, found)
+
+
+def permuted(images: np.ndarray) -> np.ndarray:
+    """Images whose values have changed places, in all of them alike."""
+    flat = images.reshape(len(images), -1)
+    order = np.random.default_rng(0).permutation(flat.shape[1])
+    return flat[:, order].reshape(images.shape)
+
+
+def _loss_gradient(model: Model, dataset: Dataset, tensors: list[np.ndarray], naive: bool,
+                   ) -> np.ndarray:
+    """The gradient of the outputs that will be met in an unfamiliar place, or the naive one.
+
+    tensors: outputs of all stages and, last, the images.
+    """
+    if model.loss == f.CROSS_ENTROPY:
+        labels = dataset.labels if naive else wrong_labels(dataset.labels, model.classes)
+        return batch.loss_gradient(loss_shift(model.exponents[-1]), tensors[-2], labels)
+    targets = dataset.targets if model.n_targets else tensors[-1]
+    return batch.error_gradient(model.target_shift, tensors[-2], targets)
 
 
 def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: FloatEnds,
@@ -141,7 +165,8 @@ def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: Floa
             clamp = round(ends.clamps[i] * 2.0**-(exponent + stage.forward_shift))
             stage.largest = max(1, min(127, clamp))
         tensors.insert(len(tensors) - 1, batch.requantise(stage, acc))
-    link(stages, model.shape, model.classes, model.signed)  # masks follow from the clamps
+    # masks follow from the clamps
+    link(stages, model.shape, model.classes, model.signed, model.loss)
     return tensors, winners
 
 
@@ -203,13 +228,22 @@ def _largest(values: np.ndarray) -> np.ndarray:
 
 def outputs(model: Model, images: np.ndarray) -> list[np.ndarray]:
     """int8 output of every stage, and last the images themselves, which are number -1."""
-    tensors = [images.astype(np.int8)]
+    return _forward(model, images)[0]
+
+
+def _forward(model: Model, images: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """`outputs`, and the winners of every stage."""
+    tensors, winners = [images.astype(np.int8)], []
     for stage in model.stages:
         x, *z = (tensors[n] for n in stage.inputs)
-        tensors.insert(len(tensors) - 1, np.concatenate([
-            batch.requantise(stage, batch.forward(stage, x[some], *(o[some] for o in z))[0])
-            for some in batch.chunks(stage, len(x))]))
-    return tensors
+        y, places = [], []
+        for some in batch.chunks(stage, len(x)):
+            acc, winner = batch.forward(stage, x[some], *(o[some] for o in z))
+            y.append(batch.requantise(stage, acc))
+            places.append(winner)
+        tensors.insert(len(tensors) - 1, np.concatenate(y))
+        winners.append(np.concatenate(places))
+    return tensors, winners
 
 
 def add_spare(model: Model, n: int) -> None:
@@ -238,36 +272,21 @@ def accuracy(model: Model, dataset: Dataset) -> float:
     return 100 * right / len(dataset)
 
 
-def quantize(network: FloatNetwork, dataset: Dataset, name: str, naive: bool = False) -> Model:
-    """An int8 model from float weights, calibrated on all images of a dataset.
-
-    Names of the classes, scale and zero are the dataset's. Raises ValueError, FileError where the
-    network does not fit the images or a limit.
-    """
-    stages = compile_layers(network.layers, dataset.shape, dataset.classes)
-    model = Model(name, dataset.shape, dataset.classes, stages, dataset.names,
-                  scale=dataset.scale, zero=dataset.zero)
-    for stage, values in zip(model.weight_stages, network.weights_for(stages), strict=True):
-        try:
-            stage.weights, stage.weight_exponent = quantize_weights(values)
-        except ValueError as error:
-            raise ValueError(f"layer{stage.index}.weight: {error}") from None
-    model.check()
-    calibrate(model, dataset, naive)
-    return model
-
-
-def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str, exponent: int) -> Model:
+def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str,
+                   exponent: int = INPUT_EXPONENT, naive: bool = False, relative: bool = True,
+                   target_exponent: int = 0) -> Model:
     """An int8 model of a float graph, calibrated on all images of a dataset.
 
-    A value v of the dataset stands for the input v * 2^exponent. Raises ValueError, FileError
-    where the graph does not fit the images or a limit.
+    A value v of the dataset stands for the input v * 2^exponent, one of its targets for
+    v * 2^target_exponent. naive, relative: see `calibrate`. Raises ValueError, FileError where the
+    graph does not fit the images or a limit.
     """
     ends = FloatEnds()
-    stages = [_stage_of(stage, graph) for stage in graph.stages]
-    model = Model(name, dataset.shape, graph.classes, stages, dataset.names, exponent,
-                  dataset.scale, dataset.zero, dataset.signed)
-    link(stages, model.shape, model.classes, model.signed)
+    stages = [_stage_of(stage) for stage in graph.stages]
+    names = dataset.names if graph.loss == f.CROSS_ENTROPY else ()
+    model = Model(name, dataset.shape, graph.classes, stages, names, exponent,
+                  dataset.scale, dataset.zero, dataset.signed, graph.loss, target_exponent)
+    link(stages, model.shape, model.classes, model.signed, model.loss)
     for i, (stage, source) in enumerate(zip(stages, graph.stages, strict=True)):
         if source.clamp is not None:
             ends.clamps[i] = source.clamp
@@ -280,12 +299,12 @@ def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str, exponent: int
             except ValueError as error:
                 raise ValueError(f"{_named(source, i)}: {error}") from None
     _check_pools(graph, stages)
-    calibrate(model, dataset, ends=ends, relative=True)
+    calibrate(model, dataset, naive, ends, relative and not naive)
     model.check()
     return model
 
 
-def _stage_of(stage: FloatStage, graph: FloatGraph) -> Stage:
+def _stage_of(stage: FloatStage) -> Stage:
     """A stage without weights and shifts."""
     made = Stage(_NUMBERS[stage.kind], stage.n_out, stage.relu, stage.kernel, stage.stride,
                  stage.padding, stage.window, stage.window_stride, stage.groups, stage.a,

@@ -7,10 +7,10 @@ The update shift of a method is bits - u (device/priot/methods.py). With the u o
     gain      bits - u = log2(rms |dW * w| / (64 sqrt(edges))) + c
 
 The rms is over samples, |.| the l2 norm over a layer. c is 5 where that leaves the network in
-shape, and otherwise the least with which such a step changes the logits of other samples by at
-most 0.35 of their norm (the median of some samples). A network of four layers is so changed by
-2^-5, a residual one of ten layers on natural images by 2^-8: it is beyond repair after one step
-of 2^-5, whether it is computed in integers or in floats.
+shape (6 by squared error, whose gradient never ends), and otherwise the least with which such a
+step changes the outputs for other samples by at most 0.35 of their norm (the median of some
+samples). A network of four layers is so changed by 2^-5, a residual one of ten layers on natural
+images by 2^-8: it is beyond repair after one step of 2^-5, in integers as in floats.
 """
 
 import math
@@ -22,12 +22,15 @@ import numpy as np
 
 from priot.formats import Model
 from priot.methods import METHODS
+from priot.network import fields as f
 from priot.network.stage import Stage
 from priot.oracle.adapted import logits
 
 MOVERS = 8  # samples whose steps are tried
-_WATCHERS = 48  # samples whose logits are watched
-_LEAST, _MOST = 5, 16  # c
+_WATCHERS = 48  # samples whose outputs are watched
+# c
+_LEAST, _LEAST_OF_ERRORS = 5, 6
+_MOST = 16
 _CHANGE = 0.35
 _METHODS = ("weights", "gain")
 
@@ -76,12 +79,12 @@ def _bits(stage: Stage, gradients: Gradients, method: str, c: int) -> int:
 def _exponent(model: Model, images: np.ndarray, gradients: dict[int, Gradients],
               method: str) -> int:
     """c of a method, see above."""
+    c = _LEAST if model.loss == f.CROSS_ENTROPY else _LEAST_OF_ERRORS
     watched = images[MOVERS : MOVERS + _WATCHERS]
     if not len(watched):
-        return _LEAST
+        return c
     before = logits(model, watched)
     norm = float(np.linalg.norm(before))
-    c = _LEAST
     while norm and c < _MOST:
         change = float(np.median([np.linalg.norm(logits(moved, watched) - before) / norm
                                   for moved in _moved(model, gradients, method, c)]))

@@ -100,8 +100,8 @@ def _place_dataset(plan: _Plan, path: str, source: Path, files: Files,
         return path
     plan.streamed[path] = dataset
     return {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
-            "signed": int(dataset.signed), "classes": dataset.classes, "counts": dataset.counts,
-            "names": list(dataset.names)}
+            "signed": int(dataset.signed), "targets": dataset.n_targets,
+            "classes": dataset.classes, "counts": dataset.counts, "names": list(dataset.names)}
 
 
 def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
@@ -206,8 +206,9 @@ def _with_what_is_kept(error: PriotError, plan: _Plan) -> PriotError:
 def _answer(dataset: Dataset, request: Event) -> bytes:
     """The line that device/priot/stream.py waits for: number, record, CRC32 of both."""
     index = request["index"]
-    payload = struct.pack("<I", request["number"]) + dataset.images[index].tobytes() + bytes(
-        [dataset.labels[index]])
+    target = dataset.targets if dataset.n_targets else dataset.labels
+    payload = struct.pack("<I", request["number"]) + (
+        dataset.images[index].tobytes() + target[index].tobytes())
     return b2a_base64(payload + struct.pack("<I", zlib.crc32(payload)))
 
 

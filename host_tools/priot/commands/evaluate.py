@@ -8,7 +8,7 @@ from priot.commands.options import add_json_option, add_target_options, choose_t
 from priot.errors import PriotError
 from priot.jobs import golden
 from priot.jobs.evaluate import evaluate
-from priot.reports.accuracy import confusion_text, side_by_side
+from priot.reports.accuracy import confusion_text, errors_lines, side_by_side
 from priot.reports.json_file import write_json
 
 
@@ -24,6 +24,9 @@ def add_parser(subparsers: Any) -> None:
                         "--golden' has left beside the model, and compare every logit")
     parser.add_argument("--adapter", type=Path, metavar="FILE",
                         help="scores, mask, gains or weights to put in force first")
+    parser.add_argument("--normal", metavar="CLASS", help="of a network of squared error: the "
+                        "class that it is to know; says how well the error tells the others from "
+                        "it (default: the one named normal)")
     add_target_options(parser)
     add_json_option(parser)
 
@@ -36,9 +39,12 @@ def main(args: argparse.Namespace) -> int:
         raise PriotError("test", "no dataset is given, nor --golden")
     with choose_target(args) as target:
         report = evaluate(args.model, args.test[0], target, args.adapter, args.backend,
-                          args.test[1:])
+                          args.test[1:], args.normal)
     where = f"({report['target']}, {report['backend']} kernels)"
-    if report["also"]:
+    if report["error"] is not None:
+        print(*(line for one in (report, *report["also"]) for line in errors_lines(one, where)),
+              sep="\n")
+    elif report["also"]:
         print(f"right of {len(args.test)} datasets {where}")
         print(side_by_side(report["names"], [report, *report["also"]]))
     else:

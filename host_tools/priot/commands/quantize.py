@@ -11,7 +11,8 @@ import numpy as np
 from priot.backbone import verdict
 from priot.backbone.fidelity import Fidelity, compare
 from priot.backbone.float_network import FloatNetwork
-from priot.backbone.quantize import add_spare, quantize
+from priot.backbone.nearest import quantize
+from priot.backbone.quantize import add_spare
 from priot.commands.options import add_json_option
 from priot.errors import PriotError
 from priot.formats import Dataset, Model
@@ -61,9 +62,9 @@ def main(args: argparse.Namespace) -> int:
     some = calibration_images(dataset, args.images)
     name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")
     forced = args.force or args.naive  # the naive shifts are there to fail
-    refuse(args.calibrate, verdict.images_problem(some), forced)
+    refuse(args.calibrate, verdict.images_problem(some, network.squared), forced)
     try:
-        model = quantize(network, some, name, args.naive)
+        model, graph, found = quantize(network, some, name, args.naive)
         if args.spare:
             add_spare(model, args.spare)
     except ValueError as error:
@@ -71,14 +72,13 @@ def main(args: argparse.Namespace) -> int:
     test = Dataset.read(args.test) if args.test else None
     if test is not None:
         test.check_fits(model, args.test)
-    weights = network.weights_for(model.stages)
-    found = compare(weights, model, some)
     print(f"{args.output}: {format_network(model.layers)}")
     print_shifts(model.weight_stages)
     print("\n".join([*verdict.table(found), verdict.agreement_text(found, args.calibrate)]))
     refuse(args.output, verdict.problem(model, found), forced)
-    warn(args.output, verdict.weights_warnings(found.layers))
-    warn(args.calibrate, verdict.images_warnings(some) + verdict.warnings(found, model.classes))
+    warn(args.output, verdict.weights_warnings(found.layers) + verdict.model_warnings(model))
+    warn(args.calibrate, verdict.images_warnings(some, network.squared)
+         + verdict.warnings(found, model.classes))
     model.write(args.output)
     report = {"model": str(args.output), "crc32": f"{model.crc:08x}",
               "network": format_network(model.layers), "images": len(some),
@@ -87,7 +87,7 @@ def main(args: argparse.Namespace) -> int:
                          for stage in model.weight_stages],
               "fidelity": found.report()}
     if test is not None:
-        report |= _tested(args.test, compare(weights, model, test), model)
+        report |= _tested(args.test, compare(graph, model, test), model)
     write_json(args.json, report)
     return 0
 
@@ -102,7 +102,8 @@ def calibration_images(dataset: Dataset, n: int) -> Dataset:
         chosen = np.arange(len(chosen)) * len(dataset) // len(chosen)
         print(f"calibrating on {len(chosen)} images spread over all {len(dataset)}, as the first "
               "lack a class")
-    return replace(dataset, images=dataset.images[chosen], labels=dataset.labels[chosen])
+    return replace(dataset, images=dataset.images[chosen], labels=dataset.labels[chosen],
+                   targets=dataset.targets[chosen] if dataset.n_targets else dataset.targets)
 
 
 def refuse(where: Path, problem: str | None, forced: bool) -> None:
@@ -120,6 +121,10 @@ def warn(where: Path, lines: list[str]) -> None:
 
 def _tested(path: Path, found: Fidelity, model: Model) -> dict:
     """Print what a test set shows; what the report says of it."""
+    if found.error is not None:
+        print(verdict.agreement_text(found, path))
+        warn(path, verdict.warnings(found, model.classes))
+        return {"test_fidelity": found.report()}
     accuracy, before = (round(100 * n / found.images, 2)
                         for n in (found.correct, found.float_correct))
     print(f"accuracy on {path}: {accuracy:.2f} % (float {before:.2f} %)")

@@ -13,6 +13,7 @@ import numpy as np
 from priot.errors import FileError, mismatch
 from priot.formats import Dataset, Model
 from priot.formats.npz import read_npz
+from priot.network import fields as f
 
 _SLACK = 1.5  # levels beyond the range that are still its end: 1.0 where 127 is 0.992
 _MOST_BEYOND = 0.01  # share of the values
@@ -21,18 +22,25 @@ _NAMES = (("x", "y"), ("x_train", "y_train"), ("x_test", "y_test"), ("images", "
 
 @dataclass
 class Samples:
-    """Raw numbers float64 [n][...], labels int64 [n], names of the classes or none."""
+    """Raw numbers float64 [n][...], labels int64 [n], names of the classes or none.
+
+    targets: float64 [n][values], where labels are 0 because samples have these.
+    """
 
     values: np.ndarray
     labels: np.ndarray
     names: tuple[str, ...] = ()
+    targets: np.ndarray | None = None
 
 
-def read_samples(path: Path) -> Samples:
+def read_samples(path: Path, loss: int = f.CROSS_ENTROPY) -> Samples:
     """Samples of an .npz file (x and y; as Keras has them, x_train and y_train) or of a .prd file.
 
-    Raises FileError, OSError.
+    loss: of device/priot/fields.py; for squared error y are numbers [n][values], or where samples
+    are their own targets, labels or nothing. Raises FileError, OSError.
     """
+    if loss == f.SQUARED_ERROR:
+        return _with_targets(path)
     if path.suffix == ".prd":
         dataset = Dataset.read(path)
         values = dataset.images.astype(np.float64)
@@ -43,7 +51,26 @@ def read_samples(path: Path) -> Samples:
     for x, y in _NAMES:
         if x in arrays and y in arrays:
             return _checked(path, arrays[x], arrays[y])
+        if x in arrays and loss == f.RECONSTRUCTION:
+            return _checked(path, arrays[x], np.zeros(len(arrays[x]), np.uint8))
     raise FileError(path, mismatch("arrays", ", ".join(sorted(arrays)) or "none", "x and y"))
+
+
+def _with_targets(path: Path) -> Samples:
+    """Samples of an .npz file with x and the targets y."""
+    arrays = read_npz(path, "samples: an .npz file with x and targets y")
+    for x, y in _NAMES:
+        if x in arrays and y in arrays:
+            samples = _checked(path, arrays[x], np.zeros(len(arrays[x]), np.uint8))
+            targets = arrays[y].reshape(len(arrays[y]), -1)
+            if targets.dtype.kind not in "fiu" or not np.isfinite(targets).all() or (
+                    len(targets) != len(samples.values)):
+                raise FileError(path, mismatch("y", f"{arrays[y].dtype} {arrays[y].shape}",
+                                               f"finite numbers [{len(samples.values)}][...]"))
+            samples.targets = targets.astype(np.float64)
+            return samples
+    raise FileError(path, mismatch("arrays", ", ".join(sorted(arrays)) or "none",
+                                   "x and targets y"))
 
 
 def _checked(path: Path, values: np.ndarray, labels: np.ndarray) -> Samples:
@@ -63,7 +90,7 @@ def _checked(path: Path, values: np.ndarray, labels: np.ndarray) -> Samples:
 
 def samples_for(path: Path, model: Model) -> Dataset:
     """The samples of a file as a model takes them. Raises FileError, OSError."""
-    samples = read_samples(path)
+    samples = read_samples(path, model.loss)
     channels, height, width = model.shape
     n, shape = len(samples.values), samples.values.shape[1:]
     values = samples.values
@@ -72,11 +99,40 @@ def samples_for(path: Path, model: Model) -> Dataset:
     elif int(np.prod(shape)) != channels * height * width:
         raise FileError(path, mismatch("a sample", shape, model.shape))
     values = values.reshape(n, *model.shape)
+    if model.loss != f.CROSS_ENTROPY:
+        return _for_squared_error(path, samples, values, model)
     if int(samples.labels.max()) >= model.classes:
         raise FileError(path, mismatch("label", int(samples.labels.max()),
                                        f"below {model.classes}, the model's classes"))
     return Dataset(quantised(path, values, model), samples.labels.astype(np.uint8), model.classes,
                    model.names, model.scale, model.zero)
+
+
+def _for_squared_error(path: Path, samples: Samples, values: np.ndarray, model: Model) -> Dataset:
+    """Samples with targets as a model takes them, or with labels that it ignores."""
+    classes = int(samples.labels.max()) + 1
+    if classes > 256:
+        raise FileError(path, mismatch("label", classes - 1, "0..255"))
+    dataset = Dataset(quantised(path, values, model), samples.labels.astype(np.uint8), classes,
+                      samples.names, model.scale, model.zero)
+    if samples.targets is not None:
+        dataset.targets = quantised_targets(path, samples.targets, model.n_targets,
+                                            model.target_exponent)
+    return dataset
+
+
+def quantised_targets(where: object, targets: np.ndarray, n: int, exponent: int) -> np.ndarray:
+    """int8 [n][values] of targets, a value v of which stands for v * 2^exponent.
+
+    Raises FileError where there are not n of each, or they are beyond the range.
+    """
+    if targets.shape[1] != n:
+        raise FileError(where, mismatch("values of a target", targets.shape[1], n))
+    scaled = targets * 2.0**-exponent
+    if (np.abs(scaled) > 127 + _SLACK).mean() > _MOST_BEYOND:
+        raise FileError(where, f"targets {targets.min():g}..{targets.max():g}, the model knows "
+                        f"those to {127 * 2.0**exponent:g}")
+    return np.clip(np.rint(scaled), -127, 127).astype(np.int8)
 
 
 def quantised(where: object, values: np.ndarray, model: Model) -> np.ndarray:

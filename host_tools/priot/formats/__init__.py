@@ -23,7 +23,9 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
 
     16      16s   name, text as a class's, padded with zeros
     32      u16   channels, height, width of the input; outputs of the last stage
-    40      u8    loss: 0 cross entropy (outputs are classes, 2..256), 1 squared error
+    40      u8    loss: 0 cross entropy (outputs are classes, 2..256); 1 squared error of 1..32767
+                  outputs, to a target that comes with the sample; 2 the same to the sample itself,
+                  of which there are as many values as outputs. 1 and 2: no names, nothing spare
     41      u8    flags: 1 the input is signed, -127..127; otherwise it is 0..127
     42      i8    exponent of the input: a value v stands for v * 2^exponent
     43      u8    spare outputs, the last ones: classes (outputs without them) are 2 or more
@@ -33,7 +35,8 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
                   0: not known
     52      i32   zero
     56      u32   bytes of the payload
-    60      u32   reserved
+    60      i8    exponent of a target (loss 1; of the others 0)
+    61            3 reserved
     64      64 bytes for each stage:
             0     u8   kind, a number of device/priot/kinds.py
             1     u8   flags: 1 a ReLU ends the stage
@@ -75,14 +78,15 @@ weights, and outputs of a group * kernel area (each side of the kernel times cei
 stride)); a bias of at most 2^31 - 1 - 127 * 127 * weights in a row: so every sum fits int32. The
 last stage has no ReLU.
 
-What no kernel computes yet is refused: shifts by row, squared error.
+What no kernel computes yet is refused: shifts by row.
 
 Dataset, magic `PRID`.
 
     16      u32   samples n, at least 1
-    20      u16   channels, height, width; classes (2..256)
-    28      u16   bytes of a target: 1, the label
-    30      u8    flags: 1 values are signed, -127..127; otherwise they are 0..127
+    20      u16   channels, height, width; classes (1..256; where samples have no labels 1)
+    28      u16   bytes of a target: 1, the label; or of a vector
+    30      u8    flags: 1 values are signed, -127..127, otherwise they are 0..127; 2 a target is a
+                  vector of values -127..127 (int8), and there is one class
     31      u8    reserved
     32      u16   bytes of the names, padding included
     34      u16   reserved
@@ -90,9 +94,7 @@ Dataset, magic `PRID`.
     40      i32   zero
     44      u32   reserved
     48      the names
-    then    n samples: the values, a byte each, [channel][y][x], and the target: a byte, the label
-
-Targets of other sizes are refused as yet.
+    then    n samples: the values, a byte each, [channel][y][x], and the target
 
 Adapter, magic `PRIA`: what a method learned, for one backbone. Methods go with contents: those
 that prune with 1 and 2, gain with 3, those that train weights with 4, bias with 5.

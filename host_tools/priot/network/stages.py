@@ -26,6 +26,7 @@ class _Compiler:
         self.wheres: list[str] = []
         self.names = {INPUT_NAME: IMAGE}
         self.current = IMAGE
+        self.normalised: set[int] = set()  # stages with a batch norm
         self.ended = True  # nothing can join the stage of the current tensor
         self.flat = False  # what follows must be linear
 
@@ -47,6 +48,9 @@ class _Compiler:
             if self.ended or stage is None or not stage.has_weights or stage.relu or (
                     stage.window != (1, 1)):
                 raise ValueError(f"{where}: must follow a conv2d or linear layer at once")
+            if self.current in self.normalised:
+                raise ValueError(f"{where}: follows another batch_norm, which does the same")
+            self.normalised.add(self.current)
             stage.bias = np.zeros(stage.n_out, np.int32)
         elif layer.kind == "max_pool" and self._can_pool():
             self.stages[-1].window, self.stages[-1].window_stride = layer.kernel, layer.stride
@@ -104,12 +108,14 @@ class _Compiler:
                      padding=layer.padding, groups=groups or 1, a=a, bias=bias)
 
 
-def compile_layers(layers: Sequence[Layer], shape: Shape, classes: int) -> list[Stage]:
+def compile_layers(layers: Sequence[Layer], shape: Shape, classes: int,
+                   loss: int = f.CROSS_ENTROPY) -> list[Stage]:
     """Stages of a sequence of layers on an input of (channels, height, width).
 
     A ReLU joins the stage before it, a max-pool a conv2d that has none, flatten is no operation.
-    Those with a bias have one of zeros. Raises ValueError, "layer i (kind): field: found ..,
-    expected ..", where a value is outside its range or a sum could leave int32.
+    Those with a bias have one of zeros. classes, loss: as of `link`. Raises ValueError, "layer i
+    (kind): field: found .., expected ..", where a value is outside its range or a sum could leave
+    int32.
     """
     check_image(shape)
     compiler = _Compiler(shape)
@@ -119,7 +125,7 @@ def compile_layers(layers: Sequence[Layer], shape: Shape, classes: int) -> list[
         compiler.add(layer, where)
     for i, where in enumerate(compiler.wheres):
         link_stage(compiler.stages, i, shape, where)
-    link(compiler.stages, shape, classes)
+    link(compiler.stages, shape, classes, loss=loss)
     return compiler.stages
 
 

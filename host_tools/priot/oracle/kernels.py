@@ -206,6 +206,20 @@ def cross_entropy(operands, label: int) -> int:
     return largest(gradient)
 
 
+def squared_error(operands) -> int:
+    """g int8 = outputs - targets, clamped, where it is wanted; returns the sum of its squares.
+
+    found: max abs(g), and how many outputs are at +-127.
+    """
+    g, z, target, found, d = operands
+    outputs, shift = int8_values(z)[: d[f.N_CLASSES]], int(d[f.LOSS_SHIFT])
+    gradient = np.clip(outputs - shifted(int8_values(target), shift), -127, 127)
+    if len(g):
+        store(g, gradient)
+    found[0], found[1] = largest(gradient), int((np.abs(outputs) == 127).sum())
+    return int(np.square(gradient).sum())
+
+
 def conv2d_backward(operands) -> int:
     """dx int8 = RHU(w^T g, bs), through the argmax."""
     dx, g, argmax, x, w, _scratch, d = operands

@@ -16,7 +16,7 @@ from priot.formats.container import to_offset
 from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.gradients import Exponents, needs_gradient
-from priot.network.link import loss_shift
+from priot.network.link import loss_shift, target_shift
 from priot.network.stage import IMAGE, NO_INPUT, Stage
 from priot.oracle import kernels as oracle
 from priot.oracle.selection import select_edges
@@ -77,9 +77,10 @@ class Oracle:
         self.epoch = self.steps = self.skipped = 0
         self.scratch = array("i", [0] * 131072)
         self.states = [self._new_state(stage) for stage in model.stages]
-        self.loss = np.zeros(f.N_FIELDS, np.int32)  # the descriptor of cross_entropy
+        self.loss = np.zeros(f.N_FIELDS, np.int32)  # the descriptor of the loss
         self.loss[f.N_CLASSES] = model.classes
-        self.loss[f.LOSS_SHIFT] = loss_shift(model.exponents[-1])
+        self.loss[f.LOSS_SHIFT] = self._loss_shift(model.exponents[-1])
+        self.error = 0  # of the last step, by squared error
         self.image = bytearray(int(np.prod(model.shape)))
         for s in self.states:
             s.x = self._tensor(s.stage.a)
@@ -95,6 +96,14 @@ class Oracle:
         self.needs = needs_gradient(model.stages, {
             i for i, s in enumerate(self.states) if s.trained})
         self._refresh()
+
+    def _loss_shift(self, exponent: int) -> int:
+        """LOSS_SHIFT where the outputs have an exponent."""
+        model = self.model
+        if model.loss == f.CROSS_ENTROPY:
+            return loss_shift(exponent)
+        return target_shift(exponent, model.target_exponent if model.n_targets
+                            else model.input_exponent)
 
     def _tensor(self, number: int) -> bytearray:
         """The output of a stage, or the image."""
@@ -194,14 +203,17 @@ class Oracle:
         """The class with the largest logit, the first of equals."""
         return int(np.frombuffer(self.forward(image), np.int8).argmax())
 
-    def step(self, image: np.ndarray, label: int) -> int:
-        """Train on one sample; returns max abs of the loss gradient (below GMIN: skipped)."""
+    def step(self, image: np.ndarray, label: int | np.ndarray) -> int:
+        """Train on one sample; returns max abs of the loss gradient (below GMIN: skipped).
+
+        label: or int8 values of a target; where the image is the target, of no meaning.
+        """
         self.forward(image)
         last = self.states[-1]
         if self.method.dynamic:  # of a chain of stages
-            self.loss[f.LOSS_SHIFT] = loss_shift(self.model.input_exponent + sum(
+            self.loss[f.LOSS_SHIFT] = self._loss_shift(self.model.input_exponent + sum(
                 int(s.d[f.FORWARD_SHIFT]) - s.stage.weight_exponent for s in self.states))
-        largest = oracle.cross_entropy((last.g, last.y, self.scratch, self.loss), label)
+        largest = self._gradient(last, label)
         self.steps += 1
         if largest < GMIN:
             self.skipped += 1
@@ -221,6 +233,16 @@ class Oracle:
         if self.keep:
             self._refresh()
         return largest
+
+    def _gradient(self, last: StageState, label: int | np.ndarray) -> int:
+        """The loss gradient of the outputs; returns its largest absolute value."""
+        if self.model.loss == f.CROSS_ENTROPY:
+            assert isinstance(label, int)
+            return oracle.cross_entropy((last.g, last.y, self.scratch, self.loss), label)
+        target = np.asarray(label, np.int8).tobytes() if self.model.n_targets else self.image
+        found = array("i", [0, 0])
+        self.error = oracle.squared_error((last.g, last.y, target, found, self.loss))
+        return found[0]
 
     def _update(self, s: StageState) -> None:
         bits = s.update_bits

@@ -173,7 +173,9 @@ def most_samples(datasets: Sequence[Path], model: Model) -> int:
         if tuple(dataset.shape) != tuple(model.shape):
             raise PriotError(path, f"images are {dataset.shape}, expected {model.shape}")
         classes = model.classes + len(model.spare)  # of which the board may take some into use
-        if dataset.classes > classes:
+        if model.loss != f.CROSS_ENTROPY:
+            dataset.check_fits(model, path)
+        elif dataset.classes > classes:
             raise PriotError(path, f"{dataset.classes} classes, the model has {classes}")
         most = max(most, len(dataset))
     return most
