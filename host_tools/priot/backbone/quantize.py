@@ -247,7 +247,8 @@ def quantize(network: FloatNetwork, dataset: Dataset, name: str, naive: bool = F
     """
     stages = compile_layers(network.layers, dataset.shape, dataset.classes)
     model = Model(name, dataset.shape, dataset.classes, stages, dataset.names,
-                  scale=dataset.scale, zero=dataset.zero)
+                  scale=dataset.scale, zero=dataset.zero, signed=dataset.signed,
+                  scales=dataset.scales)
     for stage, values in zip(model.weight_stages, network.weights_for(stages), strict=True):
         try:
             stage.weights, stage.weight_exponent = quantize_weights(values)
@@ -267,7 +268,7 @@ def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str, exponent: int
     ends = FloatEnds()
     stages = [_stage_of(stage, graph) for stage in graph.stages]
     model = Model(name, dataset.shape, graph.classes, stages, dataset.names, exponent,
-                  dataset.scale, dataset.zero, dataset.signed)
+                  dataset.scale, dataset.zero, dataset.signed, scales=dataset.scales)
     link(stages, model.shape, model.classes, model.signed)
     for i, (stage, source) in enumerate(zip(stages, graph.stages, strict=True)):
         if source.clamp is not None:
