@@ -96,6 +96,13 @@ def test_a_comma_is_the_decimal_point_between_semicolons(tmp_path):
     assert dataset.images.reshape(2, 2).tolist() == [[1, 3], [4, -2]]
 
 
+def test_an_axis_called_y_is_no_label(tmp_path):
+    path = table(tmp_path / "a.csv", [[1, 2, 0], [3, 4, 1]], ["x", "y", "Class"])
+    assert made(path, "--scale", 1).labels.tolist() == [0, 1]
+    path = table(tmp_path / "b.csv", [[1, 2, 0], [3, 4, 1]], ["a", "b", "y"])
+    assert made(path, "--scale", 1).labels.tolist() == [0, 1]
+
+
 def test_columns_are_chosen_by_name(tmp_path):
     path = table(tmp_path / "a.csv", [["anna", 1, 2, 0], ["bob", 3, 4, 1]],
                  ["who", "b", "a", "activity"])

@@ -7,7 +7,7 @@ arithmetic, to the bit, and makes datasets by it.
 import struct
 from array import array
 
-from .files import open_file
+from .files import DATASET, open_file, pack_names, write_file
 from .heap import unload
 
 _NULL_SHIFT = 31  # from here on a reading of 16 bits is less than half a level
@@ -79,7 +79,9 @@ class Windows:
 
 
 class Recording:
-    """Labelled images of a recording: what `fit` and `evaluate` take, as often as they like.
+    """Labelled images of a recording: what `evaluate` takes, and `fit` where they are mixed.
+
+    One exercise after the other is not: `save` makes a dataset file of them, which `fit` shuffles.
 
     readings: a function that begins the recording anew and returns an iterator of (reading,
     label); a reading is integers, one for each channel, and a change of the label, or a reading
@@ -89,6 +91,7 @@ class Recording:
     def __init__(self, net, readings, hop=None):
         self._windows = Windows(net, hop)
         self._readings = readings
+        self._net = net
 
     def __iter__(self):
         windows = self._windows
@@ -102,8 +105,66 @@ class Recording:
                 yield windows.image, label
 
 
+    def save(self, path):
+        """Write the images as a dataset file (`.prd`); the recording is played three times.
+
+        OSError where the flash is full, ValueError without an image: no file is left.
+        """
+        net = self._net
+        n = 0
+        for _, label in self:
+            n += 1
+            if not 0 <= label < net.n_classes:
+                raise ValueError("recording: label %d, expected 0..%d" % (
+                    label, net.n_classes - 1))
+        if not n:
+            raise ValueError("recording: no window of %d readings with one label"
+                             % self._windows.length)
+        (scale, zero), each = _in_file(net.path)
+        names = pack_names(net.names)
+        channels, height, width = net.shape
+        head = struct.pack("<IHHHHHBBHHIiI", n, channels, height, width, net.n_classes, 1,
+                           net.signed, 0, len(names), len(each) // 8, scale, zero, 0)
+        write_file(path, DATASET, 16 + len(head) + len(names) + len(each),
+                   _Chunks((head, names, each), self))
+
+
+class _Chunks:
+    """The bytes of a dataset file behind its prefix, as often as they are wanted."""
+
+    def __init__(self, head, recording):
+        self._head = head
+        self._recording = recording
+
+    def __iter__(self):
+        for part in self._head:
+            yield part
+        label = bytearray(1)
+        for image, label[0] in self._recording:
+            yield image
+            yield label
+
+
 def _scales(path, channels):
     """Of each channel m, half of 2^s, s and zero, all integers."""
+    common, each = _in_file(path)
+    found = array("i", [0] * (4 * channels))
+    for i in range(channels):
+        bits, zero = struct.unpack_from("<Ii", each, 8 * i) if each else common
+        shift = (bits >> 23) - 113
+        if shift < 1:
+            raise ValueError("%s: scale %08x of channel %d, expected 2^-13 or more" % (
+                path, bits, i))
+        if shift < _NULL_SHIFT:
+            found[4 * i] = ((1 << 38) // (bits & 0x7FFFFF | 0x800000) + 1) >> 1
+            found[4 * i + 1] = 1 << shift - 1
+            found[4 * i + 2] = shift
+        found[4 * i + 3] = zero
+    return found
+
+
+def _in_file(path):
+    """Scale, as the bits of a float32, and zero of all channels; those of each, or b""."""
     try:
         from .model_file import HEADER, RECORD
     finally:
@@ -111,22 +172,8 @@ def _scales(path, channels):
     with open_file(path) as f:
         f.seek(44)
         n_stages, n_names, bits, zero, _, n_scales = struct.unpack("<HHIiIH", f.read(18))
-        if n_scales:
-            f.seek(HEADER + RECORD * n_stages + n_names)
-        elif not bits:
+        if not bits and not n_scales:
             raise ValueError("%s: does not say how readings are scaled; on a PC: priot dataset "
                              "--standardise or --scale, before quantize" % path)
-        found = array("i", [0] * (4 * channels))
-        for i in range(0, 4 * channels, 4):
-            if n_scales:
-                bits, zero = struct.unpack("<Ii", f.read(8))
-            shift = (bits >> 23) - 113
-            if shift < 1:
-                raise ValueError("%s: scale %08x of channel %d, expected 2^-13 or more" % (
-                    path, bits, i // 4))
-            if shift < _NULL_SHIFT:
-                found[i] = ((1 << 38) // (bits & 0x7FFFFF | 0x800000) + 1) >> 1
-                found[i + 1] = 1 << shift - 1
-                found[i + 2] = shift
-            found[i + 3] = zero
-    return found
+        f.seek(HEADER + RECORD * n_stages + n_names)
+        return (bits, zero), f.read(8 * n_scales)

@@ -25,6 +25,7 @@ Scale = tuple[float, int]
 
 _SLACK = 1.5  # levels beyond the range that are still its end: 1.0 where 127 is 0.992
 _MOST_BEYOND = 0.01  # share of the values
+_MOST_BEYOND_OWN = 0.25  # of a channel's; a unit that is wrong by 4 has 32 % of normal ones beyond
 _LEAST, _MOST = 1e-30, 1e30  # a scale: float32 holds it as a normal number
 
 
@@ -63,15 +64,23 @@ def quantised(where: object, values: np.ndarray, scaling: Scaling) -> np.ndarray
     """int8 of raw numbers [n][channels]..., uint8 where the input is not signed.
 
     A few values beyond are clipped, as a louder moment of a sensor is. Raises FileError where more
-    than one in a hundred is: these numbers are not scaled as the others were.
+    than one in a hundred is, or one in four where each channel has its own deviation, which
+    differs from person to person: these numbers are not scaled as the others were.
     """
     low = -127 if scaling.signed else 0
     levels = scaled(values, scaling)
-    if ((levels < low - _SLACK) | (levels > 127 + _SLACK)).mean() > _MOST_BEYOND:
-        ends = [[(end - zero) * scale for end in (low, 127)] for scale, zero in scaling.channels]
-        raise FileError(where, f"values {values.min():g}..{values.max():g}, the model takes "
-                        f"{min(e[0] for e in ends):g}..{max(e[1] for e in ends):g}: are they "
-                        "scaled as those it was made with?")
+    beyond = ((levels < low - _SLACK) | (levels > 127 + _SLACK)).mean(
+        axis=tuple(i for i in range(values.ndim) if i != 1))
+    own = len(scaling.channels) > 1
+    share = float(beyond.max() if own else beyond.mean())
+    if share > (_MOST_BEYOND_OWN if own else _MOST_BEYOND):
+        worst = int(beyond.argmax())
+        some = values[:, worst] if own else values
+        scale, zero = scaling.channels[worst if own else 0]
+        name = f"channel {worst}: " if own else ""
+        raise FileError(where, f"{name}values {some.min():g}..{some.max():g}, the model takes "
+                        f"{(low - zero) * scale:g}..{(127 - zero) * scale:g}: are they scaled as "
+                        f"those it was made with? ({100 * share:.0f} % are beyond)")
     return np.clip(levels, low, 127).astype(np.int8 if scaling.signed else np.uint8)
 
 

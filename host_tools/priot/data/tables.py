@@ -114,9 +114,10 @@ def _has_names(rows: Sequence[Row], columns: Columns, comma: bool) -> bool:
 def _label_column(path: Path, names: list[str], columns: Columns) -> int:
     if columns.label is not None:
         return _column(path, names, columns.label, "--label")
-    usual = [i for i, name in enumerate(names) if name.lower() in _LABELS]
-    if len(usual) == 1:
-        return usual[0]
+    lower = [name.lower() for name in names]
+    for usual in _LABELS:
+        if lower.count(usual) == 1 and not (usual == "y" and "x" in lower):  # an axis
+            return lower.index(usual)
     raise FileError(path, f"which column is the label? --label NAME; there are {listed(names)}")
 
 
