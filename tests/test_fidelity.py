@@ -7,22 +7,16 @@ import numpy as np
 import pytest
 from priot import cli
 from priot.backbone.fidelity import compare
-from priot.backbone.float_network import FloatNetwork, outputs
-from priot.backbone.pretrain import Pretraining, Recipe
-from priot.backbone.quantize import quantize
+from priot.backbone.float_graph import run as evaluate
+from priot.backbone.float_network import FloatNetwork
+from priot.backbone.nearest import quantize
 from priot.backbone.verdict import problem
 from priot.data.prepare import read_part, to_dataset
 from priot.formats import Dataset, Model
 from priot.network.spec import parse_network
-from priot.network.stages import compile_layers
 from priot.oracle.step import Oracle
 from priot.paths import BACKBONES
 from support import random_dataset, random_model
-
-try:
-    import torch
-except ImportError:
-    torch = None
 
 SPEC = ("conv 4 3 pad 1, relu, maxpool 2, avgpool 2 stride 1, conv 5 2 stride 2, globalpool, "
         "flatten, linear 9, relu, linear 4")
@@ -70,9 +64,8 @@ def test_float_outputs_by_hand():
     network = FloatNetwork(parse_network(
         "conv 1 1, relu, maxpool 2 stride 1, avgpool 2 stride 1, globalpool, flatten, linear 2"),
         [np.full((1, 1, 1, 1), 2.0), np.array([[1.0], [-3.0]])])
-    stages = compile_layers(network.layers, (1, 4, 4), 2)
     x = np.arange(-8.0, 8.0).reshape(1, 1, 4, 4) / 4
-    found = list(outputs(stages, network.weights_for(stages), x))
+    found = evaluate(network.graph((1, 4, 4), 2), x)
     # doubled, cut at 0, the largest of 2x2: -1.5, -1, -0.5 cut, the others doubled
     pooled = np.maximum(0, 2 * x[0, 0, 1:, 1:])
     assert found[0][0, 0].tolist() == pooled.tolist()
@@ -82,22 +75,6 @@ def test_float_outputs_by_hand():
     assert found[3].ravel().tolist() == [means.mean(), -3 * means.mean()]
 
 
-@pytest.mark.skipif(torch is None, reason="the optional extra pretrain")
-def test_float_outputs_are_those_of_pytorch():
-    shape, classes = (2, 9, 11), 4
-    rng = np.random.default_rng(2)
-    stages = compile_layers(parse_network(SPEC), shape, classes)
-    weights = [rng.normal(0, 0.4, stage.weight_shape).astype(np.float32)
-               for stage in stages if stage.has_weights]
-    training = Pretraining(parse_network(SPEC), shape, classes, Recipe())
-    training.weights = [torch.from_numpy(values) for values in weights]
-    x = rng.random((5, *shape))
-    wanted = training.forward(torch.from_numpy(x.astype(np.float32))).numpy()
-    network = FloatNetwork(parse_network(SPEC), weights)
-    *_, found = outputs(stages, network.weights_for(stages), x)
-    np.testing.assert_allclose(found.reshape(wanted.shape), wanted, rtol=1e-4, atol=1e-5)
-
-
 def test_classes_and_logits_are_those_of_the_oracle():
     """Agreement, saturation and errors of a small network, image by image."""
     model = random_model(SPEC, (2, 9, 11), 3, 4)
@@ -105,16 +82,15 @@ def test_classes_and_logits_are_those_of_the_oracle():
     rng = np.random.default_rng(8)
     network = FloatNetwork(parse_network(SPEC), [
         rng.normal(0, 0.3, stage.weight_shape) for stage in model.weight_stages])
-    model = quantize(network, data, "x")
+    model, graph, _ = quantize(network, data, "x")
     for stage in model.weight_stages[-1:]:
         stage.forward_shift = max(0, stage.forward_shift - 2)  # so that some logits saturate
-    weights = network.weights_for(model.stages)
-    found = compare(weights, model, data)
+    found = compare(graph, model, data)
     oracle, logits = Oracle(model, "weights"), []
     for image in data.images:
         logits.append(np.frombuffer(bytes(oracle.forward(image)), np.int8).astype(int))
     ours = np.array(logits)
-    *_, theirs = outputs(model.stages, weights, data.images / 128)
+    *_, theirs = evaluate(graph, data.images / 128)
     theirs = theirs.reshape(ours.shape)
     assert found.images == 70
     assert found.same == (ours.argmax(1) == theirs.argmax(1)).sum()
@@ -134,8 +110,8 @@ def test_zeros_of_the_float_network_are_told_apart(images):
     def prune(weights):
         weights[1][:, :8] = 0
     network = digits(prune)
-    model = quantize(network, images, "x")
-    layer = compare(network.weights_for(model.stages), model, images).layers[1]
+    model, graph, _ = quantize(network, images, "x")
+    layer = compare(graph, model, images).layers[1]
     values, found = network.weights[1], model.weight_stages[1].weights
     assert layer.float_zero == 0.5
     assert layer.zero == (found == 0).mean() > 0.5
@@ -145,13 +121,12 @@ def test_zeros_of_the_float_network_are_told_apart(images):
 def test_further_outputs_are_not_compared(images):
     """A model with more outputs than its float network: the first are its twins."""
     network = digits()
-    model = quantize(network, images, "x")
-    before = compare(network.weights_for(model.stages), model, images)
-    weights = network.weights_for(model.stages)
+    model, graph, _ = quantize(network, images, "x")
+    before = compare(graph, model, images)
     last = model.stages[-1]
     last.n_out, last.weights = 12, np.concatenate([last.weights, last.weights[:2]])
     model.classes = 12
-    assert compare(weights, model, images) == before
+    assert compare(graph, model, images) == before
 
 
 # ---- said ---------------------------------------------------------------------------------------
@@ -290,9 +265,9 @@ def other_rows(stages):
 ])
 def test_what_is_hopeless_about_a_model(change, text, images):
     network = digits()
-    model = quantize(network, images, "x")
+    model, graph, _ = quantize(network, images, "x")
     change(model.weight_stages)
-    found = problem(model, compare(network.weights_for(model.stages), model, images))
+    found = problem(model, compare(graph, model, images))
     assert found is None if text is None else found.startswith(text)
 
 
@@ -302,15 +277,14 @@ def test_weights_that_are_no_numbers_are_named(size, text, run, images):
     def spoil(weights):
         weights[2][:] = weights[2] * 0 + size
     network = digits(spoil)
-    with pytest.raises(ValueError, match=f"layer2.weight: .*{text}"):
+    with pytest.raises(ValueError, match=f"layer2.weight.: .*{text}"):
         quantize(network, images, "x")
 
 
 class Pretrained:
-    """Stands for a Pretraining that has ended, as PyTorch need not be there."""
+    """Stands for a Pretraining that has ended."""
 
-    torch = SimpleNamespace(__version__="none")
-    weights: list = []
+    graph = SimpleNamespace(parameters=0)
     learned: FloatNetwork
 
     def __init__(self, *_):

@@ -37,7 +37,7 @@ from forgery import (
 )
 from PIL import Image
 from priot.backbone.float_network import FloatNetwork
-from priot.backbone.quantize import quantize
+from priot.backbone.nearest import quantize
 from priot.data.sources import load
 from priot.errors import FileError, PriotError
 from priot.experiments.results import ResultsFile

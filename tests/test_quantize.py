@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from priot import cli
 from priot.backbone.float_network import FloatNetwork
+from priot.backbone.nearest import quantize
 from priot.backbone.quantize import (
     accuracy,
     calibrate,
     percentile_bits,
-    quantize,
     quantize_weights,
     wrong_labels,
 )
@@ -206,7 +206,7 @@ def test_accuracy_is_that_of_the_oracle():
 def test_quantised_weights_and_names():
     spec, shape, classes = NETWORKS["conv"]
     network = float_network(spec, shape, classes)
-    model = quantize(network, model_and_data("conv")[1], "a name")
+    model, *_ = quantize(network, model_and_data("conv")[1], "a name")
     assert (model.name, format_network(model.layers)) == ("a name", spec)
     for stage, weights in zip(model.weight_stages, network.weights, strict=True):
         assert np.abs(stage.weights - weights * 2.0**stage.weight_exponent).max() <= 0.5
@@ -235,7 +235,7 @@ def test_shipped_backbones_are_what_quantize_writes(name):
         stage.weights * 2.0**-stage.weight_exponent for stage in model.weight_stages])
     images = to_dataset(read_part("digits", None, "pretrain"))
     first = Dataset(images.images[:512], images.labels[:512], images.classes)
-    assert quantize(network, first, name).to_bytes() == shipped.read_bytes()
+    assert quantize(network, first, name)[0].to_bytes() == shipped.read_bytes()
 
 
 # ---- the command ----
@@ -262,7 +262,7 @@ def test_command(files, capsys):
     model = Model.read(files / "out.priot")
     data = Dataset.read(files / "data.prd")
     first = Dataset(data.images[:20], data.labels[:20], data.classes)
-    expected = quantize(FloatNetwork.read(files / "float.npz"), first, "out")
+    expected, *_ = quantize(FloatNetwork.read(files / "float.npz"), first, "out")
     assert model.to_bytes() == expected.to_bytes()
     found = json.loads(report.read_text())
     assert found["crc32"] == f"{model.crc:08x}" and found["images"] == 20
@@ -294,7 +294,7 @@ def test_a_test_set_that_does_not_fit(files, capsys):
     ({"network": np.array("flatten, linear 4"), "layer0.weight": np.ones((4, 112), np.int8)},
      "layer0.weight: type: found int8, expected floats"),
     ({"network": np.array("flatten, linear 4"), "layer0.weight": np.full((4, 112), 1e-300)},
-     "layer0.weight: weights: found 1e-300 at most, expected 2^-128 or more"),
+     "stage 0 (layer0.weight): weights: found 1e-300 at most, expected 2^-128 or more"),
     ({"x": np.zeros((2, 8, 7), np.uint8), "y": np.array([0, 1])},
      "arrays: found x, y, expected one named network; x and y are images with labels"),
     ({"network": np.array("flatten, linear 4"), "layer0.weight": np.zeros((4, 112))},

@@ -1,11 +1,13 @@
 #!/bin/sh
 # Makes the backbones of this folder anew, into build/backbones:
 #   host_tools/backbones/make.sh [MNIST-FOLDER]
-# Without a folder of MNIST's idx files only the digits backbones are made. Needs PyTorch:
-#   .venv/bin/pip install -e '.[pretrain]'
+# Without a folder of MNIST's idx files only the digits backbones are made. Needs PyTorch, by which
+# they were trained at first:
+#   .venv/bin/pip install torch
 set -eu
 cd "$(dirname "$0")/../.."
 PRIOT=${PRIOT:-.venv/bin/priot}
+PRETRAIN=${PRETRAIN:-.venv/bin/python host_tools/backbones/by_torch.py}
 folder=build/backbones
 mkdir -p "$folder"
 
@@ -13,7 +15,7 @@ mkdir -p "$folder"
 backbone() {
     name=$1 network=$2 data=$3 seed=$4 options=$5
     shift 5
-    $PRIOT pretrain "$folder/$data-pretrain.prd" --network "$network" $options --seed "$seed" \
+    $PRETRAIN "$folder/$data-pretrain.prd" --network "$network" $options --seed "$seed" \
         --test "$folder/$data-test-0.prd" -o "$folder/$name.npz"
     $PRIOT quantize "$folder/$name.npz" --calibrate "$folder/$data-pretrain.prd" \
         -o "$folder/$name.priot"

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from priot.backbone.float_graph import FloatGraph, FloatStage
+from priot.backbone.float_graph import FloatGraph
+from priot.backbone.float_stage import FloatStage
 
 _ROUNDS = 20
 _MOST = 1e3  # of a factor, and 1 / least

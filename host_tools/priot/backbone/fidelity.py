@@ -5,15 +5,16 @@ what saturates, how large the error is. verdict.py says what that means.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from priot.backbone.float_network import outputs
+from priot.backbone.float_graph import FloatGraph, run
 from priot.formats import Dataset, Model
-from priot.network.stage import IMAGE, Stage
+from priot.network import fields as f
+from priot.network.stage import IMAGE, Stage, pool_factor
 from priot.oracle import batch
 
 _IMAGES = 64  # compared at a time
@@ -84,27 +85,22 @@ class _Sums:
         self.float_live += int(np.count_nonzero(wanted))
 
 
-Reference = Callable[[np.ndarray], Iterable[np.ndarray]]
+def compare(graph: FloatGraph, model: Model, dataset: Dataset) -> Fidelity:
+    """Compare a model with the float network it was made of, on all images of a dataset.
 
-
-def compare(weights: Sequence[np.ndarray], model: Model, dataset: Dataset,
-            reference: Reference | None = None) -> Fidelity:
-    """Compare a model with the float weights it was made of, on all images of a dataset.
-
-    weights: of each stage with weights, as FloatNetwork.weights_for gives them. reference: gives
-    the float outputs of every stage on floats [n][channels][height][width], by default from the
-    weights alone. Where the model has more outputs than the float network, the first are compared.
+    Where the model has more outputs than the float network, the first are compared.
     """
-    n_classes = len(weights[-1])
+    weights = [source.weights * pool_factor(model.stages, stage)
+               for source, stage in zip(graph.stages, model.stages, strict=True)
+               if source.weights is not None]
+    n_classes = graph.classes
     sums = [_Sums() for _ in model.stages]
     tops: list[np.ndarray] = []
     error = largest = 0.0
     saturated = 0
     for first in range(0, len(dataset), _IMAGES):
         images = dataset.images[first : first + _IMAGES]
-        x = images * 2.0**model.input_exponent
-        pairs = zip(sums, _integers(model, images),
-                    reference(x) if reference else outputs(model.stages, weights, x), strict=True)
+        pairs = zip(sums, _integers(model, images), _floats(graph, model, images), strict=True)
         for total, (y, exponent), wanted in pairs:
             y = y[:, : wanted.shape[1]]
             found = y * 2.0**exponent
@@ -136,6 +132,15 @@ def _integers(model: Model, images: np.ndarray) -> Iterator[tuple[np.ndarray, in
             batch.requantise(stage, batch.forward(stage, *(values[some] for values in inputs))[0])
             for some in batch.chunks(stage, len(images))])
         yield tensors[i], exponent
+
+
+def _floats(graph: FloatGraph, model: Model, images: np.ndarray) -> Iterator[np.ndarray]:
+    """Float outputs as the stages of the model compute them: a global pool's is sum / 2^k."""
+    x = images * 2.0**model.input_exponent
+    for stage, y in zip(model.stages, run(graph, x), strict=True):
+        whole = stage.kind == f.GLOBAL_POOL
+        area = stage.window[0] * stage.window[1]
+        yield y * (area / 2.0**stage.weight_exponent) if whole else y
 
 
 def _layer(i: int, stage: Stage, total: _Sums) -> LayerFidelity:

@@ -1,41 +1,53 @@
 """Float networks between `priot pretrain` and `priot quantize`: one .npz file.
 
     network        the layers as one line (priot/network/spec.py)
-    layer0.weight  float32 of the first conv2d or linear layer, layer1.weight of the next, ...;
-                   [n_out][n_in][ky][kx] or [n_out][n_in], for inputs scaled to 0..127/128
+    layer0.weight  float32 of the first layer with weights, layer1.weight of the next, ...:
+                   [n_out][n_in / groups][ky][kx] of a convolution, [n_out][n_in] of a linear one,
+                   for inputs scaled to 0..127/128, or -127/128..127/128
+    layer0.bias    float32 [n_out], where the layer has a bias or a batch norm behind it, which is
+                   in its weights and its bias
 """
 
-import copy
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from priot.backbone.float_graph import FloatGraph
+from priot.backbone.float_stage import FloatStage
 from priot.errors import FileError, PriotError, mismatch
 from priot.formats.container import write_file
 from priot.formats.npz import read_npz
-from priot.network import fields as f
 from priot.network.layer import Layer
 from priot.network.spec import format_network, parse_network
-from priot.network.stage import Stage
-from priot.oracle import batch
+from priot.network.stage import NO_INPUT, Shape, Stage
+from priot.network.stages import compile_layers
+
+_RELU6 = 6.0
 
 
 @dataclass
 class FloatNetwork:
-    """`layers` without weights, and float32 `weights` of each conv2d and linear layer in order."""
+    """`layers` without weights; float32 `weights` and `biases` of each layer with weights in
+    order, a bias None where there is none."""
 
     layers: list[Layer]
     weights: list[np.ndarray]
+    biases: list[np.ndarray | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.biases = self.biases or [None] * len(self.weights)
 
     def write(self, path: Path | str) -> None:
         """Write the .npz file. Raises OSError."""
         arrays: dict[str, Any] = {"network": np.array(format_network(self.layers))}
-        for i, weights in enumerate(self.weights):
+        for i, (weights, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             arrays[f"layer{i}.weight"] = weights.astype(np.float32)
+            if bias is not None:
+                arrays[f"layer{i}.bias"] = bias.astype(np.float32)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         write_file(path, buffer.getvalue())
@@ -52,76 +64,81 @@ class FloatNetwork:
             layers = parse_network(str(arrays.pop("network")))
         except PriotError as error:
             raise FileError(path, str(error)) from None
-        n_weighted = sum(layer.has_weights for layer in layers)
-        names = [f"layer{i}.weight" for i in range(n_weighted)]
-        if sorted(arrays) != sorted(names):
-            raise FileError(path, mismatch("arrays", _listed(arrays), _listed(names)))
+        ends = ends_of(layers)
+        names = [f"layer{i}.weight" for i in range(len(ends))]
+        biases = [f"layer{i}.bias" if bias or norm else "" for i, (bias, norm) in enumerate(ends)]
+        expected = [*names, *filter(None, biases)]
+        if sorted(arrays) != sorted(expected):
+            raise FileError(path, mismatch("arrays", _listed(arrays), _listed(expected)))
         for name, values in arrays.items():
             try:
-                check_weights(values)
+                check_weights(values) if name in names else check_floats(values, "values")
             except ValueError as error:
                 raise FileError(path, f"{name}: {error}") from None
-        return cls(layers, [arrays[name] for name in names])
+        return cls(layers, [arrays[name] for name in names],
+                   [arrays[name] if name else None for name in biases])
 
-    def weights_for(self, stages: Sequence[Stage]) -> list[np.ndarray]:
-        """Float weights of each stage of `stages` that has some, as these compute.
+    def graph(self, shape: Shape, classes: int, name: str = "") -> FloatGraph:
+        """The network on an input of (channels, height, width), as stages.
 
-        A global pool gives sum / 2^k; the 2^k / area that it lacks lies in the weights behind it.
-        Raises PriotError where the shapes differ.
+        Raises ValueError where the layers do not fit it, PriotError where an array does not.
         """
-        found = []
-        weighted = [stage for stage in stages if stage.has_weights]
-        for stage, values in zip(weighted, self.weights, strict=True):
-            if values.shape != stage.weight_shape:
-                raise PriotError(f"layer{stage.index}.weight",
-                                 f"shape: found {values.shape}, expected {stage.weight_shape}")
-            found.append(values * pool_factor(stages, stage))
-        return found
+        graph = empty_graph(self.layers, shape, classes, name)
+        weighted = [stage for stage in graph.stages if stage.weights is not None]
+        for i, stage in enumerate(weighted):
+            assert stage.weights is not None
+            for what, found, wanted in (("weight", self.weights[i], stage.weights),
+                                        ("bias", self.biases[i], stage.bias)):
+                shapes = [None if a is None else a.shape for a in (found, wanted)]
+                if shapes[0] != shapes[1]:
+                    raise PriotError(f"layer{i}.{what}", mismatch("shape", *shapes))
+            stage.weights, stage.bias = self.weights[i], self.biases[i]
+        return graph
+
+
+def empty_graph(layers: Sequence[Layer], shape: Shape, classes: int, name: str = "",
+                ) -> FloatGraph:
+    """Stages of layers, whose weights and biases are zeros of their shapes. Raises ValueError."""
+    stages = [_float_stage(stage) for stage in compile_layers(layers, shape, classes)]
+    return FloatGraph(name, shape, stages)
+
+
+def _float_stage(stage: Stage) -> FloatStage:
+    weights = np.zeros(stage.weight_shape, np.float32) if stage.has_weights else None
+    bias = None if stage.bias is None else np.zeros(stage.n_out, np.float32)
+    return FloatStage(
+        stage.name, stage.n_out, stage.a, None if stage.b == NO_INPUT else stage.b, stage.relu,
+        None if stage.largest == 127 else _RELU6, stage.kernel, stage.stride, stage.padding,
+        stage.window, stage.window_stride, stage.groups, weights, bias,
+        [f"layer{stage.index}.weight"] if stage.has_weights else [])
+
+
+def ends_of(layers: Sequence[Layer]) -> list[tuple[bool, bool]]:
+    """Of each layer with weights: whether it has a bias, and a batch norm behind it."""
+    found: list[tuple[bool, bool]] = []
+    for layer in layers:
+        if layer.has_weights:
+            found.append((layer.bias, False))
+        elif layer.kind == "batch_norm" and found:
+            found[-1] = found[-1][0], True
+    return found
 
 
 def check_weights(values: np.ndarray) -> None:
     """Raise ValueError unless an array holds floats, all finite, not all zero."""
-    if values.dtype.kind != "f":
-        raise ValueError(mismatch("type", values.dtype, "floats"))
-    bad = values[~np.isfinite(values)]
-    if bad.size:
-        raise ValueError(f"found {bad.flat[0]}, {bad.size} of {values.size} weights are not "
-                         "finite; the training that made them diverged")
+    check_floats(values, "weights")
     if not values.any():
         raise ValueError("weights: all zero")
 
 
-def outputs(stages: Sequence[Stage], weights: Sequence[np.ndarray],
-            x: np.ndarray) -> Iterator[np.ndarray]:
-    """The float output of every stage in turn, float64 [n][n_out][h_out][w_out].
-
-    weights: of each stage that has some, as `weights_for` gives them; fewer rows than the stage
-    has outputs are the first of them. x: float64 [n][channels][height][width].
-    """
-    some = iter(weights)
-    for stage in stages:
-        stage = copy.copy(stage)
-        if stage.has_weights:
-            stage.weights = next(some)
-            stage.n_out = len(stage.weights)
-        x = x.reshape(len(x), *stage.shape_in)
-        x = np.concatenate([batch.forward(stage, x[part])[0]
-                            for part in batch.chunks(stage, len(x))])
-        if stage.kind == f.AVG_POOL:
-            x /= stage.window[0] * stage.window[1]
-        elif stage.kind == f.GLOBAL_POOL:
-            x /= 2.0**stage.weight_exponent
-        if stage.relu:
-            x = np.maximum(x, 0)
-        yield x
-
-
-def pool_factor(stages: Sequence[Stage], stage: Stage) -> float:
-    """What a global pool below leaves to a stage's weights, 2^k / area; 1 without one."""
-    below = stages[stage.a] if stage.a >= 0 else None
-    if below is None or below.kind != f.GLOBAL_POOL:
-        return 1.0
-    return 2.0**below.weight_exponent / (below.window[0] * below.window[1])
+def check_floats(values: np.ndarray, what: str) -> None:
+    """Raise ValueError unless an array holds floats, all finite."""
+    if values.dtype.kind != "f":
+        raise ValueError(mismatch("type", values.dtype, "floats"))
+    bad = values[~np.isfinite(values)]
+    if bad.size:
+        raise ValueError(f"found {bad.flat[0]}, {bad.size} of {values.size} {what} are not "
+                         "finite; the training that made them diverged")
 
 
 def _listed(names: Sequence[str] | dict[str, Any]) -> str:

@@ -1,32 +1,36 @@
-"""Float training of a network on a dataset file, by PyTorch.
+"""Float training of a network on a dataset file, in numpy.
 
-The network sees what a board will give it: pixels of 0..127 times 2^-7, no biases. Its weights
+The network sees what a board will give it: values of 0..127, or -127..127, times 2^-7. Its weights
 stay within a few standard deviations of their layer, so that no outlier costs the others their
-bits.
+bits. Batch norm is there in training alone: what is learned has it in weights and biases.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import threadpoolctl
 
-from priot.backbone.float_network import FloatNetwork
+from priot.backbone.batch_norm import BatchNorm
+from priot.backbone.float_backward import ends_backward, sums_backward
+from priot.backbone.float_graph import run
+from priot.backbone.float_kernels import ends, sums
+from priot.backbone.float_loss import cross_entropy
+from priot.backbone.float_network import FloatNetwork, empty_graph, ends_of
+from priot.backbone.optimizer import OPTIMIZERS, Optimizer, cosine
 from priot.errors import PriotError
 from priot.formats import Dataset
+from priot.formats.model import INPUT_EXPONENT
 from priot.network.layer import Layer
-from priot.network.stages import compile_layers
-
-OPTIMIZERS = ("sgd", "adamw")
+from priot.network.stage import IMAGE, Shape
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train. lr falls to 0 along a cosine.
 
-    optimizer: "sgd", with momentum 0.9 and weight decay as an L2 penalty, or "adamw", with weight
-    decay apart from the gradient (Loshchilov and Hutter 2019).
+    optimizer: "sgd" or "adamw", see optimizer.py.
     clip: weights stay within so many standard deviations of their layer, 0 for no limit.
     dropout: share of a linear layer's inputs left out of a training step.
     shift: pixels by which the images of a training step are moved at most, up, down and sideways.
@@ -57,126 +61,165 @@ class Recipe:
                                  f"found {value:g}, expected {low:g}..{high:g}")
 
 
-def import_torch() -> Any:
-    """The module torch. Raises PriotError where it is not installed."""
-    try:
-        import torch
-    except ImportError:
-        raise PriotError("pretrain", "needs PyTorch, an optional extra; run "
-                         "'.venv/bin/pip install -e .[pretrain]'") from None
-    torch.set_num_threads(1)  # so that sums, and with them the weights, do not depend on cores
-    return torch
+@dataclass
+class _Tape:
+    """What a stage leaves for its backward pass: what it read, less what dropout left out, which
+    `keep` says; its sums behind batch norm; its outputs."""
+
+    x: np.ndarray
+    keep: np.ndarray | None
+    s: np.ndarray
+    y: np.ndarray
 
 
 class Pretraining:
     """A network of float weights in training.
 
     layers: without weights; shape: of an image; classes: of the labels. Raises ValueError where
-    the layers do not fit, PriotError without torch or for a value of the recipe.
+    the layers do not fit, PriotError for a value of the recipe.
     """
 
-    def __init__(self, layers: list[Layer], shape: tuple[int, int, int], classes: int,
-                 recipe: Recipe) -> None:
+    def __init__(self, layers: list[Layer], shape: Shape, classes: int, recipe: Recipe) -> None:
         recipe.check()
-        stages = compile_layers(layers, shape, classes)
-        self.torch = torch = import_torch()
+        self.graph = empty_graph(layers, shape, classes)
         self.layers, self.recipe = layers, recipe
-        self.generator = torch.Generator().manual_seed(recipe.seed)
-        self.weights = [self._initial(stage.weight_shape) for stage in stages
-                        if stage.has_weights]
+        self.rng = np.random.default_rng(recipe.seed)
+        self.norms: dict[int, BatchNorm] = {}  # of stages
+        weighted = [i for i, stage in enumerate(self.graph.stages) if stage.weights is not None]
+        for i, (bias, norm) in zip(weighted, ends_of(layers), strict=True):
+            stage = self.graph.stages[i]
+            assert stage.weights is not None
+            stage.weights = self._initial(stage.weights.shape)
+            if norm:
+                self.norms[i] = BatchNorm(stage.n_out)
+            if not bias:
+                stage.bias = None
 
-    def _initial(self, shape: tuple[int, ...]) -> Any:
+    def _initial(self, shape: tuple[int, ...]) -> np.ndarray:
         """Normal weights that keep the size of activations (He et al. 2015)."""
-        deviation = math.sqrt(2 / math.prod(shape[1:]))
-        weights = self.torch.randn(shape, generator=self.generator) * deviation
-        return weights.requires_grad_()
+        deviation = np.float32(math.sqrt(2 / math.prod(shape[1:])))
+        return self.rng.standard_normal(shape, np.float32) * deviation
 
-    def forward(self, x: Any, training: bool = False) -> Any:
-        """Logits [n][classes] of images float [n][channels][height][width]."""
-        functions = self.torch.nn.functional
-        weights = iter(self.weights)
-        for layer in self.layers:
-            if layer.kind == "conv2d":
-                x = functions.conv2d(x, next(weights), stride=layer.stride, padding=layer.padding)
-            elif layer.kind == "linear":
-                x = functions.linear(self._drop(x) if training else x, next(weights))
-            elif layer.kind == "relu":
-                x = functions.relu(x)
-            elif layer.kind == "max_pool":
-                x = functions.max_pool2d(x, layer.kernel, layer.stride)
-            elif layer.kind == "global_pool":
-                x = x.mean(dim=(2, 3), keepdim=True)
-            elif layer.kind == "avg_pool":
-                x = functions.avg_pool2d(x, layer.kernel, layer.stride)
-            else:
-                x = x.flatten(1)
-        return x.flatten(1)
+    @property
+    def parameters(self) -> list[np.ndarray]:
+        """What is trained: of each stage weights, bias, and gamma and beta of its batch norm."""
+        found: list[np.ndarray | None] = []
+        for i, stage in enumerate(self.graph.stages):
+            norm = self.norms.get(i)
+            found += [stage.weights, stage.bias, *([norm.gamma, norm.beta] if norm else [])]
+        return [values for values in found if values is not None]
 
-    def _drop(self, x: Any) -> Any:
-        keep = 1 - self.recipe.dropout
-        return x * (self.torch.rand(x.shape, generator=self.generator) < keep) / keep
+    # -- a step --
+
+    def forward(self, x: np.ndarray) -> list[_Tape]:
+        """Of a batch [n][channels][height][width], in training."""
+        tapes: list[_Tape] = []
+        for i, stage in enumerate(self.graph.stages):
+            read, keep = x if stage.a == IMAGE else tapes[stage.a].y, None
+            other = None if stage.b is None else x if stage.b == IMAGE else tapes[stage.b].y
+            if stage.kind == "linear" and self.recipe.dropout:
+                most = 1 - self.recipe.dropout
+                keep = (self.rng.random(read.shape, np.float32) < most) / x.dtype.type(most)
+                read = read * keep
+            s = sums(stage, read, other)
+            if i in self.norms:
+                s = self.norms[i].forward(s)
+            tapes.append(_Tape(read, keep, s, ends(stage, s)))
+        return tapes
+
+    def backward(self, tapes: list[_Tape], g: np.ndarray) -> list[np.ndarray]:
+        """Gradients of `parameters`, in their order, of that at the last stage's outputs."""
+        gradients = {len(tapes) - 1: g.reshape(tapes[-1].y.shape)}
+        found: list[np.ndarray | None] = []
+        for i in range(len(tapes) - 1, -1, -1):
+            stage, tape = self.graph.stages[i], tapes[i]
+            ds = ends_backward(stage, gradients.pop(i), tape.s, tape.y)
+            of_norm: list[np.ndarray] = []
+            if i in self.norms:
+                ds, *of_norm = self.norms[i].backward(ds)
+            dx, dw, db = sums_backward(stage, ds, tape.x, stage.a != IMAGE)
+            found = [dw, db, *of_norm, *found]
+            for n in (stage.a, stage.b):
+                if n is None or n == IMAGE or dx is None:
+                    continue
+                dx = dx if tape.keep is None else dx * tape.keep
+                gradients[n] = gradients[n] + dx if n in gradients else dx
+        return [values for values in found if values is not None]
 
     def run(self, dataset: Dataset) -> Iterator[float]:
         """Train; yields the mean loss after every epoch. Raises PriotError where it diverges."""
-        torch, recipe = self.torch, self.recipe
-        x, labels = self._tensors(dataset)
-        optimizer = self._optimizer()
-        steps = recipe.epochs * -(-len(x) // recipe.batch)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for _ in range(recipe.epochs):
-            order = torch.randperm(len(x), generator=self.generator)
+        recipe, parameters = self.recipe, self.parameters
+        decayed = [any(values is stage.weights for stage in self.graph.stages)
+                   for values in parameters]
+        optimizer = Optimizer(recipe.optimizer, parameters, decayed, recipe.weight_decay)
+        batches = -(-len(dataset) // recipe.batch)
+        steps = recipe.epochs * batches
+        for epoch in range(recipe.epochs):
+            # batches of nearly one size: batch norm knows little of a short last one
+            order = np.array_split(self.rng.permutation(len(dataset)), batches)
             total = 0.0
-            for some in order.split(recipe.batch):
-                loss = torch.nn.functional.cross_entropy(
-                    self.forward(self._moved(x[some]), training=True), labels[some])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                self._clip()
-                total += float(loss.detach()) * len(some)
+            # one thread: sums, and with them the weights, do not depend on cores
+            with threadpoolctl.threadpool_limits(1), np.errstate(all="ignore"):
+                for i, some in enumerate(order):
+                    lr = cosine(recipe.lr, epoch * batches + i, steps)
+                    total += self._step(dataset, some, optimizer, lr) * len(some)
             if not math.isfinite(total):
                 raise PriotError("pretrain", f"diverged: the loss is {total}; lower --lr")
-            yield total / len(x)
+            yield total / len(dataset)
 
-    def _moved(self, x: Any) -> Any:
-        """Images moved by `shift` pixels at most, all the same way; black comes in."""
-        most = self.recipe.shift
-        if not most:
+    def _step(self, dataset: Dataset, some: np.ndarray, optimizer: Optimizer, lr: float) -> float:
+        """Train on some images; their loss before it."""
+        tapes = self.forward(self._moved(_inputs(dataset.images[some])))
+        logits = tapes[-1].y.reshape(len(some), -1)
+        loss, g = cross_entropy(logits, dataset.labels[some])
+        optimizer.step(self.backward(tapes, g), lr)
+        self._clip()
+        return loss
+
+    def _moved(self, x: np.ndarray) -> np.ndarray:
+        """Images moved by `shift` pixels at most, all the same way; zeros come in. An axis of one
+        pixel stays."""
+        most = [self.recipe.shift if size > 1 else 0 for size in x.shape[2:]]
+        if not any(most):
             return x
-        down, right = self.torch.randint(0, 2 * most + 1, (2,), generator=self.generator).tolist()
+        down, right = (int(self.rng.integers(0, 2 * n + 1)) for n in most)
         height, width = x.shape[2:]
-        wide = self.torch.nn.functional.pad(x, (most,) * 4)
+        wide = np.pad(x, ((0, 0), (0, 0), (most[0],) * 2, (most[1],) * 2))
         return wide[:, :, down : down + height, right : right + width]
 
-    def _optimizer(self) -> Any:
-        recipe, optim = self.recipe, self.torch.optim
-        if recipe.optimizer == "adamw":
-            return optim.AdamW(self.weights, recipe.lr, weight_decay=recipe.weight_decay)
-        return optim.SGD(self.weights, recipe.lr, 0.9, weight_decay=recipe.weight_decay)
-
     def _clip(self) -> None:
-        if self.recipe.clip:
-            with self.torch.no_grad():
-                for weights in self.weights:
-                    limit = self.recipe.clip * weights.std(correction=0)
-                    weights.clamp_(-limit, limit)
+        for stage in self.graph.stages:
+            if self.recipe.clip and stage.weights is not None:
+                limit = self.recipe.clip * stage.weights.std()
+                np.clip(stage.weights, -limit, limit, out=stage.weights)
 
-    def _tensors(self, dataset: Dataset) -> tuple[Any, Any]:
-        """Images as float, 0..127 times 2^-7, and labels as the loss wants them."""
-        torch = self.torch
-        return (torch.from_numpy(dataset.images.astype(np.float32) / 128),
-                torch.from_numpy(dataset.labels.astype(np.int64)))
-
-    def accuracy(self, dataset: Dataset) -> float:
-        """Percent of a dataset's images classified rightly."""
-        x, labels = self._tensors(dataset)
-        with self.torch.no_grad():
-            right = sum(int((self.forward(images).argmax(1) == some).sum())
-                        for images, some in zip(x.split(500), labels.split(500), strict=True))
-        return 100 * right / len(x)
+    # -- what it has become --
 
     def network(self) -> FloatNetwork:
-        """What has been learned."""
-        return FloatNetwork(self.layers, [weights.detach().numpy().copy()
-                                          for weights in self.weights])
+        """What has been learned, batch norm in weights and biases."""
+        weights, biases = [], []
+        for i, stage in enumerate(self.graph.stages):
+            if stage.weights is None:
+                continue
+            w, bias = stage.weights, stage.bias
+            if i in self.norms:
+                w, bias = self.norms[i].folded(w, bias)
+            weights.append(w.copy())
+            biases.append(None if bias is None else bias.copy())
+        return FloatNetwork(self.layers, weights, biases)
+
+    def accuracy(self, dataset: Dataset) -> float:
+        """Percent of a dataset's images that the network classifies rightly."""
+        graph = self.network().graph(dataset.shape, dataset.classes)
+        right = 0
+        for first in range(0, len(dataset), 500):
+            some = slice(first, first + 500)
+            logits = run(graph, _inputs(dataset.images[some]))[-1]
+            top = logits.reshape(len(logits), -1).argmax(axis=1)
+            right += int((top == dataset.labels[some]).sum())
+        return 100 * right / len(dataset)
+
+
+def _inputs(images: np.ndarray) -> np.ndarray:
+    """Images as a model will take them: values times 2^-7."""
+    return images.astype(np.float32) * np.float32(2.0**INPUT_EXPONENT)

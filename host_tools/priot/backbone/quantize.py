@@ -18,15 +18,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from priot.backbone.float_graph import FloatGraph, FloatStage
-from priot.backbone.float_network import FloatNetwork, check_weights, pool_factor
+from priot.backbone.float_graph import FloatGraph
+from priot.backbone.float_network import check_weights
+from priot.backbone.float_stage import FloatStage
 from priot.formats import Dataset, Model
+from priot.formats.model import INPUT_EXPONENT
 from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.gradients import Exponents, needs_gradient
 from priot.network.link import addition_shift, exponents, link, loss_shift, most_bias
-from priot.network.stage import IMAGE, NO_INPUT, Stage, global_exponent
-from priot.network.stages import compile_layers
+from priot.network.stage import IMAGE, NO_INPUT, Stage, global_exponent, pool_factor
 from priot.oracle import batch
 
 PERCENT = 99
@@ -239,35 +240,18 @@ def accuracy(model: Model, dataset: Dataset) -> float:
     return 100 * right / len(dataset)
 
 
-def quantize(network: FloatNetwork, dataset: Dataset, name: str, naive: bool = False) -> Model:
-    """An int8 model from float weights, calibrated on all images of a dataset.
-
-    Names of the classes, scale and zero are the dataset's. Raises ValueError, FileError where the
-    network does not fit the images or a limit.
-    """
-    stages = compile_layers(network.layers, dataset.shape, dataset.classes)
-    model = Model(name, dataset.shape, dataset.classes, stages, dataset.names,
-                  scale=dataset.scale, zero=dataset.zero)
-    for stage, values in zip(model.weight_stages, network.weights_for(stages), strict=True):
-        try:
-            stage.weights, stage.weight_exponent = quantize_weights(values)
-        except ValueError as error:
-            raise ValueError(f"layer{stage.index}.weight: {error}") from None
-    model.check()
-    calibrate(model, dataset, naive)
-    return model
-
-
-def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str, exponent: int) -> Model:
+def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str,
+                   exponent: int = INPUT_EXPONENT, naive: bool = False, relative: bool = True,
+                   ) -> Model:
     """An int8 model of a float graph, calibrated on all images of a dataset.
 
-    A value v of the dataset stands for the input v * 2^exponent. Raises ValueError, FileError
-    where the graph does not fit the images or a limit.
+    A value v of the dataset stands for the input v * 2^exponent. naive, relative: see
+    `calibrate`. Raises ValueError, FileError where the graph does not fit the images or a limit.
     """
     ends = FloatEnds()
-    stages = [_stage_of(stage, graph) for stage in graph.stages]
+    stages = [_stage_of(stage) for stage in graph.stages]
     model = Model(name, dataset.shape, graph.classes, stages, dataset.names, exponent,
-                  dataset.scale, dataset.zero, dataset.signed)
+                  dataset.scale, dataset.zero, dataset.signed, scales=dataset.scales)
     link(stages, model.shape, model.classes, model.signed)
     for i, (stage, source) in enumerate(zip(stages, graph.stages, strict=True)):
         if source.clamp is not None:
@@ -281,12 +265,12 @@ def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str, exponent: int
             except ValueError as error:
                 raise ValueError(f"{_named(source, i)}: {error}") from None
     _check_pools(graph, stages)
-    calibrate(model, dataset, ends=ends, relative=True)
+    calibrate(model, dataset, naive, ends, relative and not naive)
     model.check()
     return model
 
 
-def _stage_of(stage: FloatStage, graph: FloatGraph) -> Stage:
+def _stage_of(stage: FloatStage) -> Stage:
     """A stage without weights and shifts."""
     made = Stage(_NUMBERS[stage.kind], stage.n_out, stage.relu, stage.kernel, stage.stride,
                  stage.padding, stage.window, stage.window_stride, stage.groups, stage.a,

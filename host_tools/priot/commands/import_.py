@@ -1,26 +1,22 @@
 """`priot import`: a trained network of ONNX or TFLite to an int8 model file."""
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from priot.backbone import verdict
-from priot.backbone.equalize import equalize
-from priot.backbone.fidelity import Fidelity, compare
-from priot.backbone.float_graph import FloatGraph, run
-from priot.backbone.quantize import pool_factor, quantize_graph
+from priot.backbone.float_graph import FloatGraph
+from priot.backbone.nearest import nearest
 from priot.commands.options import add_json_option
 from priot.commands.quantize import calibration_images, print_shifts, refuse, warn
 from priot.data.samples import read_samples
 from priot.errors import PriotError
-from priot.formats import Dataset, Model
+from priot.formats import Dataset
 from priot.formats.model import NAME_BYTES
 from priot.importer.read import import_file
 from priot.network.spec import format_network
-from priot.network.stage import NO_INPUT
 from priot.reports.json_file import write_json
 
 
@@ -60,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
     name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")
     refuse(args.calibrate, verdict.images_problem(dataset), args.force)
     try:
-        model, graph, found = _better(graph, dataset, name, exponent)
+        model, graph, found = nearest(graph, dataset, name, exponent)
     except ValueError as error:
         raise PriotError(args.file, str(error)) from None
     print(f"{args.output}: {format_network(model.layers)}")
@@ -71,9 +67,7 @@ def main(args: argparse.Namespace) -> int:
     refuse(args.output, verdict.problem(model, found), args.force)
     warn(args.output, verdict.weights_warnings(found.layers))
     warn(args.calibrate, verdict.warnings(found, model.classes))
-    if any(stage.b != NO_INPUT for stage in model.stages):
-        warn(args.output, ["on networks with branches the default steps of training are too large "
-                           "as yet: begin with --method gain --step 1, and compare with --test"])
+    warn(args.output, verdict.model_warnings(model))
     model.write(args.output)
     write_json(args.json, {
         "model": str(args.output), "crc32": f"{model.crc:08x}", "source": str(args.file),
@@ -129,29 +123,3 @@ def _in_file_order(graph: FloatGraph, values: np.ndarray) -> np.ndarray:
     flat = np.empty((len(values), graph.order.size), values.dtype)
     flat[:, graph.order] = values.reshape(len(values), -1)
     return flat
-
-
-def _better(graph: FloatGraph, dataset: Dataset, name: str, exponent: int,
-            ) -> tuple[Model, FloatGraph, Fidelity]:
-    """The int8 model that is nearer to the float network: with or without equalised channels."""
-    found = []
-    for candidate in (graph, equalize(graph)):
-        model = quantize_graph(candidate, dataset, name, exponent)
-        found.append((model, candidate, fidelity(candidate, model, dataset)))
-    return min(found, key=lambda entry: (-entry[2].same, entry[2].largest_logit_error))
-
-
-def fidelity(graph: FloatGraph, model: Model, dataset: Dataset) -> Fidelity:
-    """A model beside its float graph on all images of a dataset."""
-    weights = [source.weights * pool_factor(model.stages, stage)
-               for source, stage in zip(graph.stages, model.stages, strict=True)
-               if source.weights is not None]
-
-    def outputs(x: np.ndarray) -> Iterator[np.ndarray]:
-        """As the stages of the model compute them: a global pool's is sum / 2^k."""
-        for stage, y in zip(model.stages, run(graph, x), strict=True):
-            area = stage.window[0] * stage.window[1]
-            yield y * (area / 2.0**stage.weight_exponent if not stage.has_weights
-                       and stage.weight_exponent else 1.0)
-
-    return compare(weights, model, replace(dataset), outputs)

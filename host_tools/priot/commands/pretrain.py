@@ -1,9 +1,11 @@
-"""`priot pretrain`: float training of a network on a dataset file, by PyTorch."""
+"""`priot pretrain`: float training of a network on a dataset file."""
 
 import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
+
+import numpy as np
 
 from priot.backbone import verdict
 from priot.backbone.fidelity import weights_lost
@@ -22,7 +24,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     """Add `pretrain` to the subcommands."""
     parser = subparsers.add_parser(
         "pretrain", help="train a float network",
-        description="Train a float network on a dataset file, by PyTorch (an optional extra).")
+        description="Train a float network on a dataset file.")
     parser.add_argument("dataset", type=Path, help="images to train on (.prd)")
     parser.add_argument("--network", required=True, metavar="NETWORK",
                         help=f"{', '.join(NETWORKS)}, vgg11, or a line such as "
@@ -64,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
         training = Pretraining(layers, dataset.shape, dataset.classes, recipe)
     except ValueError as error:
         raise PriotError("--network", str(error)) from None
-    print(f"{format_network(layers)}: {sum(w.numel() for w in training.weights)} weights")
+    print(f"{format_network(layers)}: {training.graph.parameters} weights and biases")
     for epoch, loss in enumerate(training.run(dataset), 1):
         print(f"epoch {epoch}/{recipe.epochs}: loss {loss:.4f}", flush=True)
     network = training.network()
@@ -72,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
     network.write(args.output)
     report = {"float_network": str(args.output), "network": format_network(layers),
               "input": list(dataset.shape), "classes": dataset.classes, **asdict(recipe),
-              "torch": training.torch.__version__, "images": len(dataset),
+              "numpy": np.__version__, "images": len(dataset),
               "accuracy_train": round(training.accuracy(dataset), 2)}
     print(f"accuracy on {args.dataset}: {report['accuracy_train']:.2f} %")
     if test:

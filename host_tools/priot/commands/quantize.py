@@ -11,7 +11,8 @@ import numpy as np
 from priot.backbone import verdict
 from priot.backbone.fidelity import Fidelity, compare
 from priot.backbone.float_network import FloatNetwork
-from priot.backbone.quantize import add_spare, quantize
+from priot.backbone.nearest import quantize
+from priot.backbone.quantize import add_spare
 from priot.commands.options import add_json_option
 from priot.errors import PriotError
 from priot.formats import Dataset, Model
@@ -63,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
     forced = args.force or args.naive  # the naive shifts are there to fail
     refuse(args.calibrate, verdict.images_problem(some), forced)
     try:
-        model = quantize(network, some, name, args.naive)
+        model, graph, found = quantize(network, some, name, args.naive)
         if args.spare:
             add_spare(model, args.spare)
     except ValueError as error:
@@ -71,13 +72,11 @@ def main(args: argparse.Namespace) -> int:
     test = Dataset.read(args.test) if args.test else None
     if test is not None:
         test.check_fits(model, args.test)
-    weights = network.weights_for(model.stages)
-    found = compare(weights, model, some)
     print(f"{args.output}: {format_network(model.layers)}")
     print_shifts(model.weight_stages)
     print("\n".join([*verdict.table(found), verdict.agreement_text(found, args.calibrate)]))
     refuse(args.output, verdict.problem(model, found), forced)
-    warn(args.output, verdict.weights_warnings(found.layers))
+    warn(args.output, verdict.weights_warnings(found.layers) + verdict.model_warnings(model))
     warn(args.calibrate, verdict.images_warnings(some) + verdict.warnings(found, model.classes))
     model.write(args.output)
     report = {"model": str(args.output), "crc32": f"{model.crc:08x}",
@@ -87,7 +86,7 @@ def main(args: argparse.Namespace) -> int:
                          for stage in model.weight_stages],
               "fidelity": found.report()}
     if test is not None:
-        report |= _tested(args.test, compare(weights, model, test), model)
+        report |= _tested(args.test, compare(graph, model, test), model)
     write_json(args.json, report)
     return 0
 

@@ -14,9 +14,11 @@ from priot.formats.container import (
     first_difference,
     pack_file,
     pack_names,
+    pack_scales,
     read_file,
     unpack_file,
     unpack_names,
+    unpack_scales,
     unpack_table,
     write_file,
 )
@@ -33,7 +35,7 @@ class Dataset:
     """`images` uint8 [n][channels][height][width], 0..127, or int8, -127..127, where values are
     signed; `labels` uint8 [n], < classes.
 
-    names: of the classes, or none. scale, zero: what a value of an image means, as of a Model.
+    names: of the classes, or none. scale, zero, scales: what a value means, as of a Model.
     """
 
     images: np.ndarray
@@ -42,6 +44,7 @@ class Dataset:
     names: tuple[str, ...] = ()
     scale: float = 0.0
     zero: int = 0
+    scales: tuple[tuple[float, int], ...] = ()
 
     @property
     def signed(self) -> bool:
@@ -118,8 +121,8 @@ class Dataset:
         """What follows the prefix and precedes the samples. Raises FileError."""
         names = pack_names(self.names, "dataset")
         return TABLE.pack(len(self), *self.shape, self.classes, _LABEL_BYTES, self.signed, 0,
-                          len(names), 0,
-                          self.scale, self.zero, 0) + names
+                          len(names), len(self.scales),
+                          self.scale, self.zero, 0) + names + pack_scales(self.scales)
 
     def to_bytes(self) -> bytes:
         """The bytes of the file. Raises FileError."""
@@ -143,11 +146,12 @@ class Dataset:
             n, shape, classes = version1.read_dataset_table(contents, where)
             dataset = cls(*_unpack_samples(n, shape, contents.payload, where), classes)
         else:
-            n, shape, classes, signed, names, scale, zero = _check_table(contents.tables, where)
+            (n, shape, classes, signed, names, scale, zero,
+             scales) = _check_table(contents.tables, where)
             images, labels = _unpack_samples(n, shape, contents.payload, where)
             if signed:
                 images = images.view(np.int8)
-            dataset = cls(images, labels, classes, names, scale, zero)
+            dataset = cls(images, labels, classes, names, scale, zero, scales)
         dataset.check(where)
         return dataset
 
@@ -158,21 +162,24 @@ class Dataset:
 
 
 def _check_table(tables: bytes, where: object,
-                 ) -> tuple[int, Shape, int, bool, tuple[str, ...], float, int]:
-    """Samples, shape, classes, whether values are signed, names, scale and zero. FileError."""
-    (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, more, scale,
-     zero, most) = unpack_table(TABLE, tables, where)
-    check_header(tables, TABLE.size + n_names, where)
-    if reserved | more | most:
-        raise FileError(where, mismatch("reserved", reserved | more | most, 0))
+                 ) -> tuple[int, Shape, int, bool, tuple[str, ...], float, int, tuple]:
+    """Samples, shape, classes, whether values are signed, names, scale, zero, scales. FileError.
+    """
+    (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, n_scales,
+     scale, zero, most) = unpack_table(TABLE, tables, where)
+    check_header(tables, TABLE.size + n_names + 8 * n_scales, where)
+    if reserved | most:
+        raise FileError(where, mismatch("reserved", reserved | most, 0))
     if flags > 1:
         raise FileError(where, mismatch("flags", flags, "0..1"))
     if target_bytes != _LABEL_BYTES:
         raise FileError(where, "has targets that are not labels, which this version cannot "
                                "compute")
     check_scale(struct.unpack_from("<I", tables, 20)[0], where)
-    names = unpack_names(tables[TABLE.size :], classes, where)
-    return n, (channels, height, width), classes, bool(flags), names, scale, zero
+    end = TABLE.size + n_names
+    names = unpack_names(tables[TABLE.size : end], classes, where)
+    scales = unpack_scales(tables[end:], channels, scale, zero, where)
+    return n, (channels, height, width), classes, bool(flags), names, scale, zero, scales
 
 
 def _unpack_samples(n: int, shape: Shape, payload: bytes, where: object,

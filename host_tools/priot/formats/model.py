@@ -18,11 +18,13 @@ from priot.formats.container import (
     is_text,
     pack_file,
     pack_names,
+    pack_scales,
     pad4,
     read_file,
     to_offset,
     unpack_file,
     unpack_names,
+    unpack_scales,
     unpack_table,
     unpack_text,
     write_file,
@@ -34,7 +36,7 @@ from priot.network.stage import Shape, Stage
 from priot.network.stages import layers_of
 
 MAGIC = b"PRIM"
-TABLE = struct.Struct("<16s4HBBbBHHfiII")
+TABLE = struct.Struct("<16s4HBBbBHHfiIHH")
 RECORD = struct.Struct("<BBH12BHhhBbhb5B3I20s")
 NAME_BYTES = 16
 MAX_STAGES = 256
@@ -50,6 +52,7 @@ class Model:
 
     classes: its outputs. names: of the classes, or none. A value v of the input stands for
     v * 2^input_exponent; v = round(x / scale) + zero of what a sensor gives, scale 0: not known.
+    scales: scale and zero of every channel, where they differ; then scale and zero are 0.
     signed: values of the input are -127..127, otherwise 0..127.
     spare: int8 [outputs][n_row], weights of outputs of the last layer that no class has yet: in
     the file they follow the others, here the last stage is without them. Their biases are 0.
@@ -66,6 +69,7 @@ class Model:
     signed: bool = False
     spare: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int8),
                               repr=False, compare=False)
+    scales: tuple[tuple[float, int], ...] = ()
 
     @property
     def crc(self) -> int:
@@ -161,12 +165,13 @@ class Model:
         table = TABLE.pack(self.name.encode(), *self.shape, self.classes + n_spare, 0,
                            _SIGNED * self.signed, self.input_exponent, n_spare, len(stages),
                            len(names), self.scale,
-                           self.zero, len(payload), 0)
+                           self.zero, len(payload), len(self.scales), 0)
         records, at = [], 0
         for stage, exponent in zip(stages, self.exponents, strict=True):
             records.append(_pack_record(stage, exponent, at))
             at += len(_pack_block(stage)) if stage.has_weights else 0
-        data = pack_file(MAGIC, b"".join([table, *records, names]), payload)
+        scales = pack_scales(self.scales)
+        data = pack_file(MAGIC, b"".join([table, *records, names, scales]), payload)
         Model.from_bytes(data)  # what cannot be read back is not written
         return data
 
@@ -193,11 +198,11 @@ class Model:
 
 def _parse(tables: bytes, payload: bytes, where: object) -> Model:
     (raw, channels, height, width, outputs, loss, flags, input_exponent, n_spare, n_stages,
-     n_names, scale, zero, n_bytes, reserved) = unpack_table(TABLE, tables, where)
+     n_names, scale, zero, n_bytes, n_scales, reserved) = unpack_table(TABLE, tables, where)
     if not 1 <= n_stages <= MAX_STAGES:
         raise FileError(where, mismatch("stages", n_stages, f"1..{MAX_STAGES}"))
     end = TABLE.size + n_stages * RECORD.size
-    check_header(tables, end + n_names, where)
+    check_header(tables, end + n_names + 8 * n_scales, where)
     for name, value, most in (("loss", loss, 1), ("flags", flags, 1),
                               ("reserved", reserved, 0)):
         if value > most:
@@ -214,9 +219,10 @@ def _parse(tables: bytes, payload: bytes, where: object) -> Model:
     classes = outputs - n_spare
     if not 2 <= classes <= 256:
         raise FileError(where, mismatch("classes", classes, "2..256"))
-    model = Model(name, (channels, height, width), classes, stages,
-                  unpack_names(tables[end:], classes, where), input_exponent, scale, zero,
-                  bool(flags & _SIGNED))
+    names = unpack_names(tables[end : end + n_names], classes, where)
+    scales = unpack_scales(tables[end + n_names :], channels, scale, zero, where)
+    model = Model(name, (channels, height, width), classes, stages, names, input_exponent, scale,
+                  zero, bool(flags & _SIGNED), scales=scales)
     try:
         link(stages, model.shape, outputs, model.signed)
     except ValueError as error:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from priot.backbone.float_graph import FloatStage
+from priot.backbone.float_stage import FloatStage
 from priot.importer.nodes import MAX_VALUES, Dims
 from priot.importer.values import NOTHING, Picture, UnfitError, Value, picture_of
 from priot.network.stage import IMAGE, Shape

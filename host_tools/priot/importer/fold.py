@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from priot.backbone.float_graph import FloatGraph, FloatStage
+from priot.backbone.float_graph import FloatGraph
+from priot.backbone.float_stage import FloatStage
 from priot.errors import FileError, mismatch
 from priot.importer.advice import advice
 from priot.importer.builder import Builder

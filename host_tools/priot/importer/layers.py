@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from priot.backbone.float_graph import FloatStage, Padding
+from priot.backbone.float_stage import FloatStage, Padding
 from priot.errors import mismatch
 from priot.importer.builder import Builder
 from priot.importer.constants import axes_of

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from priot.backbone.float_graph import FloatGraph, FloatStage
+from priot.backbone.float_graph import FloatGraph
+from priot.backbone.float_stage import FloatStage
 from priot.network.stage import IMAGE
 
 _VARIES = np.nan

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from priot.backbone.float_graph import FloatGraph, FloatStage
+from priot.backbone.float_graph import FloatGraph
+from priot.backbone.float_stage import FloatStage
 from priot.importer.nodes import short
 from priot.network.stage import IMAGE
 

@@ -1,5 +1,6 @@
 """A compiled stage: what a record of a model file says, the sizes it has, its descriptor."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -160,6 +161,14 @@ class Stage:
 def global_exponent(window: Pair) -> int:
     """k of a global pool's output: sum / 2^k, and 2^k / area lies in the weights behind it."""
     return (window[0] * window[1]).bit_length() - 1
+
+
+def pool_factor(stages: Sequence[Stage], stage: Stage) -> float:
+    """What a global pool below leaves to a stage's weights, 2^k / area; 1 without one."""
+    below = stages[stage.a] if stage.a >= 0 else None
+    if below is None or below.kind != f.GLOBAL_POOL:
+        return 1.0
+    return 2.0**below.weight_exponent / (below.window[0] * below.window[1])
 
 
 def trainable_by_scores(stage: Stage) -> bool:

@@ -26,6 +26,7 @@ class _Compiler:
         self.wheres: list[str] = []
         self.names = {INPUT_NAME: IMAGE}
         self.current = IMAGE
+        self.normalised: set[int] = set()  # stages with a batch norm
         self.ended = True  # nothing can join the stage of the current tensor
         self.flat = False  # what follows must be linear
 
@@ -47,6 +48,9 @@ class _Compiler:
             if self.ended or stage is None or not stage.has_weights or stage.relu or (
                     stage.window != (1, 1)):
                 raise ValueError(f"{where}: must follow a conv2d or linear layer at once")
+            if self.current in self.normalised:
+                raise ValueError(f"{where}: follows another batch_norm, which does the same")
+            self.normalised.add(self.current)
             stage.bias = np.zeros(stage.n_out, np.int32)
         elif layer.kind == "max_pool" and self._can_pool():
             self.stages[-1].window, self.stages[-1].window_stride = layer.kernel, layer.stride

@@ -1,0 +1,44 @@
+"""The int8 model that is nearest to a float network, and how near."""
+
+from priot.backbone.equalize import equalize
+from priot.backbone.fidelity import Fidelity, compare
+from priot.backbone.float_graph import FloatGraph
+from priot.backbone.float_network import FloatNetwork
+from priot.backbone.quantize import quantize_graph
+from priot.formats import Dataset, Model
+from priot.formats.model import INPUT_EXPONENT
+
+Found = tuple[Model, FloatGraph, Fidelity]
+
+
+def quantize(network: FloatNetwork, dataset: Dataset, name: str, naive: bool = False) -> Found:
+    """An int8 model of a float network, calibrated on all images of a dataset, beside the graph
+    that it was made of.
+
+    Names of the classes, scale and zero are the dataset's. naive: see `calibrate`. Raises
+    ValueError, FileError, PriotError where the network does not fit the images or a limit.
+    """
+    graph = network.graph(dataset.shape, dataset.classes)
+    if not is_plain_chain(graph, dataset):
+        return nearest(graph, dataset, name, naive=naive)
+    model = quantize_graph(graph, dataset, name, naive=naive, relative=False)
+    return model, graph, compare(graph, model, dataset)
+
+
+def is_plain_chain(graph: FloatGraph, dataset: Dataset) -> bool:
+    """Whether a network has one stage behind the other, without bias, clamp or groups, and images
+    of 0..127: such keep the weights and shifts that they have always had."""
+    return not dataset.signed and all(
+        stage.a == i - 1 and stage.b is None and stage.bias is None and stage.clamp is None
+        and stage.groups == 1 for i, stage in enumerate(graph.stages))
+
+
+def nearest(graph: FloatGraph, dataset: Dataset, name: str, exponent: int = INPUT_EXPONENT,
+            naive: bool = False) -> Found:
+    """An int8 model of a graph with equalised channels, or of the graph as it is, whichever
+    agrees with it more. Arguments and errors are those of `quantize_graph`."""
+    found = []
+    for candidate in (graph, equalize(graph)):
+        model = quantize_graph(candidate, dataset, name, exponent, naive)
+        found.append((model, candidate, compare(candidate, model, dataset)))
+    return min(found, key=lambda entry: (-entry[2].same, entry[2].largest_logit_error))
