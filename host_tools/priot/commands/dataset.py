@@ -12,6 +12,7 @@ from priot.commands.reading import add_reading_options, reading_from
 from priot.data.numbers import Columns
 from priot.data.prepare import PARTS, prepare, summary
 from priot.data.reading import Reading
+from priot.data.recordings import Sound, is_sound, prepare_sound
 from priot.data.samples import READERS, Wanted, prepare_samples
 from priot.data.scaling import scaling_of
 from priot.data.sources import SOURCES, source_of
@@ -95,6 +96,21 @@ def _add_sample_options(parser: argparse.ArgumentParser) -> None:
                        "127 is 4 deviations (default of tables and time series)")
 
 
+def _add_sound_options(parser: argparse.ArgumentParser) -> None:
+    """Of recordings; `_sound` makes a dataset of them."""
+    usual = Sound()
+    group = parser.add_argument_group(
+        "sound: a folder of wav files", "in a folder for each class, or named "
+        "CLASS_SPEAKER_NUMBER.wav; --leave and --split keep speakers apart, --hop N is the samples "
+        "from one column to the next (default: 16 ms)")
+    group.add_argument("--rate", type=int, metavar="N", help="samples a second; files of another "
+                       "rate are converted (default: that of the files)")
+    group.add_argument("--frames", type=int, default=usual.columns, metavar="N",
+                       help=f"columns of a sample (default {usual.columns})")
+    group.add_argument("--mels", type=int, default=usual.mels, metavar="N",
+                       help=f"bands of frequencies (default {usual.mels})")
+
+
 def add_parser(subparsers) -> argparse.ArgumentParser:
     """Add `dataset` to the subcommands."""
     parser = subparsers.add_parser(
@@ -120,6 +136,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
                         help="dataset file to write (.prd)")
     add_reading_options(parser)
     _add_sample_options(parser)
+    _add_sound_options(parser)
     add_json_option(parser)
     return parser
 
@@ -188,15 +205,11 @@ def main(args: argparse.Namespace) -> int:
         notes.append(line)
         print(line)
 
-    wanted, like = _wanted(args), _made_for(args.made_for)
-    reading = reading_from(args, say)
-    if _are_samples(source, path, wanted, like) and path is not None:
-        _refuse_pictures(args, path)
-        dataset = prepare_samples(path, wanted, reading, like)
-    elif args.label or args.columns or args.series:
-        raise PriotError("--label, --columns, --series", f"are of tables, which {source} is not")
+    like = _made_for(args.made_for)
+    if is_sound(path) and args.source not in SOURCES and path is not None:
+        dataset = _sound(path, args, reading_from(args, say), like)
     else:
-        dataset = _images(source, path, args, reading)
+        dataset = _pictures_or_samples(source, path, args, reading_from(args, say), like)
     dataset.write(args.output)
     report = {"dataset": str(args.output), "source": source, "part": args.part,
               "images": len(dataset), "shape": list(dataset.shape), "classes": dataset.classes,
@@ -206,6 +219,28 @@ def main(args: argparse.Namespace) -> int:
     print(summary(args.output, dataset, args.rotate))
     write_json(args.json, report)
     return 0
+
+
+def _sound(path: Path, args: argparse.Namespace, reading: Reading,
+           like: Model | Dataset | None) -> Dataset:
+    _refuse_pictures(args, path)
+    hop = 0 if args.hop is None else args.hop
+    if args.hop is not None and hop < 1:
+        raise PriotError("--hop", f"found {hop}, expected 1 or more samples")
+    return prepare_sound(path, Sound(args.rate, args.frames, args.mels, hop),
+                         Part(args.part, args.split or (), args.leave), reading, like,
+                         args.subset, args.seed)
+
+
+def _pictures_or_samples(source: str, path: Path | None, args: argparse.Namespace,
+                         reading: Reading, like: Model | Dataset | None) -> Dataset:
+    wanted = _wanted(args)
+    if _are_samples(source, path, wanted, like) and path is not None:
+        _refuse_pictures(args, path)
+        return prepare_samples(path, wanted, reading, like)
+    if args.label or args.columns or args.series:
+        raise PriotError("--label, --columns, --series", f"are of tables, which {source} is not")
+    return _images(source, path, args, reading)
 
 
 def _are_samples(source: str, path: Path | None, wanted: Wanted,
