@@ -60,6 +60,7 @@ class LogMel:
             self.image[i] = 129  # -127
         self.level = 0
         self._wanted = self.frame  # samples until the next column is there
+        self._missing = self.n_samples()  # until `image` is full
 
     def feed(self, samples):
         """Take samples, int16, as many as there are; returns how many new columns `image` has."""
@@ -70,6 +71,7 @@ class LogMel:
             place = self.frame - self._wanted  # the newest are at the end
             kept[place:place + len(taken)] = taken
             self._wanted -= len(taken)
+            self._missing = max(0, self._missing - len(taken))
             samples = samples[len(taken):]
             if self._wanted == 0:
                 self._put_column()
@@ -81,6 +83,30 @@ class LogMel:
     def n_samples(self):
         """Samples that fill `image`: a word of so many is seen whole."""
         return (len(self.image) // len(self._column) - 1) * self.hop + self.frame
+
+    def word(self, blocks, n):
+        """The middle of a recording of n samples, which come in blocks; returns `image`.
+
+        Silence is added before and behind, or what is too much left out, as `priot dataset` does.
+        """
+        self.clear()
+        n = self.n_samples() - n
+        self._silence(n >> 1)
+        skipped = -n >> 1
+        for block in blocks:
+            if skipped > 0:
+                taken = min(skipped, len(block))
+                skipped -= taken
+                block = memoryview(block)[taken:]
+            self.feed(memoryview(block)[:self._missing])
+        self._silence(self._missing)
+        return self.image
+
+    def _silence(self, n):
+        zeros = array("h", bytes(2 * self.frame))
+        while n > 0:
+            self.feed(memoryview(zeros)[:n])
+            n -= self.frame
 
     def _put_column(self):
         self.level = self._log_mel(self._operands)

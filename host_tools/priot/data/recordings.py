@@ -19,7 +19,7 @@ from priot.data.images import Images
 from priot.data.log_mel import LEVELS, LogMel
 from priot.data.numbers import Samples
 from priot.data.prepare import permutation
-from priot.data.reading import Reading, listed
+from priot.data.reading import Reading
 from priot.data.windows import Part, part_of
 from priot.errors import FileError, PriotError, mismatch
 from priot.formats import Dataset, Model
@@ -56,7 +56,7 @@ def prepare_sound(path: Path, sound: Sound, part: Part, reading: Reading,
     up to a `_`; files in `path` itself are named CLASS_GROUP_NUMBER.wav. like: the file that they
     are made for, whose shape they get. Raises PriotError, OSError.
     """
-    files = _labelled(path)
+    files = labelled_wavs(path)
     if like is not None:
         channels, columns, mels = like.shape
         if channels != 1 or (like.scale, like.zero) != (1 / LEVELS, ZERO):
@@ -115,7 +115,7 @@ def read_wav(path: Path) -> tuple[int, np.ndarray]:
     if not n:
         raise FileError(path, "has no samples")
     if n > _MOST_SECONDS * rate:
-        raise FileError(path, f"takes {n / rate:.0f} s: expected a word, {_MOST_SECONDS} s at most")
+        raise FileError(path, f"takes {n / rate:.0f} s, expected a word of at most {_MOST_SECONDS}")
     raw = np.frombuffer(data, np.uint8).reshape(n, channels, width)
     if width == 1:
         return rate, (raw[:, :, 0].astype(np.int16) - 128) << 8
@@ -149,7 +149,7 @@ def _wavs(folder: Path) -> list[Path]:
                   key=lambda file: natural(str(file)))
 
 
-def _labelled(path: Path) -> list[tuple[Path, str, str]]:
+def labelled_wavs(path: Path) -> list[tuple[Path, str, str]]:
     """Every file with its class and group. Raises FileError."""
     found = []
     for file in _wavs(path):
@@ -162,7 +162,7 @@ def _labelled(path: Path) -> list[tuple[Path, str, str]]:
             found.append((file, class_name(words[0], file), words[1]))
     names = {name for _, name, _ in found}
     if len(names) > 256:
-        raise FileError(path, mismatch("classes", len(names), "2..256") + f": {listed(sorted(names))}")
+        raise FileError(path, mismatch("classes", len(names), "2..256"))
     return found
 
 
