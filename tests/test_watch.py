@@ -12,6 +12,7 @@ from support import micropython
 from test_dataset import run
 
 EXAMPLE = ROOT / "device" / "examples" / "watch"
+NAMES = ("PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW")
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,10 @@ def folder(tmp_path_factory) -> Path:
                       + rng.normal(0, 0.05, (len(t), 6)))
     data = {"X": series, "y": np.array([key[1] for key in keys]),
             "subject": np.array([key[0] for key in keys]),
-            "side": np.array([float(key[2]) for key in keys]), "y_labels": list("ABCDEFG")}
+            "side": np.array([float(key[2]) for key in keys]), "y_labels": list(NAMES)}
     np.save(folder / "source.npy", np.array(data), allow_pickle=True)
-    subprocess.run([sys.executable, EXAMPLE / "data.py", folder / "source.npy", folder], check=True)
+    subprocess.run([sys.executable, EXAMPLE / "data.py", folder / "source.npy", folder],
+                   check=True)
     return folder
 
 
@@ -65,4 +67,4 @@ def test_the_script_learns_what_the_pc_would(folder, monkeypatch):
 def test_the_network_says_how_readings_are_scaled():
     model = Model.read(EXAMPLE / "watch.priot")
     assert model.shape == (6, 1, 100) and model.signed and len(model.scales) == 6
-    assert model.names == ("PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW")
+    assert model.names == NAMES
