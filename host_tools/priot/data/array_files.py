@@ -80,6 +80,8 @@ def read_arrays_of(path: Path, labels: Path | None) -> Arrays:
         return read_pair(path, labels)
     if labels is not None:
         raise FileError(labels, f"labels beside {path.name}, which is no .npy file")
+    if path.suffix.lower() in (".csv", ".tsv"):
+        raise FileError(path, f"is a table: 'priot dataset {path.name}' makes a dataset of it")
     if start[:2] != b"PK":
         raise FileError(path, f"not an .npz file of arrays: {_kind(start)}; {_SAVE}")
     return read_npz(path)
