@@ -54,6 +54,13 @@ setup-pico:  ## Everything that the emulated Pico needs: firmware, emulator, nat
 bench: setup-pico  ## Time training and inference on the emulated Pico.
 	@$(VENV)/priot bench --target emulator --json build/bench.json --into README.md
 
+watch-data: setup  ## Readings of a watch for device/examples/watch, into build/watch.
+	@$(SETUP) watch
+
+watch: watch-data  ## A watch learns its new wearer: device/examples/watch on this machine.
+	@cd build/watch && cp ../../device/examples/watch/watch.priot . && \
+		../../$(VENV)/priot repl ../../device/examples/watch/watch.py
+
 digits-table: setup  ## Every method on turned digits: table and plots in build/experiments.
 	@$(VENV)/priot experiment host_tools/experiments/digits.toml
 
@@ -71,4 +78,4 @@ clean:  ## Remove what was built, but not the downloads nor .venv.
 	@rm -rf dist
 	@if [ -d build ]; then find build/ -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
 
-.PHONY: help setup demo test setup-all native firmware qemu pico bench digits-table setup-pico release lint clean
+.PHONY: help setup demo watch-data watch test setup-all native firmware qemu pico bench digits-table setup-pico release lint clean

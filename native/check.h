@@ -1,20 +1,14 @@
 // Fetches the operands of a kernel call and checks all that the kernel would use without looking.
 //
-// Exact lengths, access, alignment, and that d describes one consistent geometry: no operand
-// makes a kernel leave its buffers. Errors are ValueError, TypeError where an operand is no
-// buffer or is read-only; the text names the operand by its place in the tuple, from 0.
+// Exact lengths, access, alignment (operands.h), and that d describes one consistent geometry: no
+// operand makes a kernel leave its buffers.
 
 #ifndef PRIOT_CHECK_H
 #define PRIOT_CHECK_H
 
-#include "py/dynruntime.h"
+#include "operands.h"
 
 enum { MAX_OPERANDS = 9, MAX_ARGUMENTS = MAX_OPERANDS + 1 };
-
-typedef struct {
-    void *buf;
-    size_t n; // bytes
-} operand_t;
 
 // What the letters of a form (device/priot/kinds.py) stand for: native/tables.py writes these.
 enum {
@@ -48,17 +42,7 @@ enum {
 const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, mp_obj_t number, const uint8_t *form,
     int32_t kind);
 
-// The n objects of a tuple or list.
-const mp_obj_t *objects_of(mp_obj_t tuple, size_t n);
-
-// Object i of them as a buffer: of any length; exactly n bytes long; at least so many words.
-operand_t buffer_of(const mp_obj_t *objects, int i, mp_uint_t access);
-void *exactly(const mp_obj_t *objects, int i, size_t n_bytes, mp_uint_t access);
-void *at_least(const mp_obj_t *objects, int i, size_t n_words);
-
-// Object i of them as a descriptor for a layer of that kind; 0: its fields are not checked.
+// Object i of a tuple's as a descriptor for a layer of that kind; 0: its fields are not checked.
 const int32_t *descriptor(const mp_obj_t *objects, int i, int32_t kind);
-
-void check(bool good, const char *text);
 
 #endif

@@ -38,6 +38,8 @@ def models() -> list[Model]:
     for model in made[::2]:
         model.names = NAMES[: model.classes]
         model.scale, model.zero = 0.5, -3
+    for model in made[1::2]:
+        model.scales = tuple((0.25 * (i + 1), 5 - i) for i in range(model.shape[0]))
     made += [random_model("linear 3, relu, linear 6", (6, 1, 1), 7, 6, f.RECONSTRUCTION),
              random_model("conv 2 3, relu, flatten, linear 1", (1, 4, 4), 8, 1, f.SQUARED_ERROR)]
     made[2].spare = np.arange(-6, 6).reshape(2, 6).astype(np.int8)  # two classes can be added
@@ -49,6 +51,8 @@ def datasets() -> list[Dataset]:
     made = [random_dataset(model, 3, seed) for seed, model in enumerate(models())]
     for dataset in made[:6:2]:
         dataset.names = NAMES[: dataset.classes]
+    for dataset in made[1::2]:
+        dataset.scales = tuple((3.5, -i) for i in range(dataset.shape[0]))
     return made
 
 
@@ -219,7 +223,7 @@ def pack_unchecked(model: Model) -> bytes:
     table = model_file.TABLE.pack(
         model.name.encode(), *model.shape, model.classes, model.loss, 0, model.input_exponent, 0,
         len(records), len(names), model.scale, model.zero, len(payload), model.target_exponent,
-        b"")
+        0, 0)
     tables = b"".join([table, *records, names])
     prefix = struct.pack("<4sHHII", b"PRIM", 2, 16 + len(tables), 0, 0)
     return seal(prefix + tables + payload)

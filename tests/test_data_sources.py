@@ -249,9 +249,9 @@ GOOD = np.zeros((4, 5, 5), np.uint8)
      "not an .npz file of arrays: it holds Python objects"),
     (b"PK\3\4 no zip at all", "not an .npz file of arrays"),
     (b"", "not an .npz file of arrays: it is empty"),
-    (b"label,pixel0,pixel1\n7,0,255\n", "not an .npz file of arrays: it is text, as CSV is; "
-     "numpy.savez(FILE, x=images, y=labels) writes one"),
-    (b"\x93NUMPY\1\0", "not an .npz file of arrays: it is a single array (.npy); numpy.savez"),
+    (b"label,pixel0,pixel1\n7,0,255\n", "not an .npz file of arrays: it is text; a table "
+     "has .csv as the end of its name; numpy.savez(FILE, x=images, y=labels) writes one"),
+    (b"\x93NUMPY\1\0", "a single array (.npy): give the file of its labels behind it"),
     (b"\x1f\x8b\x08\0", "not an .npz file of arrays: it is another file"),
     (None, "no such file"),
 ])

@@ -256,6 +256,7 @@ def test_sealed_wrong_sizes_are_refused(kind, cut, more):
     (56, b"\1", "bytes of the payload: found 76, expected 1"),
     (60, b"\1", "exponent of a target: found 1, expected 0"),
     (61, b"\1", "reserved: found 1, expected 0"),
+    (62, b"\1", "header size"),  # a channel with a scale of its own
     (64, b"\7", "stage 0 (7): kind: found 7, expected 1..6"),
     (64, b"\6", "stage 0 (add): weight exponent"),
     (65, b"\3", "stage 0: flags: found 3, expected 0..1"),
@@ -302,7 +303,7 @@ def test_a_bad_model_is_refused_by_name(offset, replacement, text):
     (30, b"\4", "flags: found 4, expected 0..3"),
     (31, b"\1", "reserved: found 1, expected 0"),
     (32, b"\4", "header size: found 48, expected 52"),
-    (34, b"\1", "reserved: found 1, expected 0"),
+    (34, b"\1", "header size"),
     (44, b"\1", "reserved: found 1, expected 0"),
     (48, b"\x80", "pixel: found 128, expected 0..127"),
     (54, b"\4", "label: found 4, expected below 4"),

@@ -24,7 +24,7 @@ from support import HANG_S
 NATIVE = ROOT / "native"
 TESTS = Path(__file__).parent
 # Bytes of the modules for armv6m, which the board copies to its heap. Few networks want both.
-SIZE_LIMITS = {"priot_native": 14_592, "priot_portable": 12_416}
+SIZE_LIMITS = {"priot_native": 14_592, "priot_portable": 12_416, "priot_features": 2_720}
 
 
 def test_exponential_table_is_the_oracles():
@@ -72,7 +72,8 @@ def test_native_module_names_what_it_has():
     has = {name for name in KERNELS if name.encode() in content}
     assert has == {*fast_kernels(), *OTHERS, *f.SHARED}
     for arch, name in (("armv6m", "priot_native"), ("armv6m", "priot_portable"),
-                       ("x64", "priot_portable"), ("x64", "priot_plan")):
+                       ("armv6m", "priot_features"), ("x64", "priot_portable"),
+                       ("x64", "priot_features"), ("x64", "priot_plan")):
         content = native_module(arch, name).read_bytes()
         assert f"{name}.mpy".encode() in content and f"/{name}".encode() not in content
 

@@ -46,7 +46,7 @@ def portable(kernels):
     """
     if hasattr(kernels, "max_pool_forward"):
         return kernels
-    found = _module("priot_portable")
+    found = native_module("priot_portable")
     if found is None:
         raise ImportError("priot_portable.mpy: not installed; a layer needs its kernels")
     return found
@@ -54,9 +54,9 @@ def portable(kernels):
 
 def _find(candidate):
     if candidate == "native":
-        return _module("priot_native") or _module("priot_portable")
+        return native_module("priot_native") or native_module("priot_portable")
     if candidate == "portable":
-        return _module("priot_portable")
+        return native_module("priot_portable")
     try:
         from . import kernels_viper
     except (ImportError, SyntaxError, TypeError):  # not there, no native emitter, not packaged
@@ -64,7 +64,7 @@ def _find(candidate):
     return kernels_viper
 
 
-def _module(name):
+def native_module(name):
     """A module of native code, None if there is none; ValueError for one that is not ours."""
     gc.collect()  # it wants one large block
     try:

@@ -4,7 +4,8 @@ import struct
 from array import array
 from binascii import crc32
 
-from .files import DATASET, check_scale, fail, names_text, open_file, read_names, read_prefix
+from .files import (DATASET, check_scale, check_scales, fail, names_text, open_file, read_names,
+                    read_prefix)
 from .heap import unload
 
 _HEADER = 48
@@ -33,25 +34,28 @@ class Dataset:
         path, f = self.path, self._file
         header, expected = read_prefix(f, path, DATASET, _HEADER)
         raw = f.read(_HEADER - 16)
-        (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, more, scale,
-         _, most) = struct.unpack("<IHHHHHBBHHIiI", raw)
+        (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, n_scales,
+         scale, zero, most) = struct.unpack("<IHHHHHBBHHIiI", raw)
         self.shape = (channels, height, width)
         self.n_classes = classes
         self._n = n
         self._start = header
         self.n_targets = target_bytes if flags & 2 else 0
         n_values = channels * height * width
+        self._n_names = n_names
         self.record_bytes = n_values + target_bytes
-        if header != _HEADER + n_names:
-            fail(path, "header size", header, _HEADER + n_names)
-        if reserved or more or most:
-            fail(path, "reserved", reserved or more or most, 0)
+        if header != _HEADER + n_names + 8 * n_scales:
+            fail(path, "header size", header, _HEADER + n_names + 8 * n_scales)
+        if reserved or most:
+            fail(path, "reserved", reserved or most, 0)
         if flags > 3:
             fail(path, "flags", flags, "0..3")
         if not target_bytes or target_bytes > max(1, self.n_targets):
             fail(path, "bytes of a target", target_bytes, "1, or more where it is a vector")
         self.signed = flags = flags & 1
         check_scale(path, scale)
+        f.seek(_HEADER + n_names)
+        check_scales(f, path, n_scales, channels, scale or zero)
         if not 1 <= classes <= (1 if self.n_targets else 256):
             fail(path, "classes", classes, "1..256, 1 of samples with targets")
         f.seek(0, 2)
@@ -91,7 +95,7 @@ class Dataset:
     def names(self):
         """Names of the classes, read from the file: a tuple, empty where it has none."""
         self._file.seek(_HEADER)
-        return read_names(self._file, self.path, self._start - _HEADER, self.n_classes)
+        return read_names(self._file, self.path, self._n_names, self.n_classes)
 
     def __len__(self):
         return self._n

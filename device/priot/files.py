@@ -99,6 +99,19 @@ def check_scale(path, bits):
         fail(path, "scale", "%08x" % bits, "finite, 0 or above")
 
 
+def check_scales(f, path, n, channels, common):
+    """Pass over the scale and zero of each of n channels. ValueError unless n is 0 or all.
+
+    common: the scale or zero of all channels, 0 where each has its own.
+    """
+    if n and (n != channels or common):
+        fail(path, "channels with a scale", n, "0 or %d, or one for all" % channels)
+    for _ in range(n):
+        bits = int.from_bytes(f.read(8)[:4], "little")
+        if not 0x00800000 <= bits <= 0x7F7FFFFF:
+            fail(path, "scale of a channel", "%08x" % bits, "a normal number above 0")
+
+
 def check_text(path, field, raw, most):
     """Bytes as text; ValueError unless they are 1..most of UTF-8 without control characters."""
     text, n = "", 0

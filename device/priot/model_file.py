@@ -7,13 +7,14 @@ import struct
 from array import array
 
 from . import fields as F
-from .files import MODEL, check_crc, check_scale, check_text, fail, read_names, read_prefix
+from .files import (MODEL, check_crc, check_scale, check_scales, check_text, fail, read_names,
+                    read_prefix)
 from .kinds import ADD, AVG_POOL, CONV2D, GLOBAL_POOL, KINDS, LINEAR
 from .memory import aligned
 from .stage import Stage
 
 HEADER = 64
-_RECORD = 64
+RECORD = 64
 _NOWHERE = 0xFFFFFFFF
 _MAX_PRODUCTS = 131072  # of 127 * 127: an int32 sum of so many is exact
 _MAX_SIDE = 63  # of a kernel, and of a window that is not global
@@ -37,13 +38,14 @@ class Description:
         header_size, self.crc = read_prefix(f, path, MODEL, HEADER)
         check_crc(f, path, self.crc)
         (name, channels, height, width, outputs, loss, flags, self.input_exponent, spare,
-         n_stages, n_names, scale, _, self.weight_bytes, self.target_exponent, more) = (
-             struct.unpack("<16sHHHHBBbBHHIiIb3s", f.read(HEADER - 16)))
+         n_stages, n_names, scale, zero, self.weight_bytes, self.target_exponent, more,
+         n_scales) = struct.unpack("<16sHHHHBBbBHHIiIbBH", f.read(HEADER - 16))
         _range(path, "stages", n_stages, 1, 256)
-        if header_size != HEADER + _RECORD * n_stages + n_names:
-            fail(path, "header size", header_size, HEADER + _RECORD * n_stages + n_names)
+        expected = HEADER + RECORD * n_stages + n_names + 8 * n_scales
+        if header_size != expected:
+            fail(path, "header size", header_size, expected)
         _range(path, "loss", loss, F.CROSS_ENTROPY, F.RECONSTRUCTION)
-        if any(more) or (self.target_exponent and loss != F.SQUARED_ERROR):
+        if more or (self.target_exponent and loss != F.SQUARED_ERROR):
             fail(path, "reserved", "set", 0)
         _range(path, "flags", flags, 0, 1)
         self.loss = loss
@@ -70,7 +72,7 @@ class Description:
         at = 0
         unread = set()
         for i in range(n_stages):
-            at = self._add("%s: stage %d" % (path, i), i, f.read(_RECORD), at)
+            at = self._add("%s: stage %d" % (path, i), i, f.read(RECORD), at)
             unread.discard(self.stages[i].input)
             unread.discard(self.stages[i].second)
             unread.add(i)
@@ -79,6 +81,7 @@ class Description:
         if loss:
             _range(path, "bytes of the names", n_names, 0, 0)
         self.names = read_names(f, path, n_names, classes)
+        check_scales(f, path, n_scales, channels, scale or zero)
         if at != self.weight_bytes or f.seek(0, 2) != header_size + at:
             fail(path, "payload", self.weight_bytes, "%d bytes" % at)
         f.seek(header_size)

@@ -18,7 +18,7 @@ from priot.paths import BUILD, NATIVE_MODULES, ROOT
 
 NATIVE = ROOT / "native"
 OBJECTS = BUILD / "native" / "objects" / "armv6m-priot_native"
-GLUE = ("module", "check")
+GLUE = ("module", "check", "operands", "features_module")
 
 # Letters of a form as parts of a signature: those that are written are in capitals, "n" is the
 # length of the buffer before it, which C wants to know, "number" what stands beside the tuple.

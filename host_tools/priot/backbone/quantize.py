@@ -285,7 +285,8 @@ def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str,
     stages = [_stage_of(stage) for stage in graph.stages]
     names = dataset.names if graph.loss == f.CROSS_ENTROPY else ()
     model = Model(name, dataset.shape, graph.classes, stages, names, exponent,
-                  dataset.scale, dataset.zero, dataset.signed, graph.loss, target_exponent)
+                  dataset.scale, dataset.zero, dataset.signed, graph.loss, target_exponent,
+                  scales=dataset.scales)
     link(stages, model.shape, model.classes, model.signed, model.loss)
     for i, (stage, source) in enumerate(zip(stages, graph.stages, strict=True)):
         if source.clamp is not None:

@@ -123,7 +123,7 @@ def _set_scale(graph: FloatGraph, args: argparse.Namespace) -> None:
 def _calibration(graph: FloatGraph, args: argparse.Namespace) -> tuple[Dataset, int, int]:
     """Samples as int8, the exponent of their values (v stands for the input v * 2^exponent), and
     that of the targets."""
-    samples = read_samples(args.calibrate, graph.loss)
+    samples = read_samples(args.calibrate, loss=graph.loss)
     labels = samples.labels
     classes = graph.classes
     if graph.loss != f.CROSS_ENTROPY:
@@ -147,7 +147,7 @@ def _calibration(graph: FloatGraph, args: argparse.Namespace) -> tuple[Dataset, 
                       classes, args.names or samples.names, std * 2.0**exponent,
                       round(-mean / (std * 2.0**exponent)))
     target_exponent = 0
-    if samples.targets is not None:
+    if len(samples.targets):
         largest = float(np.abs(samples.targets).max())
         target_exponent = int(np.ceil(np.log2(max(largest, 2.0**-100) / 127)))
         dataset.targets = quantised_targets(args.calibrate, samples.targets, graph.classes,

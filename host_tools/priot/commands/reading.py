@@ -117,4 +117,4 @@ def reading_from(args: argparse.Namespace, say: Callable[[str], object] = print)
                          "numbers: black and white")
     return Reading(args.resize or size, args.fit or "stretch", channels, args.invert,
                    args.background, tuple(args.range) if args.range else None, args.layout,
-                   classes, names, args.skip_bad, say)
+                   classes, names, args.skip_bad, say=say)

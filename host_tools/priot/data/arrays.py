@@ -4,47 +4,38 @@ from pathlib import Path
 
 import numpy as np
 
+from priot.data.array_files import find_xy, has_test, read_arrays_of
 from priot.data.classes import class_names
 from priot.data.images import Images, checked
+from priot.data.numbers import Columns
 from priot.data.reading import Reading
 from priot.data.values import extent, range_text, to_bytes, usual_range
 from priot.errors import FileError, mismatch
 from priot.formats.npz import read_npz
 
-_SAVE = "numpy.savez(FILE, x=images, y=labels) writes one"
 
+def read_arrays(path: Path, test: bool, reading: Reading) -> Images:
+    """Arrays `x`, `y` and, where it is there, `names` of an .npz file, or those of two .npy files,
+    see from_arrays.
 
-def read_arrays(path: Path, _test: bool, reading: Reading) -> Images:
-    """Arrays `x`, `y` and, where it is there, `names` of an .npz file, see from_arrays.
-
-    Raises FileError, OSError.
+    test: of a file with x_train and x_test the second. Raises FileError, OSError.
     """
-    with open(path, "rb") as file:
-        start = file.read(512)
-    if start[:2] != b"PK":
-        raise FileError(path, f"not an .npz file of arrays: {_kind(start)}; {_SAVE}")
-    found = read_npz(path)
-    missing = [name for name in ("x", "y") if name not in found]
-    if missing:
-        held = [f"{name} ({array.dtype} {'x'.join(map(str, array.shape))})"
-                for name, array in found.items()]
-        raise FileError(path, f"has no array {missing[0]}; it holds "
-                        f"{', '.join(held[:10]) or 'none'}")
+    found = read_arrays_of(path, reading.labels)
+    x, y = find_xy(path, found, Columns(x=reading.x, y=reading.y), test)
     names = found.get("names", np.array([]))
     if names.size and (names.ndim != 1 or names.dtype.kind != "U"):
         raise FileError(path, mismatch("names", f"{names.dtype} of {names.ndim} axes",
                                        "text, one for each class"))
     own = class_names(names.tolist(), path) if names.size else ()
-    return from_arrays(path, found["x"], found["y"], reading, own)
+    return from_arrays(path, found[x], found[y], reading, own)
 
 
-def _kind(start: bytes) -> str:
-    """What a file is that is no zip archive."""
-    if start.startswith(b"\x93NUMPY"):
-        return "it is a single array (.npy)"
-    if start and all(byte >= 32 or byte in b"\t\r\n\f" for byte in start):
-        return "it is text, as CSV is"
-    return "it is another file" if start else "it is empty"
+def has_test_arrays(path: Path | None, reading: Reading) -> bool:
+    """Whether a file has x_train and x_test, and the user names no others."""
+    if path is None or reading.x or reading.y or reading.labels is not None:
+        return False
+    with open(path, "rb") as file:
+        return file.read(2) == b"PK" and has_test(read_npz(path))
 
 
 def from_arrays(where: object, x: np.ndarray, y: np.ndarray, reading: Reading | None = None,

@@ -46,10 +46,15 @@ def as_dataset(source: Source, labels: np.ndarray | None = None,
     if isinstance(source, Dataset):
         source.check()
         reading.check("dataset", SOURCES["dataset"].takes)
-        images = with_classes(where, Images(source.images << 1, source.labels, source.classes,
+        values = source.images if source.signed else source.images << 1
+        images = with_classes(where, Images(values, source.labels, source.classes,
                                             source.names), reading)
-        dataset = replace(to_dataset(finish(images, reading)), scale=source.scale,
-                          zero=source.zero)
+        if source.signed:  # no pictures: nothing of them is resized or inverted
+            dataset = replace(source, labels=images.labels, classes=images.classes,
+                              names=images.names)
+        else:
+            dataset = replace(to_dataset(finish(images, reading)), scale=source.scale,
+                              zero=source.zero, scales=source.scales)
     elif isinstance(source, np.ndarray):
         if labels is None:
             raise PriotError("push", "arrays of images need labels")

@@ -37,10 +37,15 @@ def read_part(name: str, path: Path | None, part: str | None,
     with a test part of its own they divide its other images. Raises PriotError, OSError.
     """
     source = SOURCES[name]
+    if name == "mnist" and path is not None and path.is_file():  # all of it: no part of a folder
+        source = replace(source, split=(), own_test=False)
     sizes = split or source.split
     names = PARTS[: len(sizes)]
-    known = names + PARTS[2:] if source.own_test else names
-    if part is None and not sizes:
+    own_test = source.has_test(path, reading or Reading())
+    if own_test and not sizes:
+        names = ("train",)
+    known = names + PARTS[2:] if own_test else names
+    if part is None and not known:
         return load(name, path, reading=reading)
     if part not in known:
         raise PriotError(f"{name}: --part", f"found {part or 'none'}, expected " + (
@@ -48,6 +53,8 @@ def read_part(name: str, path: Path | None, part: str | None,
     if part not in names:
         return load(name, path, test=True, reading=reading)
     images = load(name, path, reading=reading)
+    if not sizes:
+        return images
     if sum(sizes) > len(images):
         raise PriotError(f"{name}: --split", f"found {'+'.join(map(str, sizes))}, "
                          f"expected at most {len(images)} images")

@@ -2,6 +2,7 @@
 
 import gzip
 import pickle
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from priot.errors import FileError, brief, mismatch
 
 _GZIP = b"\x1f\x8b"
+_IDX = re.compile(r"(?P<set>.*?)-?(?P<part>train|t10k|test)-(?P<what>images|labels)"
+                  r"[-.]idx[13]-ubyte(\.gz)?")
 _CIFAR_SHAPE = (3, 32, 32)
 
 
@@ -22,6 +25,42 @@ def existing_file(folder: Path, names: Sequence[str]) -> Path:
             return folder / name
     what = "has no" if folder.is_dir() else "is no folder with"
     raise FileError(folder, f"{what} {names[0]}")
+
+
+def is_idx(path: Path) -> bool:
+    """Whether a file is one of images, by its name."""
+    found = _IDX.fullmatch(path.name)
+    return found is not None and found["what"] == "images"
+
+
+def idx_set(path: Path) -> str:
+    """What stands before train or test in a file's name, as "emnist-letters"; "" for MNIST."""
+    found = _IDX.fullmatch(path.name)
+    return found["set"] if found else ""
+
+
+def find_idx(folder: Path, test: bool, what: str) -> Path:
+    """The file of images or labels to learn or to test, by any of its usual names. FileError.
+
+    train-images-idx3-ubyte, t10k-labels.idx1-ubyte, emnist-digits-test-images-idx3-ubyte.gz ...
+    """
+    found = [path for path in sorted(folder.iterdir() if folder.is_dir() else [])
+             if (name := _IDX.fullmatch(path.name)) and name["what"] == what
+             and (name["part"] != "train") == test]
+    names = sorted({idx_set(path) for path in found})
+    if len(names) > 1:
+        raise FileError(folder, f"has files of several sets: {', '.join(n or '-' for n in names)}")
+    if found:
+        return found[0]
+    part, axes = "t10k" if test else "train", 3 if what == "images" else 1
+    return existing_file(folder, [f"{part}-{what}-idx{axes}-ubyte"])
+
+
+def labels_beside(images: Path) -> Path:
+    """The file of labels beside one of images, packed or not. Raises FileError."""
+    name = images.name.replace("images", "labels").replace("idx3", "idx1")
+    plain = name.removesuffix(".gz")
+    return existing_file(images.parent, (name, plain, f"{plain}.gz"))
 
 
 def read_idx(path: Path, magic: int) -> np.ndarray:

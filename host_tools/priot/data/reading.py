@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from priot.errors import PriotError
 
@@ -12,7 +13,8 @@ Colour = tuple[int, int, int]  # red, green, blue: 0..255
 FITS = ("stretch", "crop", "fit")
 LAYOUTS = ("hwc", "chw", "rgba")
 WHITE = (255, 255, 255)
-SPECIAL = ("background", "range", "layout", "skip_bad")  # not every source can use them
+# Not every source can use them.
+SPECIAL = ("background", "range", "layout", "skip_bad", "x", "y", "labels")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Reading:
     and pictures that are black and white. layout: of arrays of 4 axes,
     channels last ("hwc", "rgba": the fourth is transparency) or first ("chw"). classes: how many.
     names: of the classes, in the order of their numbers. skip_bad: leave out what cannot be read.
+    x, y: names of the arrays of an .npz file. labels: the file of labels beside one of images.
     say: takes a line on each decision; None warns of those that are not the usual ones.
     """
 
@@ -39,6 +42,9 @@ class Reading:
     classes: int | None = None
     names: tuple[str, ...] = ()
     skip_bad: bool = False
+    x: str | None = None
+    y: str | None = None
+    labels: Path | None = None
     say: Callable[[str], object] | None = None
 
     def note(self, text: str, usual: bool = False) -> None:

@@ -7,11 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from priot.data.arrays import read_arrays
+from priot.data.arrays import has_test_arrays, read_arrays
 from priot.data.classes import with_classes
 from priot.data.folders import read_folders
 from priot.data.images import Images, checked
-from priot.data.raw_files import existing_file, read_cifar_binary, read_cifar_python, read_idx
+from priot.data.raw_files import (
+    existing_file,
+    find_idx,
+    idx_set,
+    is_idx,
+    labels_beside,
+    read_cifar_binary,
+    read_cifar_python,
+    read_idx,
+)
 from priot.data.reading import Reading
 from priot.errors import FileError, PriotError
 from priot.formats import Dataset, read_magic
@@ -28,7 +37,7 @@ class Source:
     path is, empty where there is none. split: usual sizes of the parts (pretrain, train and,
     unless the source has a test part of its own, test). shuffled: the parts are taken from a
     fixed random order of the images, not from the order they come in. takes: which of the options
-    in reading.SPECIAL it can use.
+    in reading.SPECIAL it can use. finds_test(path, reading): whether this one has a test part.
     """
 
     read: Callable[[Any, bool, Reading], Images]
@@ -37,6 +46,11 @@ class Source:
     own_test: bool = False
     shuffled: bool = False
     takes: tuple[str, ...] = ()
+    finds_test: Callable[[Any, Reading], bool] | None = None
+
+    def has_test(self, path: Path | None, reading: Reading) -> bool:
+        """Whether there is a test part of its own. Raises FileError, OSError."""
+        return self.own_test or bool(self.finds_test and self.finds_test(path, reading))
 
 
 def read_digits(_path: Path | None, _test: bool, _reading: Reading) -> Images:
@@ -48,14 +62,14 @@ def read_digits(_path: Path | None, _test: bool, _reading: Reading) -> Images:
     return checked("digits", pixels.astype(np.uint8)[:, None], digits.target, 10)
 
 
-def read_mnist(folder: Path, test: bool, _reading: Reading) -> Images:
-    """Digits from a folder of MNIST's idx files, as they are or as .gz. Raises FileError."""
-    prefix = "t10k" if test else "train"
-    paths = [existing_file(folder, [f"{prefix}-{what}{dot}idx{axes}-ubyte{gz}"
-                                    for dot in "-." for gz in ("", ".gz")])
-             for what, axes in (("images", 3), ("labels", 1))]
+def read_mnist(path: Path, test: bool, _reading: Reading) -> Images:
+    """Images from a folder of idx files, as they are or as .gz, or from one file of images beside
+    that of its labels. Raises FileError."""
+    paths = ([path, labels_beside(path)] if path.is_file() else
+             [find_idx(path, test, what) for what in ("images", "labels")])
     pixels, labels = read_idx(paths[0], IDX_IMAGES), read_idx(paths[1], IDX_LABELS)
-    return checked(paths[1], pixels[:, None], labels, 10)
+    classes = max(10, int(labels.max(initial=0)) + 1) if idx_set(paths[0]) else 10
+    return checked(paths[1], pixels[:, None], labels, classes)
 
 
 def read_cifar10(folder: Path, test: bool, _reading: Reading) -> Images:
@@ -74,17 +88,19 @@ def read_cifar10(folder: Path, test: bool, _reading: Reading) -> Images:
 def read_dataset(path: Path, _test: bool, _reading: Reading) -> Images:
     """Images of a dataset file, their 0..127 doubled. Raises FileError, OSError."""
     found = Dataset.read(path)
-    if found.scale or found.zero:
+    if found.scale or found.zero or found.scales or found.signed:
         raise FileError(path, "has a scale, which a dataset made of it would lose")
     return Images(found.images << 1, found.labels, found.classes, found.names)
 
 
 SOURCES = {
     "digits": Source(read_digits, "", (900, 448, 449), shuffled=True),
-    "mnist": Source(read_mnist, "a folder of idx files", (50000, 10000), own_test=True),
+    "mnist": Source(read_mnist, "a folder of idx files, or one of them", (50000, 10000),
+                    own_test=True),
     "cifar10": Source(read_cifar10, "a folder of batches", (40000, 10000), own_test=True),
     "arrays": Source(read_arrays, "an .npz file", shuffled=True,
-                     takes=("background", "range", "layout")),
+                     takes=("background", "range", "layout", "x", "y", "labels"),
+                     finds_test=has_test_arrays),
     "folders": Source(read_folders, "a folder with one folder per class", shuffled=True,
                       takes=("background", "range", "skip_bad")),
     "dataset": Source(read_dataset, "a dataset file", shuffled=True),
@@ -94,11 +110,14 @@ SOURCES = {
 def source_of(path: Path) -> str:
     """The name of the source that a folder or file is. Raises PriotError, OSError."""
     if path.is_dir():
-        for name, mark in (("mnist", "*-idx3-ubyte*"), ("mnist", "*.idx3-ubyte*"),
-                           ("cifar10", "data_batch_1*"), ("cifar10", "cifar-10-batches-*")):
+        if any(is_idx(file) for file in path.iterdir()):
+            return "mnist"
+        for mark in ("data_batch_1*", "cifar-10-batches-*"):
             if next(path.glob(mark), None):
-                return name
+                return "cifar10"
         return "folders"
+    if is_idx(path):
+        return "mnist"
     return "dataset" if path.suffix == ".prd" or read_magic(path) in KINDS else "arrays"
 
 

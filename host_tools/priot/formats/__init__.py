@@ -36,7 +36,8 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
     52      i32   zero
     56      u32   bytes of the payload
     60      i8    exponent of a target (loss 1; of the others 0)
-    61            3 reserved
+    61      u8    reserved
+    62      u16   channels with a scale of their own: none (0) or all
     64      64 bytes for each stage:
             0     u8   kind, a number of device/priot/kinds.py
             1     u8   flags: 1 a ReLU ends the stage
@@ -66,7 +67,8 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
                        accumulator; 0xFFFFFFFF: there is none
             40    u32  where shifts by row begin; 0xFFFFFFFF: there are none
             44         20 reserved
-    then    the payload, in the order of the stages: a byte w + 128 (never 0) per weight,
+    then    the names; then 8 bytes for each channel with a scale of its own: f32 scale, i32 zero
+then    the payload, in the order of the stages: a byte w + 128 (never 0) per weight,
             [n_out][n_in / groups][ky][kx], padded with bytes 128 to a multiple of 4; then the bias
 
 Stages stand in the order in which they are computed; the output of every one but the last is
@@ -77,6 +79,8 @@ channels and no shifts or bits. Kernels and windows have sides of 1..63 and an a
 weights, and outputs of a group * kernel area (each side of the kernel times ceil(window / its
 stride)); a bias of at most 2^31 - 1 - 127 * 127 * weights in a row: so every sum fits int32. The
 last stage has no ReLU.
+
+Where channels have scales of their own, each is a normal float32 above 0, and that of all is 0.
 
 What no kernel computes yet is refused: shifts by row.
 
@@ -89,11 +93,11 @@ Dataset, magic `PRID`.
                   vector of values -127..127 (int8), and there is one class
     31      u8    reserved
     32      u16   bytes of the names, padding included
-    34      u16   reserved
+    34      u16   channels with a scale of their own: none (0) or all
     36      f32   scale, as of a model
     40      i32   zero
     44      u32   reserved
-    48      the names
+    48      the names; then 8 bytes for each channel with a scale of its own, as of a model
     then    n samples: the values, a byte each, [channel][y][x], and the target
 
 Adapter, magic `PRIA`: what a method learned, for one backbone. Methods go with contents: those

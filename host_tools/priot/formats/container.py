@@ -12,6 +12,7 @@ import numpy as np
 from priot.errors import FileError, mismatch
 from priot.formats.sniff import START_BYTES, what_is
 
+_SCALE = struct.Struct("<fi")  # of a channel, and its zero
 PREFIX = struct.Struct("<4sHHII")
 VERSION = 2
 KINDS = {b"PRIM": "model", b"PRID": "dataset", b"PRIA": "adapter"}
@@ -109,6 +110,32 @@ def check_scale(bits: int, where: object) -> None:
     """Raise FileError unless the bits of a float32 are those of a finite one, not negative."""
     if bits > 0x7F7FFFFF:
         raise FileError(where, mismatch("scale", f"{bits:08x}", "a finite number, 0 or above"))
+
+
+def pack_scales(scales: Sequence[tuple[float, int]]) -> bytes:
+    """Scale and zero of every channel, as they stand in a file."""
+    return b"".join(_SCALE.pack(scale, zero) for scale, zero in scales)
+
+
+def unpack_scales(raw: bytes, channels: int, scale: float, zero: int, where: object,
+                  ) -> tuple[tuple[float, int], ...]:
+    """Scale and zero of every channel; of none where `raw` is empty. Raises FileError.
+
+    scale, zero: those of all channels, which then are 0.
+    """
+    if not raw:
+        return ()
+    if len(raw) != channels * _SCALE.size:
+        raise FileError(where, mismatch("channels with a scale", len(raw) // _SCALE.size,
+                                        f"0 or {channels}"))
+    if scale or zero:
+        raise FileError(where, mismatch("scale, zero of all channels", f"{scale:g}, {zero}",
+                                        "0 where each has its own"))
+    for (bits,) in struct.iter_unpack("<I4x", raw):
+        if not 0x00800000 <= bits <= 0x7F7FFFFF:
+            raise FileError(where, mismatch("scale of a channel", f"{bits:08x}",
+                                            "a normal number above 0"))
+    return tuple(_SCALE.iter_unpack(raw))
 
 
 def unpack_text(raw: bytes, field: str, most: int, where: object) -> str:

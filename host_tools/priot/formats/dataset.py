@@ -14,9 +14,11 @@ from priot.formats.container import (
     first_difference,
     pack_file,
     pack_names,
+    pack_scales,
     read_file,
     unpack_file,
     unpack_names,
+    unpack_scales,
     unpack_table,
     write_file,
 )
@@ -36,7 +38,7 @@ class Dataset:
     """`images` uint8 [n][channels][height][width], 0..127, or int8, -127..127, where values are
     signed; `labels` uint8 [n], < classes.
 
-    names: of the classes, or none. scale, zero: what a value of an image means, as of a Model.
+    names: of the classes, or none. scale, zero, scales: what a value means, as of a Model.
     targets: int8 [n][values], -127..127, in the place of labels, which are 0 then; else [n][0].
     """
 
@@ -47,6 +49,7 @@ class Dataset:
     scale: float = 0.0
     zero: int = 0
     targets: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int8), repr=False)
+    scales: tuple[tuple[float, int], ...] = ()
 
     @property
     def n_targets(self) -> int:
@@ -146,8 +149,8 @@ class Dataset:
         names = pack_names(self.names, "dataset")
         return TABLE.pack(len(self), *self.shape, self.classes, self.n_targets or _LABEL_BYTES,
                           self.signed * _SIGNED | (self.n_targets > 0) * _VECTORS, 0,
-                          len(names), 0,
-                          self.scale, self.zero, 0) + names
+                          len(names), len(self.scales),
+                          self.scale, self.zero, 0) + names + pack_scales(self.scales)
 
     def to_bytes(self) -> bytes:
         """The bytes of the file. Raises FileError."""
@@ -173,12 +176,13 @@ class Dataset:
             images, targets = _unpack_samples(n, shape, 1, contents.payload, where)
             dataset = cls(images, targets.ravel(), classes)
         else:
-            n, shape, classes, n_bytes, flags, names, scale, zero = _check_table(
-                contents.tables, where)
+            (n, shape, classes, n_bytes, flags, names, scale, zero,
+             scales) = _check_table(contents.tables, where)
             images, targets = _unpack_samples(n, shape, n_bytes, contents.payload, where)
             if flags & _SIGNED:
                 images = images.view(np.int8)
-            dataset = cls(images, targets[:, 0].copy(), classes, names, scale, zero)
+            dataset = cls(images, targets[:, 0].copy(), classes, names, scale, zero,
+                          scales=scales)
             if flags & _VECTORS:
                 dataset.targets = targets.view(np.int8)
                 dataset.labels = np.zeros(n, np.uint8)
@@ -192,21 +196,24 @@ class Dataset:
 
 
 def _check_table(tables: bytes, where: object,
-                 ) -> tuple[int, Shape, int, int, int, tuple[str, ...], float, int]:
-    """Samples, shape, classes, bytes of a target, flags, names, scale and zero. FileError."""
-    (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, more, scale,
-     zero, most) = unpack_table(TABLE, tables, where)
-    check_header(tables, TABLE.size + n_names, where)
-    if reserved | more | most:
-        raise FileError(where, mismatch("reserved", reserved | more | most, 0))
+                 ) -> tuple[int, Shape, int, int, int, tuple[str, ...], float, int, tuple]:
+    """Samples, shape, classes, bytes of a target, flags, names, scale, zero, scales. FileError."""
+    (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, n_scales,
+     scale, zero, most) = unpack_table(TABLE, tables, where)
+    check_header(tables, TABLE.size + n_names + 8 * n_scales, where)
+    if reserved | most:
+        raise FileError(where, mismatch("reserved", reserved | most, 0))
     if flags > _SIGNED | _VECTORS:
         raise FileError(where, mismatch("flags", flags, "0..3"))
     if not target_bytes or (target_bytes > _LABEL_BYTES and not flags & _VECTORS):
         raise FileError(where, mismatch("bytes of a target", target_bytes,
                                         "1, or more where it is a vector"))
     check_scale(struct.unpack_from("<I", tables, 20)[0], where)
-    names = unpack_names(tables[TABLE.size :], classes, where)
-    return n, (channels, height, width), classes, target_bytes, flags, names, scale, zero
+    end = TABLE.size + n_names
+    names = unpack_names(tables[TABLE.size : end], classes, where)
+    scales = unpack_scales(tables[end:], channels, scale, zero, where)
+    return (n, (channels, height, width), classes, target_bytes, flags, names, scale, zero,
+            scales)
 
 
 def _unpack_samples(n: int, shape: Shape, target_bytes: int, payload: bytes, where: object,

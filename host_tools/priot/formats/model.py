@@ -18,11 +18,13 @@ from priot.formats.container import (
     is_text,
     pack_file,
     pack_names,
+    pack_scales,
     pad4,
     read_file,
     to_offset,
     unpack_file,
     unpack_names,
+    unpack_scales,
     unpack_table,
     unpack_text,
     write_file,
@@ -34,7 +36,7 @@ from priot.network.stage import Shape, Stage
 from priot.network.stages import layers_of
 
 MAGIC = b"PRIM"
-TABLE = struct.Struct("<16s4HBBbBHHfiIb3s")
+TABLE = struct.Struct("<16s4HBBbBHHfiIbBH")
 RECORD = struct.Struct("<BBH12BHhhBbhb5B3I20s")
 NAME_BYTES = 16
 MAX_STAGES = 256
@@ -52,6 +54,7 @@ class Model:
     v * 2^input_exponent; v = round(x / scale) + zero of what a sensor gives, scale 0: not known.
     loss: what the outputs are compared with, a number of device/priot/fields.py; with squared
     error classes is the number of outputs. target_exponent: of a target that comes with a sample.
+    scales: scale and zero of every channel, where they differ; then scale and zero are 0.
     signed: values of the input are -127..127, otherwise 0..127.
     spare: int8 [outputs][n_row], weights of outputs of the last layer that no class has yet: in
     the file they follow the others, here the last stage is without them. Their biases are 0.
@@ -70,6 +73,7 @@ class Model:
     target_exponent: int = 0
     spare: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int8),
                               repr=False, compare=False)
+    scales: tuple[tuple[float, int], ...] = ()
 
     @property
     def crc(self) -> int:
@@ -185,12 +189,13 @@ class Model:
         table = TABLE.pack(self.name.encode(), *self.shape, self.classes + n_spare, self.loss,
                            _SIGNED * self.signed, self.input_exponent, n_spare, len(stages),
                            len(names), self.scale,
-                           self.zero, len(payload), self.target_exponent, b"")
+                           self.zero, len(payload), self.target_exponent, 0, len(self.scales))
         records, at = [], 0
         for stage, exponent in zip(stages, self.exponents, strict=True):
             records.append(_pack_record(stage, exponent, at))
             at += len(_pack_block(stage)) if stage.has_weights else 0
-        data = pack_file(MAGIC, b"".join([table, *records, names]), payload)
+        scales = pack_scales(self.scales)
+        data = pack_file(MAGIC, b"".join([table, *records, names, scales]), payload)
         Model.from_bytes(data)  # what cannot be read back is not written
         return data
 
@@ -217,13 +222,14 @@ class Model:
 
 def _parse(tables: bytes, payload: bytes, where: object) -> Model:
     (raw, channels, height, width, outputs, loss, flags, input_exponent, n_spare, n_stages,
-     n_names, scale, zero, n_bytes, target_exponent, reserved) = unpack_table(TABLE, tables, where)
+     n_names, scale, zero, n_bytes, target_exponent, reserved, n_scales) = unpack_table(
+         TABLE, tables, where)
     if not 1 <= n_stages <= MAX_STAGES:
         raise FileError(where, mismatch("stages", n_stages, f"1..{MAX_STAGES}"))
     end = TABLE.size + n_stages * RECORD.size
-    check_header(tables, end + n_names, where)
+    check_header(tables, end + n_names + 8 * n_scales, where)
     for name, value, most in (("loss", loss, f.RECONSTRUCTION), ("flags", flags, 1),
-                              ("reserved", max(reserved), 0)):
+                              ("reserved", reserved, 0)):
         if value > most:
             raise FileError(where, mismatch(name, value, f"0..{most}"))
     check_scale(struct.unpack_from("<I", tables, 32)[0], where)
@@ -238,9 +244,10 @@ def _parse(tables: bytes, payload: bytes, where: object) -> Model:
         raise FileError(where, mismatch("classes", classes, "2..256"))
     if loss != f.CROSS_ENTROPY and (n_spare or n_names):
         raise FileError(where, "has names of classes or spare outputs, and no classes")
-    model = Model(name, (channels, height, width), classes, stages,
-                  unpack_names(tables[end:], classes, where), input_exponent, scale, zero,
-                  bool(flags & _SIGNED), loss, target_exponent)
+    names = unpack_names(tables[end : end + n_names], classes, where)
+    scales = unpack_scales(tables[end + n_names :], channels, scale, zero, where)
+    model = Model(name, (channels, height, width), classes, stages, names, input_exponent, scale,
+                  zero, bool(flags & _SIGNED), loss, target_exponent, scales=scales)
     try:
         link(stages, model.shape, outputs, model.signed, loss)
     except ValueError as error:

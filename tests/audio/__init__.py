@@ -1,0 +1,1 @@
+"""Sounds, and the runner that computes their log-mel columns on any backend."""
