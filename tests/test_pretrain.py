@@ -9,7 +9,7 @@ import pytest
 from priot import cli
 from priot.backbone.float_network import FloatNetwork
 from priot.backbone.nearest import quantize
-from priot.backbone.pretrain import Pretraining, Recipe
+from priot.backbone.pretrain import Pretraining, Recipe, usual_recipe
 from priot.backbone.quantize import accuracy, outputs
 from priot.data.prepare import read_part, rotate, to_dataset
 from priot.data.sources import Images
@@ -151,6 +151,17 @@ def test_a_network_learns_and_keeps_its_accuracy_in_int8(data, tmp_path):
     dataset = Dataset.read(data)
     model, *_ = quantize(FloatNetwork.read(tmp_path / "a.npz"), dataset, "stripes")
     assert abs(accuracy(model, dataset) - report["accuracy_test"]) <= 1
+
+
+@pytest.mark.parametrize("line, given, optimizer, lr, weight_decay", [
+    ("conv 4 3, relu, flatten, linear 2", {}, "sgd", 0.05, 1e-4),
+    ("conv 4 3, bn, relu, flatten, linear 2", {}, "adamw", 0.01, 0.05),
+    ("conv 4 3, bn, relu, flatten, linear 2", {"optimizer": "sgd"}, "sgd", 0.05, 1e-4),
+    ("conv 4 3, flatten, linear 2", {"optimizer": "adamw", "lr": 0.5}, "adamw", 0.5, 0.05)])
+def test_the_recipe_follows_the_network(line, given, optimizer, lr, weight_decay):
+    given = {"lr": None, "epochs": 3} | given
+    assert usual_recipe(parse_network(line), **given) == Recipe(
+        optimizer, 3, lr, weight_decay=weight_decay)
 
 
 def test_weights_stay_within_the_limit():

@@ -6,8 +6,9 @@ bits. Batch norm is there in training alone: what is learned has it in weights a
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import threadpoolctl
@@ -60,6 +61,24 @@ class Recipe:
             if not low <= value <= high:
                 raise PriotError(f"--{name.replace('_', '-')}",
                                  f"found {value:g}, expected {low:g}..{high:g}")
+
+
+# learning rate and weight decay where nothing else is asked for
+_USUAL = {"sgd": (0.05, 1e-4), "adamw": (0.01, 0.05)}
+
+
+def usual_recipe(layers: Sequence[Layer], **given: Any) -> Recipe:
+    """The recipe of a network, with what is given: AdamW where it has batch norm, otherwise SGD.
+
+    Raises PriotError for a value outside its range.
+    """
+    has_norm = any(layer.kind == "batch_norm" for layer in layers)
+    optimizer = given.get("optimizer") or ("adamw" if has_norm else "sgd")
+    lr, weight_decay = _USUAL.get(optimizer, _USUAL["sgd"])
+    recipe = replace(Recipe(optimizer, lr=lr, weight_decay=weight_decay),
+                     **{name: value for name, value in given.items() if value is not None})
+    recipe.check()
+    return recipe
 
 
 @dataclass

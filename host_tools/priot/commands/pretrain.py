@@ -12,7 +12,7 @@ from priot.backbone.equalize import equalize
 from priot.backbone.fidelity import weights_lost
 from priot.backbone.float_network import FloatNetwork, check_floats, outputs_for
 from priot.backbone.nearest import is_plain_chain
-from priot.backbone.pretrain import Pretraining, Recipe
+from priot.backbone.pretrain import Pretraining, Recipe, usual_recipe
 from priot.backbone.quantize import quantize_weights
 from priot.commands.options import LOSSES, add_json_option
 from priot.errors import PriotError
@@ -20,6 +20,9 @@ from priot.formats import Dataset
 from priot.network.named import NETWORKS, network_line
 from priot.network.spec import format_network, parse_network
 from priot.reports.json_file import check_report, write_json
+
+_BY_NETWORK = {"optimizer": "adamw where the network has bn, otherwise sgd",
+               "lr": "0.01 of adamw, 0.05 of sgd", "weight_decay": "0.05 of adamw, 1e-4 of sgd"}
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -50,16 +53,16 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
             "shift": "pixels that images are moved by at most, at random",
             "seed": "of first weights, order, dropout and shift"}.items():
         value = getattr(usual, name)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value,
+        default = _BY_NETWORK.get(name, str(value))
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value),
                             metavar="NAME" if isinstance(value, str) else "N",
-                            help=f"{text} (default {value})")
+                            help=f"{text} (default {default})")
     add_json_option(parser)
     return parser
 
 
 def main(args: argparse.Namespace) -> int:
     """Run `priot pretrain`."""
-    recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
     check_report(args.output)
     dataset = Dataset.read(args.dataset)
     test = Dataset.read(args.test) if args.test else None
@@ -67,6 +70,7 @@ def main(args: argparse.Namespace) -> int:
         raise PriotError(args.test, f"shape, classes: found {test.shape}, {test.classes}, "
                          f"expected {dataset.shape}, {dataset.classes}")
     layers = parse_network(network_line(args.network, dataset.classes, args.width))
+    recipe = usual_recipe(layers, **{name: getattr(args, name) for name in asdict(Recipe())})
     try:
         outputs, kind = outputs_for(dataset, args.loss == LOSSES[1])
         training = Pretraining(layers, dataset.shape, outputs, recipe, kind)
