@@ -37,13 +37,13 @@ class Description:
         header_size, self.crc = read_prefix(f, path, MODEL, HEADER)
         check_crc(f, path, self.crc)
         (name, channels, height, width, outputs, loss, flags, self.input_exponent, spare,
-         n_stages, n_names, scale, _, self.weight_bytes, self.target_exponent, more) = (
-             struct.unpack("<16sHHHHBBbBHHIiIb3s", f.read(HEADER - 16)))
+         n_stages, n_names, scale, _, self.weight_bytes, reserved, self.target_exponent, more) = (
+             struct.unpack("<16sHHHHBBbBHHIiIHbB", f.read(HEADER - 16)))
         _range(path, "stages", n_stages, 1, 256)
         if header_size != HEADER + _RECORD * n_stages + n_names:
             fail(path, "header size", header_size, HEADER + _RECORD * n_stages + n_names)
         _range(path, "loss", loss, F.CROSS_ENTROPY, F.RECONSTRUCTION)
-        if any(more) or (self.target_exponent and loss != F.SQUARED_ERROR):
+        if reserved or more or (self.target_exponent and loss != F.SQUARED_ERROR):
             fail(path, "reserved", "set", 0)
         _range(path, "flags", flags, 0, 1)
         self.loss = loss

@@ -34,7 +34,7 @@ from priot.network.stage import Shape, Stage
 from priot.network.stages import layers_of
 
 MAGIC = b"PRIM"
-TABLE = struct.Struct("<16s4HBBbBHHfiIb3s")
+TABLE = struct.Struct("<16s4HBBbBHHfiIHbB")
 RECORD = struct.Struct("<BBH12BHhhBbhb5B3I20s")
 NAME_BYTES = 16
 MAX_STAGES = 256
@@ -180,7 +180,7 @@ class Model:
         table = TABLE.pack(self.name.encode(), *self.shape, self.classes + n_spare, self.loss,
                            _SIGNED * self.signed, self.input_exponent, n_spare, len(stages),
                            len(names), self.scale,
-                           self.zero, len(payload), self.target_exponent, b"")
+                           self.zero, len(payload), 0, self.target_exponent, 0)
         records, at = [], 0
         for stage, exponent in zip(stages, self.exponents, strict=True):
             records.append(_pack_record(stage, exponent, at))
@@ -212,13 +212,14 @@ class Model:
 
 def _parse(tables: bytes, payload: bytes, where: object) -> Model:
     (raw, channels, height, width, outputs, loss, flags, input_exponent, n_spare, n_stages,
-     n_names, scale, zero, n_bytes, target_exponent, reserved) = unpack_table(TABLE, tables, where)
+     n_names, scale, zero, n_bytes, reserved, target_exponent, more) = unpack_table(
+         TABLE, tables, where)
     if not 1 <= n_stages <= MAX_STAGES:
         raise FileError(where, mismatch("stages", n_stages, f"1..{MAX_STAGES}"))
     end = TABLE.size + n_stages * RECORD.size
     check_header(tables, end + n_names, where)
     for name, value, most in (("loss", loss, f.RECONSTRUCTION), ("flags", flags, 1),
-                              ("reserved", max(reserved), 0)):
+                              ("reserved", reserved | more, 0)):
         if value > most:
             raise FileError(where, mismatch(name, value, f"0..{most}"))
     check_scale(struct.unpack_from("<I", tables, 32)[0], where)
