@@ -222,8 +222,8 @@ def pack_unchecked(model: Model) -> bytes:
     names += bytes(pad4(len(names)) - len(names))
     table = model_file.TABLE.pack(
         model.name.encode(), *model.shape, model.classes, model.loss, 0, model.input_exponent, 0,
-        len(records), len(names), model.scale, model.zero, len(payload), model.target_exponent,
-        0, 0)
+        len(records), len(names), model.scale, model.zero, len(payload), 0,
+        model.target_exponent, 0)
     tables = b"".join([table, *records, names])
     prefix = struct.pack("<4sHHII", b"PRIM", 2, 16 + len(tables), 0, 0)
     return seal(prefix + tables + payload)

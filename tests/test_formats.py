@@ -254,9 +254,9 @@ def test_sealed_wrong_sizes_are_refused(kind, cut, more):
     (48, b"\0\0\xc0\x7f", "scale: found 7fc00000, expected a finite number"),
     (48, b"\0\0\0\x80", "scale: found 80000000"),
     (56, b"\1", "bytes of the payload: found 76, expected 1"),
-    (60, b"\1", "exponent of a target: found 1, expected 0"),
-    (61, b"\1", "reserved: found 1, expected 0"),
-    (62, b"\1", "header size"),  # a channel with a scale of its own
+    (60, b"\1", "header size"),  # a channel with a scale of its own
+    (62, b"\1", "exponent of a target: found 1, expected 0"),
+    (63, b"\1", "reserved: found 1, expected 0"),
     (64, b"\7", "stage 0 (7): kind: found 7, expected 1..6"),
     (64, b"\6", "stage 0 (add): weight exponent"),
     (65, b"\3", "stage 0: flags: found 3, expected 0..1"),

@@ -73,7 +73,7 @@ def test_trains_as_the_oracle(files, method, options, tmp_path):
                          json.dumps({"seed": 5, **options}), str(STEPS), "0",
                          str(tmp_path / "scores"), str(f.THRESHOLD), backend="native",
                          heap_bytes=HEAP_BYTES)
-    crcs, skipped, _ = json.loads(result.stdout.splitlines()[-1])
+    crcs, skipped, *_ = json.loads(result.stdout.splitlines()[-1])
     oracle = Oracle(model, method, seed=5,
                     **{name: value for name, value in options.items() if name != "layout"})
     expected = []

@@ -1,6 +1,6 @@
 """The best epoch by validation: noticed, kept in a file, in force at the end."""
 
-from .evaluation import percent_text
+from .evaluation import percent_text, permille
 
 class Best:
     """Watches the epochs of Trainer.fit.
@@ -35,7 +35,7 @@ class Best:
             self.total = evaluation.total
             self.goodness = goodness
             self.found = ("error %d" % evaluation.error if self.trainer.squared else
-                          percent_text(evaluation.permille))
+                          percent_text(permille(goodness, max(1, self.total))))
             self.epoch = epoch
             if self.path:
                 self.trainer.save(self.path)

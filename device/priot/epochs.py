@@ -60,7 +60,10 @@ class Epochs:
                 enough = False
                 if validate is not None:
                     result = trainer.evaluate(validate)
-                    record["validate_" + result.key] = getattr(result, result.key)
+                    if trainer.squared:
+                        record["validate_error"] = result.error
+                    else:
+                        record["validate_permille"] = result.permille
                     if trainer.best:
                         record["best"], enough = trainer.best.look(result)
                 self._report(record)

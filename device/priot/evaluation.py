@@ -27,8 +27,6 @@ class Evaluation:
     counts. per_class: (correct, total) of each class. names: of the classes, or none.
     """
 
-    key = "permille"  # the attribute that says it in short
-
     def __init__(self, n_classes, names=()):
         self.n_classes = n_classes
         self.names = names

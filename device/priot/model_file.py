@@ -38,8 +38,8 @@ class Description:
         header_size, self.crc = read_prefix(f, path, MODEL, HEADER)
         check_crc(f, path, self.crc)
         (name, channels, height, width, outputs, loss, flags, self.input_exponent, spare,
-         n_stages, n_names, scale, zero, self.weight_bytes, self.target_exponent, more,
-         n_scales) = struct.unpack("<16sHHHHBBbBHHIiIbBH", f.read(HEADER - 16))
+         n_stages, n_names, scale, zero, self.weight_bytes, n_scales, self.target_exponent,
+         more) = struct.unpack("<16sHHHHBBbBHHIiIHbB", f.read(HEADER - 16))
         _range(path, "stages", n_stages, 1, 256)
         expected = HEADER + RECORD * n_stages + n_names + 8 * n_scales
         if header_size != expected:

@@ -111,7 +111,6 @@ class Errors:
     names: of the labels, or none.
     """
 
-    key = "error"
     n_classes = 0  # of a Comparison
 
     def __init__(self, net):

@@ -146,6 +146,9 @@ def step(name: str) -> Iterator[None]:
 
 def _write_datasets(wanted: Adaptation, reading: Reading, say: Say) -> None:
     model = Model.read(wanted.model)
+    if model.loss != f.CROSS_ENTROPY:
+        raise PriotError(wanted.model, "has no classes that folders could show; 'priot dataset' "
+                         "and 'priot train' adapt it")
     made = make_datasets(wanted.pictures, model, wanted.add, reading)
     wanted.output.mkdir(exist_ok=True)
     for path, dataset in zip(wanted.datasets, made, strict=True):

@@ -18,6 +18,7 @@ from priot.formats import Dataset, Model
 from priot.formats.container import read_crc
 from priot.jobs.protocol import Event
 from priot.jobs.train import TrainJob, train
+from priot.network import fields as f
 from priot.planning.sizes import HEAP_BYTES, Planner, Training
 from priot.targets.unix import UnixTarget
 
@@ -86,6 +87,8 @@ class Workbench:
         """
         start = time.monotonic()
         model, train_path, test_path = files = self._files(run)
+        if Model.read(model).loss != f.CROSS_ENTROPY:
+            raise PriotError(model, "has no classes, and an experiment counts what is right")
         target = _StoppableTarget(run.heap, self.stop)
         options = {"seed": run.seed, **run.options}
         report = train(TrainJob(model, train_path, test_path, run.method, run.epochs, options),

@@ -35,9 +35,9 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
                   0: not known
     52      i32   zero
     56      u32   bytes of the payload
-    60      i8    exponent of a target (loss 1; of the others 0)
-    61      u8    reserved
-    62      u16   channels with a scale of their own: none (0) or all
+    60      u16   channels with a scale of their own: none (0) or all
+    62      i8    exponent of a target (loss 1; of the others 0)
+    63      u8    reserved
     64      64 bytes for each stage:
             0     u8   kind, a number of device/priot/kinds.py
             1     u8   flags: 1 a ReLU ends the stage

@@ -36,7 +36,7 @@ from priot.network.stage import Shape, Stage
 from priot.network.stages import layers_of
 
 MAGIC = b"PRIM"
-TABLE = struct.Struct("<16s4HBBbBHHfiIbBH")
+TABLE = struct.Struct("<16s4HBBbBHHfiIHbB")
 RECORD = struct.Struct("<BBH12BHhhBbhb5B3I20s")
 NAME_BYTES = 16
 MAX_STAGES = 256
@@ -189,7 +189,7 @@ class Model:
         table = TABLE.pack(self.name.encode(), *self.shape, self.classes + n_spare, self.loss,
                            _SIGNED * self.signed, self.input_exponent, n_spare, len(stages),
                            len(names), self.scale,
-                           self.zero, len(payload), self.target_exponent, 0, len(self.scales))
+                           self.zero, len(payload), len(self.scales), self.target_exponent, 0)
         records, at = [], 0
         for stage, exponent in zip(stages, self.exponents, strict=True):
             records.append(_pack_record(stage, exponent, at))
@@ -222,7 +222,7 @@ class Model:
 
 def _parse(tables: bytes, payload: bytes, where: object) -> Model:
     (raw, channels, height, width, outputs, loss, flags, input_exponent, n_spare, n_stages,
-     n_names, scale, zero, n_bytes, target_exponent, reserved, n_scales) = unpack_table(
+     n_names, scale, zero, n_bytes, n_scales, target_exponent, reserved) = unpack_table(
          TABLE, tables, where)
     if not 1 <= n_stages <= MAX_STAGES:
         raise FileError(where, mismatch("stages", n_stages, f"1..{MAX_STAGES}"))
