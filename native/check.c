@@ -29,7 +29,7 @@ static bool fits(int32_t count, int32_t step, int32_t size, int32_t length) {
 
 // Fields of d that stand for themselves: index, least, largest.
 static const uint8_t RANGES[][3] = {
-    { FORWARD_SHIFT, 0, 30 }, { BACKWARD_SHIFT, 0, 30 }, { UPDATE_SHIFT, 0, 30 },
+    { FORWARD_SHIFT, 0, 30 }, { BACKWARD_SHIFT, 0, 30 },
     { RULE, FROZEN, WEIGHTS }, { SELECTION, ALL, BITMAP }, { HIGH, 1, 127 }, { MASK_DX, 0, 128 },
     { MASK_DZ, 0, 128 },
 };
@@ -87,6 +87,7 @@ static bool is_good(const int32_t *d, int32_t kind) {
         && (!HAS_WEIGHTS(kind) || product(d[N_OUT], d[N_ROW]) <= MAX_ELEMENTS)
         && within(d[ROW], 0, d[N_OUT] - 1) && within(d[ROWS], 1, d[N_OUT] - d[ROW])
         && (HAS_WEIGHTS(kind) || d[N_OUT] == d[N_IN]) && (kind == CONV2D || d[GROUPS] == 1)
+        && within(d[UPDATE_SHIFT], d[RULE] == FROZEN ? -30 : 0, 30) // of a bias to the left, too
         && within(d[Z_SHIFT], -15, 15) && is_addition(d[ADD_DX]) && is_addition(d[ADD_DZ]);
 }
 

@@ -22,7 +22,7 @@ OPERANDS = {
     "Y": ("int8_t *y", "OUTPUT | WRITTEN"), "y": ("const int8_t *g", "OUTPUT"),
     "X": ("int8_t *dx", "INPUT | WRITTEN"), "x": ("const int8_t *x", "INPUT"),
     "Z": ("int8_t *dz", "INPUT | WRITTEN"), "z": ("const int8_t *z", "INPUT"),
-    "c": ("const int32_t *bias", "BIASES"),
+    "c": ("const int32_t *bias", "BIASES"), "C": ("int32_t *bias", "BIASES | WRITTEN"),
     "A": ("uint8_t *argmax", "WINNERS | WRITTEN"), "a": ("const uint8_t *argmax", "WINNERS"),
     "R": ("uint8_t *weff", "ROWS_OF_W | WRITTEN"), "r": ("const uint8_t *w", "ROWS_OF_W"),
     "w": ("const uint8_t *w", "EVERY_W"), "W": ("const uint8_t *w", "EVERY_W | WRITTEN_BY_RULE"),
@@ -48,16 +48,18 @@ def types(name: str, form: str) -> str:
 
 
 def kernels(kinds: dict[int, tuple[str, ...]], shared: dict[str, str],
-            numbers: dict[str, int]) -> list[tuple[str, str, str, str]]:
+            portable: dict[str, str], numbers: dict[str, int]) -> list[tuple[str, str, str, str]]:
     """Name, form, kind and slot of the plan of every kernel; those of no kind have no slot.
 
-    Their descriptor is checked as that of any layer with weights.
+    Their descriptor is checked as that of any layer with weights. The portable ones among them
+    have a slot, which no fast kernel takes.
     """
     names = {n: name for name, n in numbers.items()}
     return [(f"{name}_{verb}", form, names[kind], f"PLAN_{verb.upper()}")
             for kind, (name, *forms) in kinds.items()
             for verb, form in zip(VERBS, forms, strict=True) if form] + [
-        (name, form, "CONV2D" if "d" in form else "0", "0") for name, form in shared.items()]
+        (name, form, "CONV2D" if "d" in form else "0", "0") for name, form in shared.items()] + [
+        (name, form, "CONV2D", "PLAN_UPDATE") for name, form in portable.items()]
 
 
 def declared(header: Path) -> list[tuple[str, str]]:
@@ -71,7 +73,7 @@ def tables(package: Path, fast: Path | None) -> str:
         runpy.run_path(str(package / f"{name}.py")) for name in ("fields", "kinds", "methods"))
     numbers = [{name: n for name, n in table.items() if name.isupper() and isinstance(n, int)}
                for table in (fields, kinds, methods)]
-    every = kernels(kinds["KINDS"], kinds["SHARED"], numbers[1])
+    every = kernels(kinds["KINDS"], kinds["SHARED"], kinds["PORTABLE"], numbers[1])
     weighted = [f"(kind) == {names[0].upper()}" for names in kinds["KINDS"].values() if names[-1]]
     functions = dict(reversed(declared(fast))) if fast else {}
     rows = []

@@ -10,6 +10,7 @@ import numpy as np
 from priot.formats import Adapter, AdapterLayer, Dataset, Model
 from priot.formats import model as model_file
 from priot.formats.container import pad4, to_offset
+from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.stage import Stage
 from support import random_dataset, random_model
@@ -22,6 +23,7 @@ SPECS = [
     ("conv 2 3, relu, avgpool 2", (1, 4, 4), 2),
     ("avgpool 2, relu, conv 5 2 stride 2, globalpool", (3, 12, 11), 5),
     ("conv 3 3 stride 2, relu, globalpool, flatten, linear 4", (2, 7, 9), 4),
+    ("conv 3 3 bias, relu, dw 2 bias, relu6, flatten, linear 3 bias", (1, 6, 6), 3),
 ]
 NAMES = ("zero", "één", "zwei", "три", "四", "\U0001f600")
 _TEXTS = (b"\0", b"\xc0\x80", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80",
@@ -38,6 +40,8 @@ def models() -> list[Model]:
         model.scale, model.zero = 0.5, -3
     for model in made[1::2]:
         model.scales = tuple((0.25 * (i + 1), 5 - i) for i in range(model.shape[0]))
+    made += [random_model("linear 3, relu, linear 6", (6, 1, 1), 7, 6, f.RECONSTRUCTION),
+             random_model("conv 2 3, relu, flatten, linear 1", (1, 4, 4), 8, 1, f.SQUARED_ERROR)]
     made[2].spare = np.arange(-6, 6).reshape(2, 6).astype(np.int8)  # two classes can be added
     return made
 
@@ -45,7 +49,7 @@ def models() -> list[Model]:
 def datasets() -> list[Dataset]:
     """Some samples for each of the models."""
     made = [random_dataset(model, 3, seed) for seed, model in enumerate(models())]
-    for dataset in made[::2]:
+    for dataset in made[:6:2]:
         dataset.names = NAMES[: dataset.classes]
     for dataset in made[1::2]:
         dataset.scales = tuple((3.5, -i) for i in range(dataset.shape[0]))
@@ -78,9 +82,16 @@ def adapters(model: Model) -> list[Adapter]:
         ("weights", "weights", [AdapterLayer(last.index, values(n_bits, -127), f.BITMAP, 30,
                                              bitmap=bitmap)]),
     ]
+    if model.has_biases:
+        found.append(("biases", "bias", _biases(rng, model)))
     return [Adapter(model.crc, content, method, layers, 7, 12345, 3, -2, 1, 1, 2, 8,
                     model.names if i % 2 else ()) for i, (content, method, layers) in
             enumerate(found)]
+
+
+def _biases(rng: np.random.Generator, model: Model) -> list[AdapterLayer]:
+    return [AdapterLayer(s.index, rng.integers(-5000, 5000, s.n_out).astype(np.int32))
+            for s in model.weight_stages if s.bias is not None]
 
 
 def whole_adapters(model: Model) -> list[Adapter]:
@@ -96,7 +107,10 @@ def whole_adapters(model: Model) -> list[Adapter]:
         layers = [AdapterLayer(stage.index, rng.integers(low, 128, stage.weights.size).astype(
             np.int8), threshold=64) for stage in stages[-1 if method == "head" else 0 :]]
         found.append(Adapter(model.crc, content, method, layers, 7, 12345, 3, 5,
-                             int(method != "priot"), int(method == "priot"), 2, 8, names))
+                             *METHODS[method].start(model.has_biases), 2, 8, names))
+    if model.has_biases:
+        found.append(Adapter(model.crc, "biases", "bias", _biases(rng, model.with_classes(added)),
+                             7, 12345, 3, 9, 1, 0, 2, 8, names))
     return found
 
 
@@ -200,12 +214,16 @@ def pack_unchecked(model: Model) -> bytes:
         record[0] = stage.kind
         struct.pack_into("<h", record, 24, max(-0x8000, min(0x7FFF, exponent)))
         struct.pack_into("<I", record, 32, at if n else 0xFFFFFFFF)
+        if stage.bias is not None:
+            struct.pack_into("<I", record, 36, len(payload))
+            payload += np.resize(stage.bias, stage.n_out).astype("<i4").tobytes()
         records.append(bytes(record))
     names = b"".join(name.encode() + b"\0" for name in model.names)
     names += bytes(pad4(len(names)) - len(names))
     table = model_file.TABLE.pack(
-        model.name.encode(), *model.shape, model.classes, 0, 0, model.input_exponent, 0,
-        len(records), len(names), model.scale, model.zero, len(payload), 0, 0)
+        model.name.encode(), *model.shape, model.classes, model.loss, 0, model.input_exponent, 0,
+        len(records), len(names), model.scale, model.zero, len(payload), model.target_exponent,
+        0, 0)
     tables = b"".join([table, *records, names])
     prefix = struct.pack("<4sHHII", b"PRIM", 2, 16 + len(tables), 0, 0)
     return seal(prefix + tables + payload)
@@ -254,6 +272,8 @@ def _change(rng: random.Random, model: Model) -> None:
         "shape": lambda: tuple(rng.choice((0, 1, 2, 7, 12, 200, 0xFFFF)) if rng.random() < 0.4
                                else n for n in model.shape),
         "classes": lambda: rng.choice((0, 1, 2, 3, 5, 256, 257)),
+        "loss": lambda: rng.choice((0, 1, 2, 3)),
+        "target_exponent": lambda: rng.choice((-128, -5, 0, 127)),
         "input_exponent": lambda: rng.choice((-128, -7, 0, 127)),
         "name": lambda: rng.choice(("x", "", "a\nb", "\u00e4" * 8, "\u20ac" * 5)),
         "names": lambda: rng.choice(((), NAMES[: model.classes], NAMES[:2], ("a",) * 3,

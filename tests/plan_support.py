@@ -19,6 +19,8 @@ NETWORKS = {
     "wide": ("conv 40 3 pad 1 stride 3, relu, conv 3 9 pad 8, relu, maxpool 5, flatten, linear 10",
              (2, 26, 31)),
     "perceptron": ("flatten, linear 33, relu, linear 10", (1, 8, 8)),
+    "biased": ("conv 7 3 pad 1 bias, relu as x, dw 3 pad 1 bias, relu6, conv 7 1 bias, add x, "
+               "maxpool 2, conv 6 3 stride 2 bias, relu, globalpool, linear 10 bias", (3, 17, 15)),
     "one": ("flatten, linear 10", (1, 3, 3)),
 }
 

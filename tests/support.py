@@ -25,17 +25,19 @@ HANG_S = 3600
 SHIM = Path(__file__).parent / "cpython"  # stands for MicroPython's modules
 
 
-def random_model(spec: str, shape: tuple[int, int, int], seed: int, classes: int = 10) -> Model:
+def random_model(spec: str, shape: tuple[int, int, int], seed: int, classes: int = 10,
+                 loss: int = f.CROSS_ENTROPY) -> Model:
     """A model with random weights and shifts that keep its activations alive."""
     rng = np.random.default_rng(seed)
-    stages = compile_layers(parse_network(spec), shape, classes)
+    stages = compile_layers(parse_network(spec), shape, classes, loss)
     for i, stage in enumerate(stages):
         if stage.has_weights:
             _fill(stage, rng)
         stage.forward_shift += stage.kind == f.ADD
         stage.b_shift = addition_shift(stage, exponents(stages[:i], INPUT_EXPONENT),
                                        INPUT_EXPONENT)
-    return Model("random", shape, classes, stages)
+    target_exponent = -5 if loss == f.SQUARED_ERROR else 0
+    return Model("random", shape, classes, stages, loss=loss, target_exponent=target_exponent)
 
 
 def _fill(stage: Stage, rng: np.random.Generator) -> None:
@@ -43,6 +45,7 @@ def _fill(stage: Stage, rng: np.random.Generator) -> None:
     stage.weights = weights.astype(np.int8)
     if stage.bias is not None:
         stage.bias = rng.integers(-3000, 3000, stage.n_out).astype(np.int32)
+        stage.update_bits_bias = 8
     stage.weight_exponent = 6
     stage.forward_shift = 5 + stage.n_row.bit_length() // 2
     stage.backward_shift = 5 + (stage.n_out * stage.kernel[0] * stage.kernel[1]).bit_length() // 2
@@ -51,9 +54,14 @@ def _fill(stage: Stage, rng: np.random.Generator) -> None:
 
 
 def random_dataset(model: Model, n: int, seed: int) -> Dataset:
-    """Images 0..127, mostly dark as digits are, and labels."""
+    """Images 0..127, mostly dark as digits are, and labels or the targets that a model wants."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 128, (n, *model.shape)) * (rng.random((n, *model.shape)) < 0.4)
+    if model.n_targets:
+        targets = rng.integers(-127, 128, (n, model.n_targets)).astype(np.int8)
+        return Dataset(images.astype(np.uint8), np.zeros(n, np.uint8), 1, targets=targets)
+    if model.loss == f.RECONSTRUCTION:
+        return Dataset(images.astype(np.uint8), rng.integers(0, 3, n).astype(np.uint8), 3)
     return Dataset(images.astype(np.uint8), rng.integers(0, model.classes, n).astype(np.uint8),
                    model.classes)
 

@@ -64,7 +64,11 @@ FORGED_MODELS = [
     ({32: b"\0\0"}, "side of the input is 0, expected 1..65535"),
     ({36: b"\x09\0"}, "payload is 44, expected 56 bytes"),
     ({38: b"\x04\0"}, "last stage is linear: 8x1x1 -> 3x1x1, expected 4 logits without relu"),
-    ({40: b"\1"}, "has squared error, which this version cannot compute"),
+    ({40: b"\2"}, "outputs is 3, expected 36, as the input has"),
+    ({40: b"\3"}, "loss is 3, expected 0..2"),
+    ({60: b"\1"}, "reserved is set, expected 0"),
+    ({40: b"\1", 61: b"\1"}, "reserved is set, expected 0"),
+    ({40: b"\1", 43: b"\1"}, "spare outputs is 1, expected 0..0"),
     ({41: b"\2"}, "flags is 2, expected 0..1"),
     ({43: b"\2"}, "classes is 1, expected 2..256"),
     ({44: b"\x04\0"}, "header size is 192, expected 320"),
@@ -107,14 +111,15 @@ def test_forged_datasets(files, tmp_path):
         forged(good, {48 + 36: b"\x03"}),  # label 3 of 3 classes
         forged(good, {16: b"\x05"}),  # one sample more than there are
         forged(good, {20: b"\x02\0"}),  # two channels
-        forged(good, {26: b"\x01\0"}),  # one class
+        forged(good, {26: b"\0\0"}),  # no class
         forged(good, {28: b"\x02\0"}),  # two bytes of a target
         forged(good, {4: b"\x01\0"}),
     ])
     assert [line.split()[0] for line in found] == ["refused"] * 7, found
     assert "pixel of sample 0 is 128, expected 0..127" in found[0]
     assert "label of sample 0 is 3, expected below 3" in found[1]
-    assert "has targets or values of another kind, which this version cannot compute" in found[5]
+    assert "classes is 0, expected 1..256, 1 of samples with targets" in found[4]
+    assert "bytes of a target is 2, expected 1, or more where it is a vector" in found[5]
     assert "version is 1, expected 2; convert it on a PC: priot convert" in found[6]
 
 

@@ -182,7 +182,9 @@ def test_the_bootloader_ends_it(pico):
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_the_emulator_ends_with_its_command(tmp_path, how):
     """Even one that hangs, when `priot pico` is killed or its terminal closed; it starts again."""
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where nohup runs the tests
     command = start_priot("pico", "--folder", tmp_path)
+    signal.signal(signal.SIGHUP, inherited)
     while command.stdout.readline() != "Ctrl-C here switches it off.\n":
         assert command.poll() is None, command.communicate()
     second = start_priot("pico", "--folder", tmp_path)

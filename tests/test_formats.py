@@ -17,7 +17,7 @@ from priot.formats import Adapter, AdapterLayer, Dataset, Model
 from priot.formats.container import write_file
 from priot.network import fields
 from priot.network.spec import format_network, parse_network
-from priot.network.stage import Stage, trainable_by_scores
+from priot.network.stage import Stage
 from priot.network.stages import compile_layers
 from support import random_dataset, random_model
 
@@ -243,8 +243,8 @@ def test_sealed_wrong_sizes_are_refused(kind, cut, more):
     (34, b"\0", "height: found 0, expected 1..65535"),
     (38, b"\1", "classes: found 1, expected 2..256"),
     (38, b"\4", "outputs of the last layer: found 5, expected 4 classes"),
-    (40, b"\1", "has squared error, which this version cannot compute"),
-    (40, b"\2", "loss: found 2, expected 0..1"),
+    (40, b"\2", "outputs: found 5, expected 7, as the input has"),
+    (40, b"\3", "loss: found 3, expected 0..2"),
     (41, b"\2", "flags: found 2, expected 0..1"),
     (42, b"\0", "stage 0: exponent: found -7, expected 0"),
     (43, b"\xff", "classes: found -"),
@@ -254,8 +254,9 @@ def test_sealed_wrong_sizes_are_refused(kind, cut, more):
     (48, b"\0\0\xc0\x7f", "scale: found 7fc00000, expected a finite number"),
     (48, b"\0\0\0\x80", "scale: found 80000000"),
     (56, b"\1", "bytes of the payload: found 76, expected 1"),
-    (60, b"\1", "header size"),  # a channel with a scale of its own
-    (62, b"\1", "reserved: found 1, expected 0"),
+    (60, b"\1", "exponent of a target: found 1, expected 0"),
+    (61, b"\1", "reserved: found 1, expected 0"),
+    (62, b"\1", "header size"),  # a channel with a scale of its own
     (64, b"\7", "stage 0 (7): kind: found 7, expected 1..6"),
     (64, b"\6", "stage 0 (add): weight exponent"),
     (65, b"\3", "stage 0: flags: found 3, expected 0..1"),
@@ -296,9 +297,10 @@ def test_a_bad_model_is_refused_by_name(offset, replacement, text):
     (6, b"\x34\0", "header size: found 52, expected 48"),
     (16, b"\6", "bytes of samples: found 35, expected 6 * (6 + 1)"),
     (16, b"\0", "bytes of samples: found 35, expected 0 * (6 + 1)"),
-    (26, b"\1", "classes: found 1, expected 2..256"),
-    (28, b"\2", "has targets that are not labels, which this version cannot compute"),
-    (30, b"\2", "flags: found 2, expected 0..1"),
+    (26, b"\0", "classes: found 0, expected 1..256"),
+    (28, b"\2", "bytes of a target: found 2, expected 1, or more where it is a vector"),
+    (30, b"\2", "classes: found 4, expected 1, as samples have targets"),
+    (30, b"\4", "flags: found 4, expected 0..3"),
     (31, b"\1", "reserved: found 1, expected 0"),
     (32, b"\4", "header size: found 48, expected 52"),
     (34, b"\1", "header size"),
@@ -311,6 +313,40 @@ def test_a_bad_dataset_is_refused_by_name(offset, replacement, text):
     with pytest.raises(FileError) as error:
         Dataset.from_bytes(patch(data, offset, replacement), "d")
     assert str(error.value) == f"d: {text}"
+
+
+@pytest.mark.parametrize("spec, shape, outputs, loss", [
+    ("linear 3, relu, linear 6", (6, 1, 1), 6, fields.RECONSTRUCTION),
+    ("conv 2 3, relu, flatten, linear 1", (1, 4, 4), 1, fields.SQUARED_ERROR),
+    ("linear 300", (4, 1, 1), 300, fields.SQUARED_ERROR),
+])
+def test_losses_are_kept(spec, shape, outputs, loss, tmp_path):
+    """Model and dataset of squared error are what they were, and say so in their header."""
+    model = random_model(spec, shape, 1, outputs, loss)
+    data = random_dataset(model, 5, 2)
+    found = Model.from_bytes(model.to_bytes())
+    assert (found.loss, found.target_exponent, found.classes) == (
+        loss, -5 if loss == fields.SQUARED_ERROR else 0, outputs)
+    assert found.to_bytes() == model.to_bytes()
+    again = Dataset.from_bytes(data.to_bytes())
+    again.check_fits(found)
+    assert np.array_equal(again.targets, data.targets) and again.to_bytes() == data.to_bytes()
+    assert again.n_targets == (outputs if loss == fields.SQUARED_ERROR else 0)
+
+
+def test_a_dataset_of_another_loss_does_not_fit():
+    model = random_model("linear 3", (4, 1, 1), 1, 3, fields.SQUARED_ERROR)
+    other = random_model("linear 3", (4, 1, 1), 1, 3)
+    with pytest.raises(FileError, match="values of a target: found 0, expected 3"):
+        random_dataset(other, 5, 2).check_fits(model)
+    with pytest.raises(FileError, match="values of a target: found 3, expected 0"):
+        random_dataset(model, 5, 2).check_fits(other)
+
+
+def test_a_target_of_minus_128_is_refused():
+    data = random_dataset(random_model("linear 3", (4, 1, 1), 1, 3, fields.SQUARED_ERROR), 5, 2)
+    with pytest.raises(FileError, match="target: found -128, expected -127..127"):
+        Dataset.from_bytes(patch(data.to_bytes(), 48 + 4, b"\x80"))
 
 
 def test_an_empty_dataset_is_refused():
@@ -397,14 +433,6 @@ def test_an_adapter_fits_only_its_backbone():
 def test_limits_of_a_network(network, shape, text):
     with pytest.raises(ValueError, match=text):
         compile_layers(parse_network(network), shape, 2)
-
-
-def test_positions_limit_only_training_by_scores():
-    """32 x 32 positions (an unpooled layer of a CIFAR-sized network) stay below 1048."""
-    layers = parse_network("conv 2 1, flatten, linear 2")
-    assert trainable_by_scores(compile_layers(layers, (1, 32, 32), 2)[0])
-    large = compile_layers(layers, (1, 33, 32), 2)[0]
-    assert large.positions == 1056 > fields.MAX_POSITIONS and not trainable_by_scores(large)
 
 
 def test_weights_below_127_are_refused():

@@ -108,3 +108,116 @@ def test_samples_beyond_the_models_range_are_refused(files, capsys):
                      str(files / "large.prd")]) == 1
     assert "the model takes" in capsys.readouterr().err
     assert not (files / "large.prd").exists()
+
+
+@pytest.fixture(scope="module")
+def with_golden(files):
+    """A model with twelve golden samples beside it."""
+    model = files / "golden.priot"
+    run("import", files / "net.onnx", "--calibrate", files / "train.npz", "-o", model, "--golden",
+        12, "--force")
+    return model
+
+
+@pytest.mark.parametrize("where", [["--backend", "native"], ["--backend", "viper"],
+                                   ["--target", "qemu"]], ids=" ".join)
+def test_golden_outputs_are_the_same_anywhere(with_golden, where, capsys):
+    run("evaluate", with_golden, "--golden", *where)
+    said = capsys.readouterr().out
+    assert said.startswith("golden: all 60 logits of 12 samples are equal ("), said
+
+
+def test_golden_outputs_that_differ_are_named(with_golden, tmp_path, capsys):
+    """One wrong number in the file: which sample and output; status 1. Other faults: one line."""
+    model, golden = tmp_path / "net.priot", tmp_path / "net.golden.npz"
+    model.write_bytes(with_golden.read_bytes())
+
+    def refused(*words: object) -> str:
+        assert cli.main(["evaluate", str(model), "--golden", *map(str, words)]) == 1
+        return capsys.readouterr().err
+
+    assert "net.golden.npz: no such file; 'priot import --golden N' writes it" in refused()
+    arrays = dict(np.load(with_golden.with_suffix(".golden.npz")))
+    right = int(arrays["logits"][7, 3])
+    arrays["logits"][7, 3] += 1 if right < 127 else -1
+    np.savez(golden, **arrays)
+    lines = refused("--json", tmp_path / "out.json").splitlines()
+    assert "1 of 60 logits, of 1 of 12 samples, differ (unix, native kernels)" in lines[0]
+    assert lines[1].strip() == f"sample 7, output 3: {right}, expected {arrays['logits'][7, 3]}"
+    assert json.loads((tmp_path / "out.json").read_text())["differences"] == [
+        {"sample": 7, "output": 3, "found": right, "expected": int(arrays["logits"][7, 3])}]
+    assert "golden outputs are those of the model alone" in refused("--adapter", golden)
+    np.savez(golden, **{**arrays, "crc32": np.uint32(1)})
+    assert "is of another model than this one" in refused()
+    np.savez(golden, **{**arrays, "logits": arrays["logits"][:5]})
+    assert "logits: found int8 [5, 5], expected int8 [12, 5]" in refused()
+    np.savez(golden, x=right)
+    assert "not a golden file" in refused()
+    assert cli.main(["evaluate", str(model)]) == 1
+    assert "test: no dataset is given, nor --golden" in capsys.readouterr().err
+
+
+def autoencoder() -> Net:
+    """Linear layers, from 12 values to as many."""
+    net = Net(12, seed=4)
+    for n_in, n_out in ((12, 8), (8, 3), (3, 8), (8, 12)):
+        net.linear(n_out, n_in)
+        if n_out < 12:
+            net.op("Relu")
+    return net
+
+
+def test_an_autoencoder_is_known_by_its_outputs(tmp_path, capsys):
+    """As many as inputs: squared error to these, without labels; errors are those of float."""
+    net = autoencoder()
+    onnx.save(net.model(), tmp_path / "ae.onnx")
+    x = net.samples(300).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x)
+    np.savez(tmp_path / "xy.npz", x=x, y=np.arange(300) % 12)
+    run("import", tmp_path / "ae.onnx", "--calibrate", tmp_path / "x.npz", "-o",
+        tmp_path / "ae.priot", "--json", tmp_path / "ae.json")
+    said = capsys.readouterr().out
+    assert "as many outputs as inputs: squared error to its input" in said
+    assert "mean squared error on 300 samples" in said and "accuracy" not in said
+    fidelity = json.loads((tmp_path / "ae.json").read_text())["fidelity"]
+    assert fidelity["error"] == pytest.approx(fidelity["float_error"], rel=0.05)
+    graph, _ = import_file(tmp_path / "ae.onnx")
+    mean = np.square(logits(graph, x) - x).mean()
+    assert fidelity["float_error"] == pytest.approx(mean, rel=0.01)
+    model = tmp_path / "ae.priot"
+    run("dataset", tmp_path / "x.npz", "--for", model, "-o", tmp_path / "x.prd")
+    report = evaluate(model, tmp_path / "x.prd", UnixTarget())
+    assert report["mean_squared_error"] == pytest.approx(fidelity["error"], rel=0.01)
+    trained = train(TrainJob(model, tmp_path / "x.prd", tmp_path / "x.prd", "gain", 3),
+                    UnixTarget())
+    assert trained["error_after"] < trained["error_before"]
+    run("import", tmp_path / "ae.onnx", "--calibrate", tmp_path / "xy.npz", "--loss",
+        "cross-entropy", "-o", tmp_path / "classes.priot", "--force")
+    assert Model.read(tmp_path / "classes.priot").loss != Model.read(model).loss
+
+
+def test_targets_are_imported_with_their_samples(tmp_path, capsys):
+    """Squared error of two outputs to y, at the exponent that the model keeps."""
+    net = Net(6, seed=5)
+    net.linear(9, 6)
+    net.op("Relu")
+    net.linear(2, 9)
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    graph, _ = import_file(tmp_path / "net.onnx")
+    x = net.samples(200).astype(np.float32)
+    y = logits(graph, x) + 0.3
+    np.savez(tmp_path / "xy.npz", x=x, y=y)
+    model, data = tmp_path / "net.priot", tmp_path / "xy.prd"
+    run("import", tmp_path / "net.onnx", "--calibrate", tmp_path / "xy.npz", "--loss", "squared",
+        "-o", model, "--force", "--json", tmp_path / "net.json")
+    fidelity = json.loads((tmp_path / "net.json").read_text())["fidelity"]
+    assert fidelity["float_error"] == pytest.approx(0.09, rel=0.05)
+    run("dataset", tmp_path / "xy.npz", "--for", model, "-o", data)
+    loaded, dataset = Model.read(model), Dataset.read(data)
+    assert np.abs(dataset.targets * 2.0**loaded.target_exponent - y).max() <= (
+        2.0 ** (loaded.target_exponent - 1) + 1e-6)
+    trained = train(TrainJob(model, data, data, "weights", 3), UnixTarget())
+    assert trained["error_after"] < trained["error_before"]
+    assert cli.main(["import", str(tmp_path / "net.onnx"), "--calibrate", str(data), "--loss",
+                     "squared", "-o", str(tmp_path / "no.priot")]) == 1
+    assert "x and targets y" in capsys.readouterr().err

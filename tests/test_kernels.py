@@ -180,6 +180,7 @@ def test_scratch_for_training_serves_every_kernel_of_a_layer():
     rng = np.random.default_rng(1)
     for _ in range(50):
         for kind, d in ((f.CONV2D, random_shape(rng)), (f.LINEAR, random_linear(rng))):
+            d[f.RULE] = f.GAIN
             forward, every, first = (viper.scratch_words(kind, i, d) for i in range(3))
             assert forward <= first <= every
             assert every == (max(first, d[f.H_IN] * d[f.W_IN]) if kind == f.CONV2D else d[f.N_IN])

@@ -18,8 +18,18 @@ LAYOUTS = import_device("methods").LAYOUTS
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> tuple[str, str]:
     """A model and a dataset for it."""
-    folder = tmp_path_factory.mktemp("layout")
-    model = random_model(SPEC, SHAPE, seed=2)
+    return made(SPEC, tmp_path_factory.mktemp("layout"))
+
+
+@pytest.fixture(scope="module")
+def biased_files(tmp_path_factory) -> tuple[str, str]:
+    """The same of a network with biases."""
+    return made(SPEC.replace("linear 16", "linear 16 bias").replace("6 3", "6 3 bias"),
+                tmp_path_factory.mktemp("biased"))
+
+
+def made(spec: str, folder: Path) -> tuple[str, str]:
+    model = random_model(spec, SHAPE, seed=2)
     model.write(folder / "model.priot")
     random_dataset(model, 20, seed=3).write(folder / "data.prd")
     return str(folder / "model.priot"), str(folder / "data.prd")
@@ -82,13 +92,14 @@ def test_a_frozen_prefix_keeps_no_activations(files, last):
 
 @pytest.mark.parametrize("layout", LAYOUTS[1:])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_network_that_ran_out_of_memory_answers_right_or_not_at_all(files, tmp_path, method,
+def test_a_network_that_ran_out_of_memory_answers_right_or_not_at_all(request, tmp_path, method,
                                                                       layout):
     """Trainers, load, apply, reset and another network at every size of free heap, by 256 bytes.
 
     After every step each network answers as it says that it is, or refuses. The sweep goes from
     less than anything takes to where all succeeds.
     """
+    files = request.getfixturevalue("biased_files" if method == "bias" else "files")
     said = micropython(SWEEP, *files, str(tmp_path / "a.scores"), method, layout,
                        backend="native", heap_bytes=140_000).stdout.splitlines()[-1]
     found = ast.literal_eval(said)

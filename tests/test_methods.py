@@ -17,6 +17,11 @@ SCRIPTS = Path(__file__).parent / "methods"
 SPEC = ("conv 4 3 pad 1, relu, maxpool 2, conv 6 3, relu, flatten, linear 16, relu, linear 10")
 SHAPE = (1, 12, 12)
 
+BIASED = ("conv 4 3 pad 1 bias, relu as x, conv 4 3 pad 1 bias, add x, relu, dw 3 bias, relu6, "
+          "maxpool 2, flatten, linear 16, relu, linear 10 bias")
+BIASED_CASES = [("bias", {}), ("bias", {"last": 3}), ("bias", {"layout": "small", "step": 10}),
+                ("priot", {}), ("priot-s", {"fraction": 40}), ("gain", {}), ("weights", {})]
+
 CASES = [
     ("priot", {}), ("priot", {"keep": 70}), ("priot", {"last": 2, "threshold": 20}),
     ("priot-s", {"fraction": 30}), ("priot-s", {"fraction": 20, "select": "random", "keep": 60}),
@@ -30,8 +35,17 @@ CASES = [
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> tuple[Path, Path]:
     """A model and a dataset for it."""
-    folder = tmp_path_factory.mktemp("methods")
-    model = random_model(SPEC, SHAPE, seed=12)
+    return made(SPEC, tmp_path_factory.mktemp("methods"))
+
+
+@pytest.fixture(scope="module")
+def biased_files(tmp_path_factory) -> tuple[Path, Path]:
+    """The same of a network with biases, a branch and a depthwise layer."""
+    return made(BIASED, tmp_path_factory.mktemp("biased"))
+
+
+def made(spec: str, folder: Path) -> tuple[Path, Path]:
+    model = random_model(spec, SHAPE, seed=12)
     data = random_dataset(model, 40, seed=4)
     assert set(data.labels) == set(range(10)), "some method would be idle"
     calibrate(model, data)  # else some methods end with all logits 0, and look alike
@@ -48,14 +62,17 @@ def run_adapters(files: tuple[Path, Path], cases: list, folder: Path, backend: s
     return json.loads(result.stdout.splitlines()[-1])
 
 
+@pytest.mark.parametrize("biased", [False, True], ids=["plain", "biased"])
 @pytest.mark.parametrize("backend", ["native", "viper"])
-def test_adapters_are_switched_and_taken_back(files, backend, tmp_path):
+def test_adapters_are_switched_and_taken_back(request, biased, backend, tmp_path):
     """Applied to a fresh network, what was saved answers as its trainer did, in both layouts."""
-    found = run_adapters(files, CASES, tmp_path, backend)
+    files = request.getfixturevalue("biased_files" if biased else "files")
+    cases = BIASED_CASES if biased else CASES
+    found = run_adapters(files, cases, tmp_path, backend)
     loaded, images = Model.read(files[0]), Dataset.read(files[1]).images
     assert zlib.crc32(logits(loaded, images).tobytes()) == found["backbone"]
     looks = set()
-    for (method, options), run in zip(CASES, found["runs"], strict=True):
+    for (method, options), run in zip(cases, found["runs"], strict=True):
         where = f"{method} {options}"
         assert run["before"] == found["backbone"]
         assert run["trained"] != run["before"], where
@@ -71,7 +88,7 @@ def test_adapters_are_switched_and_taken_back(files, backend, tmp_path):
             assert adapter.method == method and Path(path).stat().st_size == size
             on_host = zlib.crc32(logits(loaded, images, adapter).tobytes())
             assert on_host == run["trained"], f"{where} {adapter.content}"
-    assert len(looks) == len(CASES), "two methods learned the same: the cases tell nothing"
+    assert len(looks) == len(cases), "two methods learned the same: the cases tell nothing"
 
 
 def test_a_mask_is_one_bit_an_edge(files, tmp_path):
@@ -82,7 +99,12 @@ def test_a_mask_is_one_bit_an_edge(files, tmp_path):
 
 
 REFUSED = [
-    ({"method": "prune"}, "method: prune is none of gain, head, niti, priot, priot-s, weights"),
+    ({"method": "prune"}, "method: prune is none of bias, gain, head, niti, priot, priot-s, "
+                          "weights"),
+    ({"method": "bias"}, "method: bias trains biases, which this network has none of"),
+    ({"method": "bias", "fraction": 10}, "fraction: bias trains whole layers"),
+    ({"method": "bias", "rounding": "rhu"}, "rounding: bias has psr only"),
+    ({"method": "bias", "keep": 50}, "keep: bias prunes nothing"),
     ({"fraction": 0}, "fraction: 0, expected 1..100"),
     ({"fraction": 101}, "fraction: 101, expected 1..100"),
     ({"fraction": 0.1}, "fraction: 0.1, expected 1..100"),
@@ -248,6 +270,27 @@ def test_a_board_without_kernels_is_told_what_to_do(monkeypatch):
         backend.use()
     with pytest.raises(ImportError, match="^backend: viper does not run here; install the pack"):
         backend.use("viper")
+
+
+def test_what_suits_a_network_with_biases(biased_files, capsys):
+    """Depthwise layers are not pruned; methods that do badly are warned of."""
+    priot = import_device()
+    net = priot.load(str(biased_files[0]))
+    pruned = priot.Trainer(net)
+    assert [layer.stage.index for layer in pruned.layers] == [0, 1, 3, 4]
+    assert "warning: priot does badly on small networks with depthwise" in capsys.readouterr().out
+    before = net.evaluate(str(biased_files[1])).confusion
+    trainer = priot.Trainer(net, "bias")
+    said = capsys.readouterr().out
+    assert "warning: bias learns offsets and gains of sensors" in said
+    assert [layer.n_params for layer in trainer.layers] == [4, 4, 4, 10]
+    assert net.evaluate(str(biased_files[1])).confusion == before
+    with pytest.raises(ValueError, match="^last: bias has nothing to train in the last 2 layers"):
+        net.weight_stages()[4].bits_bias = 0
+        priot.Trainer(net, "bias", last=2)
+    capsys.readouterr()
+    priot.Trainer(net, "gain")
+    assert not capsys.readouterr().out
 
 
 TWICE = """

@@ -26,7 +26,7 @@ CASES = [
     ("weights", {"fraction": 20}), ("weights", {"fraction": 20, "select": "random"}),
     ("niti", {}), ("head", {}), ("gain", {"rounding": "rhu"}), ("priot", {"fraction": 1}),
     ("weights", {"keep": 50}), ("niti", {"fraction": 10}), ("priot", {"keep": 97}),
-    ("priot", {"last": 9}),
+    ("priot", {"last": 9}), ("bias", {}), ("bias", {"last": 2, "layout": "small"}),
 ]
 
 

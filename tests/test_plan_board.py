@@ -29,13 +29,15 @@ NETWORKS = {
           "linear 10", (1, 28, 28)),
     "pools": ("conv 5 5 stride 2 pad 2, relu, avgpool 2, conv 7 3 pad 1, maxpool 3 stride 2, "
               "maxpool 2, relu, flatten, linear 21, relu, linear 10", (3, 24, 24)),
+    "biased": ("conv 8 3 bias, relu as x, conv 8 3 pad 1 bias, add x, relu, dw 3 bias, relu6, "
+               "globalpool, linear 10 bias", (3, 16, 16)),
     # too large for layout "auto" to keep its effective weights
     "wide": ("conv 16 3 pad 1, relu, maxpool 2, flatten, linear 40, relu, linear 10",
              (1, 16, 16)),
 }
 CASES = [("a", "priot", {}), ("a", "gain", {"fraction": 10, "select": "layers"}),
          ("a", "niti", {}), ("pools", "weights", {}), ("pools", "priot", {"keep": 80}),
-         ("wide", "priot", {})]
+         ("wide", "priot", {}), ("biased", "bias", {})]
 
 
 def planned(path: Path, training: Training, backend: str = "native") -> Plan:

@@ -115,6 +115,33 @@ def test_few_weights_are_not_pruned(tmp_path):
     assert report_of(model, "--backend", "viper")["recommended"]["command"] == "--method gain"
 
 
+MADE_OF = {  # network, input shape, whether that is signed, method, a word of the reason
+    "depthwise": ("conv 8 3 bias, relu, dw 3 bias, relu, conv 9 1 bias, relu, globalpool, "
+                  "linear 10 bias", (1, 16, 16), False, "gain", "depthwise"),
+    "sensor": ("conv 8 1x5 bias, relu, conv 8 1x3 bias, relu, globalpool, linear 10 bias",
+               (6, 1, 48), True, "bias", "offset"),
+    "features": ("linear 16 bias, relu, linear 10 bias", (48, 1, 1), True, "gain", "few"),
+    "picture": ("conv 8 3 bias, relu, maxpool 4, flatten, linear 64 bias, relu, linear 10 bias",
+                (1, 26, 26), False, "priot", "stays"),
+}
+
+
+@pytest.mark.parametrize("name", MADE_OF)
+def test_advice_follows_what_the_network_is_made_of(name, tmp_path, capsys):
+    """The method that suits its layers and its input; priot says where it does badly."""
+    spec, shape, signed, method, word = MADE_OF[name]
+    model = random_model(spec, shape, seed=1)
+    model.signed = signed
+    model.write(tmp_path / "net.priot")
+    report = report_of(tmp_path / "net.priot", "--backend", "viper")
+    assert report["recommended"]["command"] == f"--method {method}"
+    assert word in report["recommended"]["reason"]
+    said = capsys.readouterr().out
+    assert ("warning: priot does badly on small networks" in said) == (name == "depthwise")
+    taken = {c["command"]: c["training_bytes"] for c in report["choices"]}
+    assert taken["--method bias"] <= taken["--method weights"]
+
+
 @pytest.mark.parametrize("options, text", [
     (["--method", "weights", "--keep", "80"], "keep: weights prunes nothing"),
     (["--keep", "97"], "keep: 97 %, expected 1..96"),

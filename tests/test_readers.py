@@ -121,8 +121,9 @@ def device_says(kind: str, files: Iterable[bytes], folder: Path, *model: str,
     """A line for every file."""
     blob = folder / "blob"
     blob.write_bytes(b"".join(struct.pack("<I", len(data)) + data for data in files))
-    return micropython(SCRIPTS / "readers.py", kind, backend, str(blob), str(folder / "scratch"),
+    said = micropython(SCRIPTS / "readers.py", kind, backend, str(blob), str(folder / "scratch"),
                        *model, backend=backend, heap_bytes=8_000_000).stdout.splitlines()
+    return [line for line in said if not line.startswith("warning: ")]
 
 
 def compare(files: list[bytes], host: list[str], device: list[str], least: int) -> None:
@@ -186,7 +187,7 @@ def test_both_accept_the_same_datasets(tmp_path):
 
 
 def test_both_accept_the_same_adapters(tmp_path):
-    for number, model in enumerate((models()[0], models()[1])):
+    for number, model in enumerate((models()[0], models()[1], models()[6])):
         model.write(tmp_path / "model")
         files = without_version_1(forged_adapters(number, 1500, model))
         host = [host_says(Adapter, data, model) for data in files]

@@ -39,8 +39,18 @@ NETWORKS["separable"] = (
 NETWORKS["skips"] = (
     "conv 4 1x5 bias as a, conv 4 1x3 pad 0x1 bias, relu as b, add a as c, conv 4 1x3 pad 0x1, "
     "add b, relu, add c, maxpool 1x3, flatten, linear 10", (3, 1, 24))
+NETWORKS["wide"] = ("conv 3 3 pad 1 bias, relu, globalpool, linear 10 bias", (1, 36, 36))
 NETWORKS["global"] = ("conv 5 3 pad 1 stride 2, relu, conv 7 3, relu, globalpool, linear 10",
                       (2, 15, 11))
+
+# networks of squared error: name -> layers, input shape, outputs, loss
+SQUARED = {
+    "autoencoder": ("flatten, linear 20 bias, relu, linear 6, relu, linear 20, relu, "
+                    "linear 63 bias", (1, 7, 9), 63, f.RECONSTRUCTION),
+    "regression": ("conv 4 3 pad 1 bias, relu, maxpool 2, flatten, linear 9, relu, linear 5",
+                   (2, 9, 8), 5, f.SQUARED_ERROR),
+    "filter": ("conv 3 3 pad 1, relu, conv 2 3 pad 1", (2, 6, 5), 60, f.RECONSTRUCTION),
+}
 
 # method and keywords of the Trainer
 CASES = [
@@ -51,7 +61,7 @@ CASES = [
     ("priot-s", {"fraction": 10, "select": "layers", "layout": "small"}),
     ("gain", {}), ("gain", {"fraction": 25, "select": "layers", "layout": "small"}),
     ("weights", {}), ("weights", {"fraction": 20}), ("weights", {"last": 1}), ("niti", {}),
-    ("head", {}),
+    ("head", {}), ("bias", {}), ("bias", {"last": 2, "layout": "small"}),
 ]
 
 
@@ -70,11 +80,11 @@ class Case:
         return all(s.inputs == (i - 1,) for i, s in enumerate(self.model.stages))
 
 
-@pytest.fixture(scope="session", params=sorted(NETWORKS))
+@pytest.fixture(scope="session", params=sorted(NETWORKS) + sorted(SQUARED))
 def case(request, tmp_path_factory) -> Case:
     folder = tmp_path_factory.mktemp(request.param)
-    spec, shape = NETWORKS[request.param]
-    model = random_model(spec, shape, seed=len(request.param))
+    spec, shape, *end = NETWORKS.get(request.param) or SQUARED[request.param]
+    model = random_model(spec, shape, len(request.param), *end)
     data = random_dataset(model, STEPS, seed=5)
     model.write(folder / "model.priot")
     data.write(folder / "data.prd")
@@ -92,12 +102,16 @@ def oracle_trace(case: Case, method: str, options: dict[str, Any], epoch: int) -
         oracle = Oracle(case.model, method, seed=3, rounding=rounding, threshold=threshold,
                         **plain)
         oracle.epoch = epoch
-        crcs = []
+        crcs, error = [], 0
+        model_has_targets = case.model.n_targets > 0
         for i in range(STEPS):
-            oracle.step(case.data.images[i], int(case.data.labels[i]))
+            target = case.data.targets[i] if model_has_targets else int(case.data.labels[i])
+            oracle.step(case.data.images[i], target)
             crcs.append(_crc(oracle))
-        learned = [bytes(s.scores or s.w) for s in oracle.states if s.trained]
-        case.traces[key] = (crcs, oracle.skipped, learned)
+            error += oracle.error
+        learned = [bytes(s.bias if method == "bias" else s.scores or s.w)
+                   for s in oracle.states if s.trained]
+        case.traces[key] = (crcs, oracle.skipped, learned, error)
     return case.traces[key]
 
 
@@ -105,21 +119,25 @@ def _crc(oracle: Oracle) -> int:
     crc = 0
     for s in oracle.states:
         if s.trained:
-            crc = zlib.crc32(s.scores, zlib.crc32(s.w, crc))
+            crc = zlib.crc32(s.bias, zlib.crc32(s.scores, zlib.crc32(s.w, crc)))
             crc = zlib.crc32(bytes([int(s.d[f.THRESHOLD])]), crc)
     return crc
 
 
 def compare(case: Case, method: str, options: dict[str, Any], epoch: int, found: tuple,
             saved: Path) -> None:
-    crcs, skipped, learned = oracle_trace(case, method, options, epoch)
+    crcs, skipped, learned, error = oracle_trace(case, method, options, epoch)
     assert 0 < STEPS - skipped, "the case never runs a backward pass"
     assert found[0] == crcs, f"first difference at step {first_difference(found[0], crcs)}"
     assert found[1] == skipped
+    assert found[3] == error
+    assert (error > 0) == (case.model.loss != f.CROSS_ENTROPY)
     adapter = Adapter.read(saved)
     adapter.check_backbone(case.model)
     for layer, expected in zip(adapter.layers, learned, strict=True):
         values = (np.asarray(layer.values).astype(np.int16) + 128).astype(np.uint8)
+        if method == "bias":
+            values = layer.values
         if layer.bitmap is not None and method == "weights":
             continue  # packed: only the selected weights are in the file
         assert values.tobytes() == expected
@@ -133,8 +151,10 @@ def first_difference(a: list, b: list) -> int:
 def test_trace_on_micropython(case, backend, tmp_path):
     """50 steps of every method on the unix port: every buffer of every step."""
     for method, options in CASES:
-        if method == "niti" and not case.is_chain():
-            continue  # test_dynamic_scales_want_a_chain
+        if method == "niti" and (not case.is_chain() or case.model.loss != f.CROSS_ENTROPY):
+            continue  # test_dynamic_scales_want_a_chain, and errors of one scale
+        if method == "bias" and not case.model.has_biases:
+            continue
         for epoch in (0, 17):
             saved = tmp_path / "saved.scores"
             result = micropython(TRACE, str(case.model_path), str(case.data_path), backend,
@@ -144,9 +164,28 @@ def test_trace_on_micropython(case, backend, tmp_path):
                     saved)
 
 
-@pytest.mark.parametrize("method, options", [CASES[0], CASES[1]])
+@pytest.mark.parametrize("method", ["priot", "priot-s"])
+def test_pruning_starts_as_the_network_wants_it(method):
+    """Networks with a bias from scores of 0, by PSR and without scores of depthwise layers."""
+    plain, residual, separable = (
+        Oracle(random_model(*NETWORKS[name], seed=1), method, fraction=30, seed=3)
+        for name in ("like-a", "residual", "separable"))
+    for oracle, rounding in ((plain, f.RHU), (residual, f.PSR), (separable, f.PSR)):
+        trained = [s for s in oracle.states if s.trained]
+        assert {int(s.d[f.ROUNDING]) for s in trained} == {rounding}
+        assert all((set(s.scores) == {128}) == (rounding == f.PSR) for s in trained)
+    depthwise = [s for s in separable.states if s.stage.is_depthwise]
+    assert len(depthwise) == 2
+    assert not any(s.trained or s.scores or s.d[f.RULE] for s in depthwise)
+    gain = Oracle(separable.model, "gain")
+    assert all(s.trained for s in gain.states if s.stage.is_depthwise)
+
+
+@pytest.mark.parametrize("method, options", [CASES[0], CASES[1], CASES[-2]])
 def test_trace_on_cpython(case, method, options, tmp_path):
     """Viper's own source as plain Python, where a wrong index is an error."""
+    if method == "bias" and not case.model.has_biases:
+        return
     saved = tmp_path / "saved.scores"
     found = subprocess.run(
         [sys.executable, str(TRACE), str(case.model_path), str(case.data_path), "viper", method,

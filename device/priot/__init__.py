@@ -18,6 +18,7 @@ priot adapts a frozen int8 network to new data, in integers.
   net.predict(image)                      class of a buffer of pixels 0..127; net.names[...]
   net.predict(image, least=700)           None where its score is below
   net.scores(image)                       how sure it is: integers that sum to 1000
+  net.error(sample)                       of an autoencoder: how unusual a sample is
   net.evaluate("test.prd")                the same of a network that nobody trains
   t.learn(image, label)                   one training step
   net.export_mask("kitchen.adapter")      one bit per edge

@@ -12,7 +12,8 @@ SCORES = 1
 MASK = 2
 GAINS = 3
 WEIGHTS = 4
-CONTENT = {M.PRUNE: SCORES, M.GAIN: GAINS, M.WEIGHTS: WEIGHTS}
+BIASES = 5
+CONTENT = {M.PRUNE: SCORES, M.GAIN: GAINS, M.WEIGHTS: WEIGHTS, M.ONLY_BIAS: BIASES}
 
 
 def save(trainer, path):
@@ -35,7 +36,9 @@ def _payload(layer):
     pieces = []
     if layer.selection == F.BITMAP:
         pieces = [layer.bitmap(), bytes(-len(layer.bitmap()) & 3)]
-    if layer.rule != M.WEIGHTS:
+    if layer.rule == M.ONLY_BIAS:
+        pieces.append(layer.stage.bias)
+    elif layer.rule != M.WEIGHTS:
         pieces.append(layer.scores)
     elif layer.selection == F.ALL:
         pieces.append(layer.stage.w)

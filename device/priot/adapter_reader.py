@@ -4,14 +4,15 @@ import struct
 
 from . import fields as F
 from . import methods as M
-from .adapter import CONTENT, GAINS, HEADER, MASK, RECORD, SCORES, WEIGHTS, selected_edges
+from .adapter import (BIASES, CONTENT, GAINS, HEADER, MASK, RECORD, SCORES, WEIGHTS,
+                      selected_edges)
 from .files import (ADAPTER, check_crc, fail, names_text, open_file, read_names,
                     read_prefix)
 from .layer_state import LayerState
 from .selection import count_largest, count_rows
 
 _CHUNK = 256  # bytes of a mask, or edges of a sparse layer, handled at a time
-RULES = {SCORES: M.PRUNE, MASK: M.PRUNE, GAINS: M.GAIN, WEIGHTS: M.WEIGHTS}
+RULES = {SCORES: M.PRUNE, MASK: M.PRUNE, GAINS: M.GAIN, WEIGHTS: M.WEIGHTS, BIASES: M.ONLY_BIAS}
 
 
 class Reader:
@@ -39,7 +40,7 @@ class Reader:
             fail(path, "backbone", "%08x, another model's" % backbone, "%08x (%s)" % (
                 self.net.crc, self.net.path))
         if self.content not in RULES:
-            fail(path, "content", self.content, "1..4")
+            fail(path, "content", self.content, "1..5")
         if self.rounding > 1 or init > 1 or self.gmin > 127:
             fail(path, "rounding, start, gmin", (self.rounding, init, self.gmin),
                  "0..1, 0..1, 0..127")
@@ -65,8 +66,11 @@ class Reader:
             fail(path, "file size", f.tell(), at)
         f.seek(header_size)
         for i, record in enumerate(self.records):
-            self._check_payload("%s: layer record %d" % (path, i), record,
-                                self.edges(stages[record[0]]))
+            where = "%s: layer record %d" % (path, i)
+            if self.content == BIASES:
+                self._check_biases(where, stages[record[0]], record[6])
+                continue
+            self._check_payload(where, record, self.edges(stages[record[0]]))
         f.seek(header_size)
 
     def _check_names(self, names):
@@ -80,9 +84,10 @@ class Reader:
         self.names = names if len(names) > n else known
 
     def edges(self, stage):
-        """Weights of a stage, as many outputs as the file has classes."""
-        return stage.d[F.N_ROW] * (self.n_classes if stage is self.net.stages[-1]
-                                   else stage.d[F.N_OUT])
+        """Weights of a stage, or its biases where those were learned; as many outputs as the file
+        has classes."""
+        n_out = self.n_classes if stage is self.net.stages[-1] else stage.d[F.N_OUT]
+        return n_out * (1 if self.content == BIASES else stage.d[F.N_ROW])
 
     def _check_record(self, i, record, stages):
         index, selection, tau, threshold, keep, reserved, n_params, n_bytes = record
@@ -91,8 +96,10 @@ class Reader:
         if not previous < index < len(stages):
             fail(where, "layer", index, "rising, below %d" % len(stages))
         n_edges = self.edges(stages[index])
-        if selection > F.BITMAP or (selection and self.content == MASK):
-            fail(where, "selection", selection, "0..2, 0 of a mask")
+        if self.content == BIASES and not stages[index].d[F.BIAS]:
+            fail(where, "layer", index, "one with biases")
+        if selection > F.BITMAP or (selection and self.content in (MASK, BIASES)):
+            fail(where, "selection", selection, "0..2, 0 of a mask and of biases")
         if tau > (127 if selection else 0) or (selection == F.LARGEST and not tau):
             fail(where, "tau", tau, "1..127, 0 of all edges")
         if keep > (96 if RULES[self.content] == M.PRUNE else 0) or reserved:
@@ -108,6 +115,8 @@ class Reader:
         if n_params != expected:
             fail(where, "parameters", n_params, "%d of %d edges" % (expected, n_edges))
         n = (n_params + 7) >> 3 if self.content == MASK else n_params
+        if self.content == BIASES:
+            n = 4 * n_params
         expected = ((n + 3) & ~3) + (((n_edges + 31) >> 5) << 2 if selection == F.BITMAP else 0)
         if n_bytes != expected:
             fail(where, "bytes", n_bytes, expected)
@@ -139,6 +148,15 @@ class Reader:
             if any(part[n:]):
                 fail(where, "padding", "not zero", 0)
             left -= n
+
+    def _check_biases(self, where, stage, n):
+        """Whether they leave the sums of a stage in int32."""
+        most = 2147483647 - 16129 * stage.d[F.N_ROW]
+        for part in self._parts(4 * n):
+            for at in range(0, len(part), 4):
+                value = struct.unpack_from("<i", part, at)[0]
+                if not -most <= value <= most:
+                    fail(where, "bias", value, "%d..%d" % (-most, most))
 
     def _count_bits(self, where, n):
         """How many of the next n bits are set; the rest of their last words has to be zero."""
@@ -239,7 +257,9 @@ def _read_layer(reader, layer, record):
         used = reader.fill(layer.bitmap())
         reader.skip(-used & 3)
         used += -used & 3
-    if layer.rule != M.WEIGHTS:
+    if layer.rule == M.ONLY_BIAS:
+        used += reader.fill(layer.stage.bias[:4 * n])
+    elif layer.rule != M.WEIGHTS:
         used += reader.fill(layer.scores[:n])
     elif layer.selection == F.ALL:
         used += reader.fill(layer.stage.weff[:n])

@@ -80,7 +80,11 @@ def _step_by_parts(trainer, data, i, mean):
     mean.add(0, ticks_diff(ticks_us(), start))
     run_timed(net.forward_calls, mean.add, 2)
     start = ticks_us()
-    largest = net.kernels.cross_entropy(trainer.loss_operands, label)
+    if trainer.squared:
+        trainer.squared.gradient(trainer)
+        largest = trainer.loss_operands[3][0]
+    else:
+        largest = net.kernels.cross_entropy(trainer.loss_operands, label)
     mean.add(1, ticks_diff(ticks_us(), start))
     if largest >= trainer.gmin:
         run_timed(trainer.backward_calls, mean.add, 2 + len(net.forward_calls))

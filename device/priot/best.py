@@ -1,14 +1,14 @@
 """The best epoch by validation: noticed, kept in a file, in force at the end."""
 
-from .evaluation import percent_text, permille
-
+from .evaluation import percent_text
 
 class Best:
     """Watches the epochs of Trainer.fit.
 
     path: adapter file, written whenever the validation gets better, first with what there is
     before the first epoch; or None. patience: epochs without a better one after which `look` says
-    that it is enough; 0: never. epoch, correct, total: of the best.
+    that it is enough; 0: never. epoch, total, goodness (samples right, or minus the
+    sum of errors): of the best.
     """
 
     def __init__(self, trainer, validate, path, patience, checkpoint):
@@ -22,17 +22,20 @@ class Best:
         self.trainer = trainer
         self.path = path
         self.patience = patience
-        self.correct = -1
+        self.goodness = None
         self.start = trainer.epoch
         self.look(trainer.evaluate(validate))
 
     def look(self, evaluation):
         """Take note of an epoch; returns (whether it is the best, whether it is enough)."""
         epoch = self.trainer.epoch
-        better = evaluation.correct > self.correct
+        goodness = -evaluation.sum if self.trainer.squared else evaluation.correct
+        better = self.goodness is None or goodness > self.goodness
         if better:
             self.total = evaluation.total
-            self.correct = evaluation.correct
+            self.goodness = goodness
+            self.found = ("error %d" % evaluation.error if self.trainer.squared else
+                          percent_text(evaluation.permille))
             self.epoch = epoch
             if self.path:
                 self.trainer.save(self.path)
@@ -48,8 +51,7 @@ class Best:
             raise MemoryError("%s: has %s; too little memory to load it" % (self.path, self))
 
     def __str__(self):
-        return "epoch %d, test %s" % (
-            self.epoch, percent_text(permille(self.correct, max(1, self.total))))
+        return "epoch %d, test %s" % (self.epoch, self.found)
 
     def text(self):
         """One line: which epoch was the best, and what became of it."""

@@ -45,6 +45,11 @@ def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=EMPTY, dz=EMP
     return kernel, operands
 
 
+def bias_call(net, stage, g):
+    """The call that trains a stage's biases; g: gradient of its output."""
+    return net.portable().bias_update, (stage.bias, g, stage.d)
+
+
 def run(calls):
     """Run calls in their order."""
     for function, operands in calls:

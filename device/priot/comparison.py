@@ -21,7 +21,8 @@ class Comparison:
         for i in range(self.evaluations[0].n_classes):
             rows.append((class_text(self.names, i),
                          [_cell(*e.per_class[i]) for e in self.evaluations]))
-        rows.append(("all", [_cell(e.correct, e.total) for e in self.evaluations]))
+        rows.append(("all", [_cell(e.correct, e.total) if e.n_classes else "error %d" % e.error
+                             for e in self.evaluations]))
         first = max([len(row[0]) for row in rows])
         return "<Comparison:\n%s>" % "\n".join(
             ["  %-*s%s" % (first, name, "".join(["%*s" % (width, cell) for cell in cells]))

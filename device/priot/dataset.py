@@ -17,7 +17,8 @@ class Dataset:
     Opening it checks sizes, the CRC32, that every image byte is 0..127 and every label below the
     number of classes. ValueError names file, field, found and expected; OSError: no such file.
 
-    shape: (channels, height, width). counts: samples of each class.
+    shape: (channels, height, width). n_targets: values that a sample's target has, 0 where it is a
+    label. counts: samples of each class.
     """
 
     def __init__(self, path):
@@ -39,32 +40,39 @@ class Dataset:
         self.n_classes = classes
         self._n = n
         self._start = header
+        self.n_targets = target_bytes if flags & 2 else 0
+        n_values = channels * height * width
         self._n_names = n_names
-        self.record_bytes = channels * height * width + 1
+        self.record_bytes = n_values + target_bytes
         if header != _HEADER + n_names + 8 * n_scales:
             fail(path, "header size", header, _HEADER + n_names + 8 * n_scales)
         if reserved or most:
             fail(path, "reserved", reserved or most, 0)
-        if target_bytes != 1 or flags > 1:
-            raise ValueError("%s: has targets or values of another kind, which this version "
-                             "cannot compute" % path)
-        self.signed = flags
+        if flags > 3:
+            fail(path, "flags", flags, "0..3")
+        if not target_bytes or target_bytes > max(1, self.n_targets):
+            fail(path, "bytes of a target", target_bytes, "1, or more where it is a vector")
+        self.signed = flags = flags & 1
         check_scale(path, scale)
         f.seek(_HEADER + n_names)
         check_scales(f, path, n_scales, channels, scale or zero)
-        if not 2 <= classes <= 256:
-            fail(path, "classes", classes, "2..256")
+        if not 1 <= classes <= (1 if self.n_targets else 256):
+            fail(path, "classes", classes, "1..256, 1 of samples with targets")
         f.seek(0, 2)
         size = f.tell()
-        if n == 0 or self.record_bytes == 1 or size != header + n * self.record_bytes:
+        if n == 0 or n_values == 0 or size != header + n * self.record_bytes:
             fail(path, "file size", size, "%d records of %d bytes" % (n, self.record_bytes))
         crc = self._check_names(crc32(raw))
         record = bytearray(self.record_bytes)
-        image = memoryview(record)[:-1]
+        image = memoryview(record)[:n_values]
         counts = array("I", [0] * classes)
         for i in range(n):
             f.readinto(record)
             crc = crc32(record, crc)
+            if self.n_targets:
+                if b"\x80" in bytes(record[n_values:]):
+                    fail(path, "target of sample %d" % i, -128, "-127..127")
+                record[-1] = 0
             wrong = b"\x80" in bytes(image) if flags else max(image) > 127
             if wrong or record[-1] >= classes:
                 if wrong:
@@ -93,7 +101,8 @@ class Dataset:
         return self._n
 
     def read(self, index, record):
-        """Fill `record` (image bytes, then the label) with sample `index`; returns the label."""
+        """Fill `record` (image bytes, then the label or target) with sample `index`; returns the
+        label, or the last byte of the target."""
         self._file.seek(self._start + index * self.record_bytes)
         if self._file.readinto(record) != self.record_bytes:
             if index < self._n and len(record) == self.record_bytes:
@@ -121,8 +130,10 @@ class Dataset:
             names = names_text(self.names)
         except (OSError, ValueError):  # it is closed
             names = ""
-        return "<Dataset %s: %d images %dx%dx%d, %d classes%s>" % (
-            (self.path, self._n) + self.shape + (self.n_classes, names and ": " + names))
+        return "<Dataset %s: %d images %dx%dx%d, %s%s>" % (
+            (self.path, self._n) + self.shape + (
+                "targets of %d values" % self.n_targets if self.n_targets else
+                "%d classes" % self.n_classes, names and ": " + names))
 
 
 def identity_order(n):
@@ -147,6 +158,11 @@ def check_dataset(dataset, net):
     if dataset.signed != net.signed:
         raise ValueError("%s: values are %s, the network's are not" % (
             dataset.path, "signed" if dataset.signed else "0..127"))
+    if dataset.n_targets != net.n_targets:
+        raise ValueError("%s: targets have %d values, expected %d, where 0 is a label" % (
+            dataset.path, dataset.n_targets, net.n_targets))
+    if net.loss_kind:
+        return bytes(256)  # what comes with a sample is no class of the network
     names = dataset.names
     if names and net.names and names != net.names[:len(names)]:
         try:

@@ -6,11 +6,14 @@ from .evaluation import percent_text, permille
 from .files import names_text
 from .progress import counted
 
+_OUTPUTS = ("classes", "outputs, squared error", "outputs, squared error to its input")
+
 
 def network(net):
     """A Network: its classes, what is in force, a line for each stage."""
-    lines = ["<Network %s: %dx%dx%d, %d classes, %d weights, %s backend" % (
-        (net.name or net.path,) + net.shape + (net.n_classes, net.n_weights, net.backend))]
+    lines = ["<Network %s: %dx%dx%d, %d %s, %d weights, %s backend" % (
+        (net.name or net.path,) + net.shape + (
+            net.n_classes, _OUTPUTS[net.loss_kind], net.n_weights, net.backend))]
     if net.names:
         lines.append("  classes: " + names_text(net.names))
     if net.n_outputs > net.n_classes:
@@ -34,8 +37,10 @@ def trainer(t):
         t.method.name, counted(t.epoch, "epoch"), t.seed, t.step_size, t.ram_bytes, t.layout,
         t.net.backend)]
     for layer in t.layers:
-        text = "  layer %d: %d of %d edges trained" % (
-            layer.stage.index, layer.n_params, layer.n_edges)
+        text = "  layer %d: %d biases trained" % (layer.stage.index, layer.n_params)
+        if layer.rule != M.ONLY_BIAS:
+            text = "  layer %d: %d of %d edges trained" % (
+                layer.stage.index, layer.n_params, layer.n_edges)
         if layer.rule == M.PRUNE:
             text += ", %s pruned" % percent_text(permille(layer.n_pruned(), layer.n_params))
             text += (", top %d %%" % layer.keep) if layer.keep else (

@@ -60,7 +60,7 @@ class Epochs:
                 enough = False
                 if validate is not None:
                     result = trainer.evaluate(validate)
-                    record["validate_permille"] = result.permille
+                    record["validate_" + result.key] = getattr(result, result.key)
                     if trainer.best:
                         record["best"], enough = trainer.best.look(result)
                 self._report(record)
@@ -140,14 +140,16 @@ class Epochs:
             self._learn_dataset(source, shuffle)
             return
         net = self.trainer.net
+        squared = self.trainer.squared
         counts = [0] * net.n_classes
-        for image, label in source:
+        for image, label in squared.samples(net, source) if squared else source:
             self._check_stop()
             self.trainer.learn(image, label)
-            counts[label] += 1
+            if not squared:
+                counts[label] += 1
         if self.trainer.seen == 0:
             raise ValueError("source: gave no samples; an iterator is used up after one epoch")
-        if self.verbose and not self.history:  # before it has come no one knows
+        if self.verbose and not self.history and not squared:  # before it has come no one knows
             from .survey import say_counts
 
             say_counts(net, counts)
@@ -185,11 +187,10 @@ class Epochs:
         n = max(1, trainer.seen)
         params = sum([layer.n_params for layer in trainer.layers])
         pruned = sum([layer.n_pruned() for layer in trainer.layers])
-        return {
+        record = {
             "epoch": trainer.epoch + (0 if self.complete else 1), "complete": self.complete,
-            "samples": trainer.seen, "correct": trainer.correct,
+            "samples": trainer.seen,
             "skipped": trainer.skipped, "saturated": trainer.saturated,
-            "train_permille": permille(trainer.correct, n),
             "skipped_permille": permille(trainer.skipped, n),
             "saturated_permille": permille(trainer.saturated, n * trainer.net.n_classes),
             "pruned_permille": permille(pruned, max(1, params)),
@@ -198,6 +199,12 @@ class Epochs:
             "us_per_sample": elapsed_us // n,
             "heap_bytes": gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0,
         }
+        if trainer.squared:
+            record["train_error"] = trainer.squared.train_error(trainer)
+        else:
+            record["correct"] = trainer.correct
+            record["train_permille"] = permille(trainer.correct, n)
+        return record
 
     def _report(self, record):
         if self.checkpoint:

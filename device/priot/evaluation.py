@@ -27,6 +27,8 @@ class Evaluation:
     counts. per_class: (correct, total) of each class. names: of the classes, or none.
     """
 
+    key = "permille"  # the attribute that says it in short
+
     def __init__(self, n_classes, names=()):
         self.n_classes = n_classes
         self.names = names
@@ -38,9 +40,14 @@ class Evaluation:
     def of(cls, net, source, stop=None):
         """Classify every sample of a path, a Dataset or an iterable of (buffer, label).
 
+        Of a network trained by squared error an Errors (squared.py), of its samples' errors.
         stop: asked before every sample of a dataset; KeyboardInterrupt where it returns True.
         """
         net.check_memory()
+        if net.loss_kind:
+            from .squared import Errors
+
+            return Errors(net).read(source, stop)
         result = cls(net.n_classes, net.names)
         if isinstance(source, str):
             with Dataset(source) as dataset:

@@ -71,5 +71,10 @@ ALL = 0
 LARGEST = 1
 BITMAP = 2
 
+# loss of a model: what its outputs are compared with in training
+CROSS_ENTROPY = 0  # a label
+SQUARED_ERROR = 1  # a vector that comes with the sample
+RECONSTRUCTION = 2  # the sample itself, by squared error too
+
 # raised where package and native modules of different versions do not go together
-CONTRACT = 4
+CONTRACT = 5

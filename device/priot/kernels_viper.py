@@ -1,6 +1,7 @@
 """Every integer kernel in viper, for any layer: the meaning of each, where nothing is faster.
 
-Here are those of no layer; viper_layers.py, viper_pool.py and viper_update.py have the others.
+Here are those of no layer; viper_layers.py, viper_pool.py and viper_update.py have the others,
+viper_bias.py one that few want.
 
 Viper checks neither bounds nor types: only the layers call this. ptr8 and ptr32 read unsigned, so
 an int8 is (v ^ 128) - 128 and an int32 is (v ^ sign) - sign with sign = 2^31, which holds both
@@ -24,6 +25,10 @@ def __getattr__(name):
     for module in (viper_layers, viper_pool, viper_update):
         if hasattr(module, name):
             return getattr(module, name)
+    if name == "bias_update":
+        from .viper_bias import bias_update
+
+        return bias_update
     raise AttributeError(name)
 
 
@@ -164,12 +169,14 @@ def shuffle(operands) -> int:
 def scratch_words(kind, training, d):
     """int32 words of scratch that a layer of this kind needs.
 
-    training: 0 forward only, 1 everything, 2 everything but the gradient of its input.
+    training: 0 forward only, 1 everything, but no update where RULE is FROZEN, 2 everything but
+    the gradient of its input.
     """
     if not training:
         return 0
     if kind == CONV2D:
-        return d[F.N_ROW] if training == 2 else max(d[F.H_IN] * d[F.W_IN], d[F.N_ROW])
+        n_row = d[F.N_ROW] if training == 2 or d[F.RULE] else 0
+        return n_row if training == 2 else max(d[F.H_IN] * d[F.W_IN], n_row)
     return d[F.N_IN] if kind == LINEAR else 0
 
 

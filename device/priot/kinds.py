@@ -8,7 +8,7 @@ made from it; capitals are written to.
     y     gradient of the output, int8        x     the input, int8
     Z z   of an addition: the same of its other input
     A a   winners of max-pooling              d     the layer's descriptor
-    c     int32 biases of the whole layer, or empty
+    c     int32 biases of the whole layer, or empty; C written
     r     weights of rows ROW .. ROW + ROWS - 1, R written; w those of the whole layer. Forward and
           backward are given the effective weights, update (W) those of the backbone
     s S   scores                              E     effective weights of the whole layer, or empty
@@ -35,7 +35,12 @@ KINDS = {
     ADD: ("add", "Yxzd", "XZyxzd", ""),
 }
 
-# kernels of no kind
+# kernels of no kind: of who wants this one, priot_portable is loaded anyway, and alone has it
+PORTABLE = {
+    "bias_update": "Cyd",
+}
+
+# the others, which both native modules have
 SHARED = {
     "effective_weights": "Rwsbd",
     "kth_largest": "v3#",

@@ -21,6 +21,8 @@ class LayerState:
         self.is_mask = is_mask
         self.n_edges = stage.n_edges()
         self.n_params = self.n_edges if selection == F.ALL else n_selected
+        if rule == M.ONLY_BIAS:
+            self.n_params = stage.d[F.N_OUT]
         self.scores = self.select = _EMPTY
         self.keep = 0  # percent kept by top-k, 0: fixed threshold
         self._top = ()  # operands of kth_largest
@@ -32,7 +34,7 @@ class LayerState:
 
     def score_bytes(self):
         """Bytes of the scores."""
-        return 0 if self.rule == M.WEIGHTS or self.is_mask else self.n_params
+        return 0 if self.rule >= M.WEIGHTS or self.is_mask else self.n_params
 
     def select_bytes(self):
         """Bytes of what says which edges have a score."""
@@ -46,7 +48,7 @@ class LayerState:
     def describe(self, rounding, threshold):
         """Write the method into the layer's descriptor."""
         d = self.stage.d
-        d[F.RULE] = self.rule
+        d[F.RULE] = M.FROZEN if self.rule == M.ONLY_BIAS else self.rule
         d[F.ROUNDING] = rounding
         d[F.THRESHOLD] = threshold
         d[F.SELECTION] = self.selection
@@ -55,7 +57,7 @@ class LayerState:
     def bind(self, scratch):
         """Remember operands, once all buffers are there; scratch: for top-k."""
         self._top = (self.scores, scratch)
-        if self.stage.rows is None and self.rule != M.WEIGHTS and not self.is_mask:
+        if self.stage.rows is None and self.rule < M.WEIGHTS and not self.is_mask:
             self._all = self.row_operands(self.stage.weff)
 
     def row_operands(self, weff):
@@ -65,7 +67,7 @@ class LayerState:
 
     def refresh(self):
         """Recompute threshold and kept effective weights from the scores."""
-        if self.rule == M.WEIGHTS:
+        if self.rule >= M.WEIGHTS:
             return
         self.in_force = -1
         if self.keep:
@@ -89,6 +91,16 @@ class LayerState:
         """All effective weights, where they are kept."""
         if self._all is not None:
             self.net.kernels.effective_weights(self._all)
+
+    def set_step(self, u, halvings):
+        """Set the update shift for a step size u that was halved some times."""
+        stage = self.stage
+        bits, least = stage.bits_scores, 0
+        if self.rule == M.WEIGHTS:
+            bits = stage.bits_weights
+        elif self.rule == M.ONLY_BIAS:
+            bits, least = stage.bits_bias + 6 - stage.shifts[0], -30
+        stage.d[F.UPDATE_SHIFT] = max(least, min(30, bits - u + halvings))
 
     # ---- looking ------------------------------------------------------------------------------
 

@@ -7,11 +7,12 @@ where they do not live at the same time. Network, Trainer and adapter get theirs
 """
 
 import gc
+from array import array
 
 from . import fields as F
 from . import methods as M
 from .blocks import ALWAYS, Block
-from .calls import BACKWARD, EMPTY, FORWARD, UPDATE, stage_call
+from .calls import BACKWARD, EMPTY, FORWARD, UPDATE, bias_call, stage_call
 from .kinds import AVG_POOL, CONV2D
 from .layer_state import LayerState
 
@@ -36,7 +37,7 @@ class Layout:
         self.first = first
         self.name = "small" if small else "kept"
         self.dynamic = dynamic
-        self.needs_portable = False
+        self.needs_portable = bool(layers) and layers[0].rule == M.ONLY_BIAS
         self.learned = Block()
         self.work = Block()
         self._of = {id(layer.stage): layer for layer in layers}
@@ -55,7 +56,7 @@ class Layout:
     @property
     def changes_weights(self):
         """Whether training changes the backbone's weights in place."""
-        return self.first is not None and self.layers[0].rule == M.WEIGHTS
+        return self.first is not None and self.layers[0].rule >= M.WEIGHTS
 
     @property
     def size(self):
@@ -72,15 +73,27 @@ class Layout:
             weff = None
             if self.by_rows(layer):
                 rows = max(rows, layer.stage.row_step() * layer.stage.d[F.N_ROW])
-            elif layer.rule != M.WEIGHTS or self.first is None:
+            elif layer.rule < M.WEIGHTS or (layer.rule == M.WEIGHTS and self.first is None):
                 weff = want(layer.n_edges)
-            self._places.append((want(layer.score_bytes()), want(layer.select_bytes()), weff))
+            learned = layer.score_bytes()
+            if layer.rule == M.ONLY_BIAS and self.first is None:
+                learned = 4 * layer.n_params  # biases in place of those of the backbone
+            self._places.append((want(learned), want(layer.select_bytes()), weff))
         self._rows = want(rows)
 
     def by_rows(self, layer):
         """Whether a layer's effective weights are computed a few rows at a time."""
-        return (self.name == "small" and layer.rule != M.WEIGHTS and not layer.is_mask
+        return (self.name == "small" and layer.rule < M.WEIGHTS and not layer.is_mask
                 and layer.stage.kind != CONV2D)
+
+    def _has_update(self, stage):
+        """Whether an update of its edges asks for dW of a stage."""
+        layer = self._of.get(id(stage))
+        return layer is not None and layer.rule != M.ONLY_BIAS
+
+    def _passes_on(self, stage):
+        """Whether the gradient of one of its inputs is wanted."""
+        return self._wants(stage.input) or self._wants(stage.second)
 
     def _stages_with_gradient(self):
         """Of every stage whether it, or one that it depends on, is trained."""
@@ -122,14 +135,19 @@ class Layout:
             # backward, inputs are asked for dW, and where a ReLU below has cut
             for number, mask in ((stage.input, F.MASK_DX), (stage.second, F.MASK_DZ)):
                 if number >= -1:
-                    again = self._needs[i] and (id(stage) in self._of or stage.d[mask])
+                    again = self._needs[i] and (self._has_update(stage) or stage.d[mask])
                     use = self._backward(i) if again else i + 1
                     last[number + 1] = max(last[number + 1], use)
         channels, height, width = net.shape
-        self._image = self.work.want(channels * height * width + 1, 0, last[0])
+        if net.loss_kind == F.RECONSTRUCTION:
+            last[0] = max(last[0], n + 1)  # the loss compares the outputs with it
+        elif net.loss_kind:
+            last[0] = ALWAYS  # the target lies behind it
+        self._image = self.work.want(channels * height * width + net.target_bytes, 0, last[0])
         self._outputs = []
         for i, stage in enumerate(net.stages):
-            until = self._backward(i) if self._needs[i] else i + 1
+            again = self._needs[i] and (self._has_update(stage) or self._passes_on(stage))
+            until = self._backward(i) if again else i + 1
             self._outputs.append((self.work.want(stage.size_out(), i + 1, last[i + 1]),
                                   self.work.want(stage.argmax_bytes(), i + 1, until)))
 
@@ -155,12 +173,12 @@ class Layout:
         net = self.net
         n = len(net.stages)
         self._scratch = [self._words(stage, 0, i + 1) for i, stage in enumerate(net.stages)]
-        self._loss_scratch = self.work.want(4 * net.n_classes, n + 1, n + 1)
+        self._loss_scratch = self.work.want(0 if net.loss_kind else 4 * net.n_classes,
+                                            n + 1, n + 1)
         self._back_scratch = [None] * n
         for i, stage in enumerate(net.stages):
-            if self._needs[i]:
-                passes_on = self._wants(stage.input) or self._wants(stage.second)
-                self._back_scratch[i] = self._words(stage, 1 if passes_on else 2,
+            if self._needs[i] and (self._passes_on(stage) or self._has_update(stage)):
+                self._back_scratch[i] = self._words(stage, 1 if self._passes_on(stage) else 2,
                                                     self._backward(i))
 
     def _words(self, stage, training, moment):
@@ -186,6 +204,8 @@ class Layout:
         for layer, (scores, select, weff) in zip(self.layers, self._places):
             layer.scores, layer.select = learned[scores], learned[select]
             stage = layer.stage
+            if layer.rule == M.ONLY_BIAS and len(layer.scores):
+                stage.bias = layer.scores
             if self.by_rows(layer):
                 part = rows[:stage.row_step() * stage.d[F.N_ROW]]
                 stage.use(part, layer.row_operands(part))
@@ -195,10 +215,11 @@ class Layout:
             layer.bind(None if scratch is None else views[scratch])
         stages = self.net.stages
         record = views[self._image]
+        image = record[:len(record) - self.net.target_bytes]
         for stage, (output, argmax) in zip(stages, self._outputs):
-            stage.x = record[:-1] if stage.input < 0 else stages[stage.input].y
+            stage.x = image if stage.input < 0 else stages[stage.input].y
             if stage.second >= -1:
-                stage.z = record[:-1] if stage.second < 0 else stages[stage.second].y
+                stage.z = image if stage.second < 0 else stages[stage.second].y
             stage.y, stage.argmax = views[output], views[argmax]
         return record
 
@@ -208,7 +229,13 @@ class Layout:
                 for stage, scratch in zip(self.net.stages, self._scratch)]
 
     def loss_operands(self):
-        """Of cross_entropy: the gradient of the logits, the logits, scratch, descriptor."""
+        """Of cross_entropy: the gradient of the logits, the logits, scratch, descriptor.
+
+        Of squared_error: the gradient and the outputs, the target, what it finds, descriptor.
+        """
+        if self.net.loss_kind:
+            return (self.views[self._gradients[-1]], self.net.logits, self.net.target,
+                    array("i", [0, 0]), self.net.loss)
         return (self.views[self._gradients[-1]], self.net.logits, self.views[self._loss_scratch],
                 self.net.loss)
 
@@ -220,9 +247,10 @@ class Layout:
             stage = stages[i]
             if not self._needs[i]:
                 continue
-            g, scratch = self.views[self._gradients[i]], self.views[self._back_scratch[i]]
+            g, scratch = self.views[self._gradients[i]], self._back_scratch[i]
+            scratch = EMPTY if scratch is None else self.views[scratch]
             inputs = (stage.input, stage.second)
-            if any([self._wants(number) for number in inputs]):
+            if self._passes_on(stage):
                 dx = [self.views[self._gradients[number]] if self._wants(number) else EMPTY
                       for number in inputs]
                 calls.append(stage_call(self.net, stage, BACKWARD, scratch, self.dynamic, g, *dx))
@@ -230,7 +258,8 @@ class Layout:
             layer = self._of.get(id(stage))
             if layer is not None:
                 calls.append(stage_call(self.net, stage, UPDATE, scratch, self.dynamic, g,
-                                        layer=layer))
+                                        layer=layer) if self._has_update(stage) else
+                             bias_call(self.net, stage, g))
                 names.append((i, "update"))
                 if layer.keep:
                     calls.append((LayerState.follow_threshold, layer))
@@ -267,7 +296,7 @@ def choose(name, net, layers, first, dynamic, free):
     free: bytes of heap beside the network's weights.
     """
     found = Layout(net, layers, first, name == "small", dynamic)
-    if name == "auto" and layers[0].rule != M.WEIGHTS and free - found.size < RESERVE:
+    if name == "auto" and layers[0].rule < M.WEIGHTS and free - found.size < RESERVE:
         found = Layout(net, layers, first, True, dynamic)
     return found
 

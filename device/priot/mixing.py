@@ -23,6 +23,8 @@ class Mix:
         for dataset, table in (source, replay):
             if dataset is not None and not table:
                 raise ValueError("balance, replay: need a dataset, not an iterable")
+        if balance and net.loss_kind:
+            raise ValueError("balance: the network has no classes")
         self.net = net
         self.source = source
         self.replay = replay if replay[1] else None

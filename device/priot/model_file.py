@@ -20,6 +20,7 @@ _MAX_PRODUCTS = 131072  # of 127 * 127: an int32 sum of so many is exact
 _MAX_SIDE = 63  # of a kernel, and of a window that is not global
 _MAX_AREA = 225  # of both
 _MAX_STRIDE = 15
+_MAX_OUTPUTS = 32767  # with squared error: the sum of so many squares of 127 is below 2^29
 _MAX_ELEMENTS = 1 << 23  # of a tensor: what the kernels' checks take
 
 
@@ -27,8 +28,9 @@ class Description:
     """What a model file says before its weights.
 
     name, crc, shape (channels, height, width), n_classes, names (of the classes, or none),
-    n_outputs (of the last stage: classes, then spare ones), input_exponent (a value v of the
-    image stands for v * 2^that), signed (the input is -127..127), stages (with all outputs),
+    n_outputs (of the last stage: classes, then spare ones), loss (of fields.py), target_exponent
+    (of a target, as) input_exponent (a value v of the image stands for v * 2^that), signed (the
+    input is -127..127), stages (with all outputs),
     weight_bytes (of the payload, which follows in the file).
     """
 
@@ -36,17 +38,19 @@ class Description:
         header_size, self.crc = read_prefix(f, path, MODEL, HEADER)
         check_crc(f, path, self.crc)
         (name, channels, height, width, outputs, loss, flags, self.input_exponent, spare,
-         n_stages, n_names, scale, zero, self.weight_bytes, n_scales, more) = struct.unpack(
-             "<16sHHHHBBbBHHIiIHH", f.read(HEADER - 16))
+         n_stages, n_names, scale, zero, self.weight_bytes, self.target_exponent, more,
+         n_scales) = struct.unpack("<16sHHHHBBbBHHIiIbBH", f.read(HEADER - 16))
         _range(path, "stages", n_stages, 1, 256)
         expected = HEADER + RECORD * n_stages + n_names + 8 * n_scales
         if header_size != expected:
             fail(path, "header size", header_size, expected)
-        if more:
-            fail(path, "reserved", more, 0)
-        _range(path, "loss", loss, 0, 1)
+        _range(path, "loss", loss, F.CROSS_ENTROPY, F.RECONSTRUCTION)
+        if more or (self.target_exponent and loss != F.SQUARED_ERROR):
+            fail(path, "reserved", "set", 0)
         _range(path, "flags", flags, 0, 1)
-        _unable(path, "squared error", loss)
+        self.loss = loss
+        if loss == F.RECONSTRUCTION:
+            self.target_exponent = self.input_exponent
         self.signed = flags
         check_scale(path, scale)
         self.name = check_text(path, "name", name.rstrip(b"\0"), 16)
@@ -54,8 +58,14 @@ class Description:
         for n in self.shape:
             _range(path, "side of the input", n, 1, 65535)
         _range(path, "values of the input", channels * height * width, 1, _MAX_ELEMENTS)
-        _range(path, "outputs", outputs, 2, 256)
-        _range(path, "classes", outputs - spare, 2, 256)
+        if loss:
+            _range(path, "outputs", outputs, 1, _MAX_OUTPUTS)
+            _range(path, "spare outputs", spare, 0, 0)
+        else:
+            _range(path, "outputs", outputs, 2, 256)
+            _range(path, "classes", outputs - spare, 2, 256)
+        if loss == F.RECONSTRUCTION and outputs != channels * height * width:
+            fail(path, "outputs", outputs, "%d, as the input has" % (channels * height * width))
         self.n_outputs = outputs
         self.n_classes = classes = outputs - spare
         self.stages = []
@@ -68,6 +78,8 @@ class Description:
             unread.add(i)
         if len(unread) > 1:
             raise ValueError("%s: stage %d: no stage reads its output" % (path, min(unread)))
+        if loss:
+            _range(path, "bytes of the names", n_names, 0, 0)
         self.names = read_names(f, path, n_names, classes)
         check_scales(f, path, n_scales, channels, scale or zero)
         if at != self.weight_bytes or f.seek(0, 2) != header_size + at:
@@ -134,7 +146,7 @@ class Description:
         _range(where, "forward shift", fs, 0, 30 if weighted or whole or is_sum else 0)
         _range(where, "backward shift", bs, 0, 30 if weighted else 0)
         _range(where, "update bits", max(gw, gs), 0, 31 if weighted else 0)
-        _range(where, "update bits of the bias", gb, 0, 0)
+        _range(where, "update bits of the bias", gb, 0, 0 if bias == _NOWHERE else 31)
         d[F.FORWARD_SHIFT], d[F.BACKWARD_SHIFT] = stage.shifts = fs, bs
         if whole:
             _range(where, "area of the window", area >> we if we >= 0 else 0, 1, 1)  # 2^we or more
@@ -165,6 +177,7 @@ class Description:
                 fail(where, "place of the bias", bias, at if weighted else _NOWHERE)
             d[F.BIAS] = 1
             stage.bias_offset = at
+            stage.bits_bias = gb
             at += 4 * n_out
         return at
 

@@ -18,9 +18,11 @@ class Network:
 
     Attributes: path, name, crc (its identity), shape (channels, height, width), n_classes, names
     (of the classes: a tuple, empty where the file has none), n_outputs (classes, and spare outputs
-    for `add_class`), stages, n_weights; trainer, adapter (path of its file): what is in force,
-    both None where it is the backbone. Its weights lie in one block, what it computes with in
-    another, which a Trainer or an adapter replaces by a larger one.
+    for `add_class`), stages, n_weights, loss_kind (of fields.py: cross entropy, or squared error;
+    then every output counts as a class), n_targets (values of a target that comes with a sample);
+    trainer, adapter (path of its file): what is in force, both None where it is the backbone. Its
+    weights lie in one block, what it computes with in another, which a Trainer or an adapter
+    replaces by a larger one.
     """
 
     def __init__(self, path, kernels=None):
@@ -52,6 +54,10 @@ class Network:
         self.in_file = description.n_classes, description.names  # classes without those added
         self.input_exponent = description.input_exponent
         self.signed = description.signed
+        self.loss_kind = description.loss
+        self.target_exponent = description.target_exponent
+        self.n_targets = self.n_outputs if self.loss_kind == F.SQUARED_ERROR else 0
+        self.target_bytes = self.n_targets or 1
         self.stages = description.stages
         self._weights = weights = memoryview(allocate(description.weight_bytes, path))
         if f.readinto(weights) != len(weights):
@@ -81,7 +87,7 @@ class Network:
         """Give back what it computes with, before other blocks are taken; `prepare` ends that."""
         self.forward_calls = None
         self.work_bytes = 0
-        self.record = self.x = self.logits = b""
+        self.record = self.x = self.target = self.logits = b""
         self.top = ()
 
     def _prepare_idle(self):
@@ -104,7 +110,9 @@ class Network:
         self.modified = layout.changes_weights
         record = layout.take("training by " + trainer.method.name if trainer else self.path)
         self.record = record
-        self.x = record[:-1]  # the label follows the image
+        n = len(record) - self.target_bytes
+        self.x = record[:n]  # the label or target follows the image
+        self.target = record[n:] if self.n_targets else self.x
         self.logits = self.stages[-1].y
         self.top = (self.logits,)  # operands of classify
         self.work_bytes = layout.work.size
@@ -130,16 +138,18 @@ class Network:
         return backend.portable(self.kernels)
 
     def set_exponent(self):
-        """Tell cross_entropy the exponent of the logits: a logit z stands for z * 2^exponent."""
+        """Tell the loss the exponent of the logits: a logit z stands for z * 2^exponent."""
         exponent = self.stages[-1].exponent
         for stage in self.stages:
             exponent += stage.d[F.FORWARD_SHIFT] - stage.shifts[0]  # where scales are dynamic
-        self.loss[F.LOSS_SHIFT] = max(-8, min(8, exponent + 4))  # beyond +-8 nothing changes
+        shift = self.target_exponent - exponent if self.loss_kind else exponent + 4
+        self.loss[F.LOSS_SHIFT] = max(-8, min(8, shift))  # beyond +-8 nothing changes
 
     # ---- using it ----------------------------------------------------------------------------
 
     def forward(self):
-        """Logits of the image in `x` into `logits`. Allocates nothing; `x` is used up."""
+        """Logits of the image in `x` into `logits`. Allocates nothing; `x` is used up, unless the
+        loss wants it."""
         if self.forward_calls is None:
             self.check_memory()
         run(self.forward_calls)
@@ -148,8 +158,13 @@ class Network:
         """Class of one image: a buffer of channels * height * width values, 0..127, or where the
         input is signed -127..127.
 
-        None where its score (see `scores`) is below `least`, 0..1000.
+        None where its score (see `scores`) is below `least`, 0..1000. With squared error the
+        outputs, a list of -127..127: a value v stands for v * 2^(exponent of the last stage).
         """
+        if self.loss_kind:
+            from .squared import outputs
+
+            return outputs(self, image)
         if not 0 <= least <= 1000:
             raise ValueError("least: %s, expected 0..1000" % least)
         self.put(image)
@@ -162,9 +177,26 @@ class Network:
 
         The softmax of the logits in thousandths, by the table that training uses.
         """
+        if self.loss_kind:
+            raise ValueError("scores: the network has no classes; predict() gives its outputs")
         self.put(image)
         self.forward()
         return self._scores()
+
+    def error(self, sample, target=None):
+        """How far the outputs for a sample are from its target: an integer of 0 on.
+
+        The sum over the outputs of (output - target)^2, both at the exponent of the outputs; a
+        difference beyond 127 counts as 127. Of an autoencoder, whose target is the sample itself,
+        the anomaly score: compare it with those that `evaluate` shows for normal samples. target:
+        n_outputs values of -127..127, where it does not follow from the sample. ValueError if the
+        network was not made for squared error.
+        """
+        if not self.loss_kind:
+            raise ValueError("error: the network has classes; scores() says how sure it is")
+        from .squared import error
+
+        return error(self, sample, target)
 
     def _scores(self):
         """Those of the logits that are there."""
@@ -243,6 +275,10 @@ class Network:
         """The stages that have weights, first to last."""
         return [s for s in self.stages if s.index >= 0]
 
+    def has_biases(self):
+        """Whether any of them has biases."""
+        return any([s.d[F.BIAS] for s in self.stages])
+
     def weights_of(self, stage, n):
         """The first n weights of a stage, spare outputs included: offset bytes of the backbone."""
         return self._weights[stage.offset:stage.offset + n]
@@ -275,6 +311,8 @@ class Network:
             stage.x = stage.z = stage.y = stage.argmax = b""
         for stage in self.weight_stages():
             stage.backbone()
+            if stage.d[F.BIAS]:
+                stage.bias = self._bias_of(stage)
         gc.collect()
         if self.modified:
             self._reread()

@@ -44,6 +44,17 @@ class Options:
         if text:
             self.warnings.append("training starts from the backbone: " + text)
 
+    def warn_of_network(self, net):
+        """Say where a method is known to do badly on such a network."""
+        rule = self.method.rule
+        if (rule == M.PRUNE and net.n_weights < M.FEW_WEIGHTS
+                and any([is_depthwise(stage) for stage in net.stages])):
+            self.warnings.append("%s does badly on small networks with depthwise layers, which "
+                                 "have few edges to prune; gain does well" % self.method.name)
+        if rule == M.ONLY_BIAS and not net.signed and net.has_biases():
+            self.warnings.append("bias learns offsets and gains of sensors, and little of "
+                                 "pictures; gain does")
+
     def plan(self, net, free):
         """What a Trainer will train, and the memory for it: (layers, Layout); nothing is taken.
 
@@ -56,17 +67,23 @@ class Options:
         method = self.method
         stages = net.weight_stages()
         last = self.last or method.last or len(stages)
-        stages = stages[len(stages) - last:]
+        stages = [stage for stage in stages[len(stages) - last:] if _is_trained(stage, method)]
+        if not stages:
+            raise ValueError("method: bias trains biases, which this network has none of"
+                             if method.rule == M.ONLY_BIAS and not net.has_biases() else
+                             "last: %s has nothing to train in the last %d layers"
+                             % (method.name, last))
         layers = select_layers(net, stages, method.rule, self.fraction or method.fraction,
                                self.select)
         for layer in layers:
-            positions = layer.stage.d[F.H_OUT] * layer.stage.d[F.W_OUT]
-            if layer.rule != M.WEIGHTS and positions > M.MAX_POSITIONS:
-                raise ValueError("layer %d: has %d positions, at most %d can be trained by scores"
-                                 % (layer.stage.index, positions, M.MAX_POSITIONS))
             layer.keep = self.keep or 0
             layer.describe(self.rounding_number(), self.threshold_byte())
+        if method.rule == M.ONLY_BIAS:
+            net.portable()
         if method.dynamic:
+            if net.loss_kind:
+                raise ValueError("method: %s gives every sample's outputs a scale of their own, "
+                                 "by which no errors can be compared" % method.name)
             for i, stage in enumerate(net.stages):
                 if stage.input != i - 1 or stage.second != -2:
                     raise ValueError("method: %s trains networks without branches only"
@@ -97,7 +114,10 @@ class Options:
 
     def _check_selection(self):
         method = self.method
-        if self.fraction is not None and (method.dynamic or method.last):
+        if self.rounding == "rhu" and method.rule == M.ONLY_BIAS:
+            raise ValueError("rounding: bias has psr only")
+        if self.fraction is not None and (method.dynamic or method.last
+                                          or method.rule == M.ONLY_BIAS):
             raise ValueError("fraction: %s trains whole layers" % method.name)
         if self.select in M.SELECTS[1:] and self.fraction is None and method.fraction is None:
             raise ValueError("select: %s needs a fraction" % self.select)
@@ -108,10 +128,22 @@ class Options:
         if self.step is not None and not low <= self.step <= high:
             warnings.append("step %d is outside the useful range %d..%d of %s" % (
                 self.step, low, high, self.method.name))
-        if self.rounding == "rhu" and self.method.rounding == M.PSR:
+        if self.rounding == "rhu" and self.method.rule != M.PRUNE:
             warnings.append("rounding rhu: %s may look healthy for ten epochs and then collapse; "
                             "psr does not" % self.method.name)
         return warnings
+
+
+def _is_trained(stage, method):
+    """Whether a method changes a layer: depthwise ones have too few edges to prune."""
+    if method.rule == M.ONLY_BIAS:
+        return stage.bits_bias > 0
+    return method.rule != M.PRUNE or not is_depthwise(stage)
+
+
+def is_depthwise(stage):
+    """Whether a filter sees one channel of several."""
+    return stage.d[F.GROUPS] > 1 and stage.d[F.GROUP_IN] == 1
 
 
 def _check_range(name, value, low, high):

@@ -14,9 +14,9 @@ from .files import pack_names
 from .kinds import KINDS
 from .layout import RESERVE, Layout
 from .memory import aligned
-from .methods import LAYOUTS, PRUNE, find
+from .methods import LAYOUTS, ONLY_BIAS, PRUNE, find
 from .network import Network
-from .options import Options
+from .options import Options, is_depthwise
 
 
 def run(job):
@@ -95,14 +95,17 @@ def _network(net):
                "outputs": s.size_out(), "argmax": s.argmax_bytes(),
                "kernels": net.kernels.plan_name(s.plan)} for s in net.stages]
     return {"stages": stages, "n_classes": net.n_classes, "weight_bytes": net.weight_bytes,
+            "is_depthwise": any([is_depthwise(s) for s in net.stages]),
+            "is_sensor": bool(net.signed) and min(net.shape[1:]) == 1 < max(net.shape[1:]),
             "reserve_bytes": RESERVE, "work_bytes": layout.work.size,
             "portable": layout.needs_portable}
 
 
 def _training(net, name, options, free):
     """Sizes of a Trainer, beside those of the network."""
-    method = find(name)
+    method = find(name, net.has_biases())
     options = Options(method, len(net.weight_stages()), options)
+    options.warn_of_network(net)
     layers, layout = options.plan(net, lambda: free)
     left = free - layout.size
     masks = _saved_bytes(layers, True) if method.rule == PRUNE else 0
@@ -132,7 +135,7 @@ def _saved_bytes(layers, mask=False):
     n_bytes = HEADER + RECORD * len(layers) + len(pack_names(layers[0].net.names))
     for layer in layers:
         if not mask:
-            n_bytes += aligned(layer.n_params)
+            n_bytes += aligned(layer.n_params * (4 if layer.rule == ONLY_BIAS else 1))
         if mask or layer.selection == BITMAP:
             n_bytes += aligned((layer.n_edges + 7) >> 3)
     return n_bytes

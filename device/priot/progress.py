@@ -13,14 +13,13 @@ def counted(n, what):
 def epoch_text(record):
     """One line on one epoch; one that Ctrl-C ended says after how many samples."""
     text = "epoch %3d  train %s  skipped %s" % (
-        record["epoch"], percent_text(record["train_permille"]),
-        percent_text(record["skipped_permille"]))
+        record["epoch"], _result(record, "train"), percent_text(record["skipped_permille"]))
     if record["pruned_permille"]:
         text += "  pruned %s" % percent_text(record["pruned_permille"])
     if record["saturated_permille"]:
         text += "  saturated %s" % percent_text(record["saturated_permille"])
-    if "validate_permille" in record:
-        text += "  test %s" % percent_text(record["validate_permille"])
+    if "validate_permille" in record or "validate_error" in record:
+        text += "  test %s" % _result(record, "validate")
     if record.get("best"):
         text += "  best"
     if record["us_per_sample"]:
@@ -31,11 +30,19 @@ def epoch_text(record):
     return text
 
 
+def _result(record, what):
+    """A share of right samples, or a mean error."""
+    if what + "_error" in record:
+        return "error %d" % record[what + "_error"]
+    return percent_text(record[what + "_permille"])
+
+
 def show_sample(trainer, n):
     """Write how far an epoch is, over the line before; n: its samples, 0 where not known."""
     try:
         text = "epoch %3d  %s%s  train %s" % (
             trainer.epoch + 1, counted(trainer.seen, "sample"), " of %d" % n if n else "",
+            "error %d" % trainer.squared.train_error(trainer) if trainer.squared else
             percent_text(permille(trainer.correct, max(1, trainer.seen))))
         print("\r%-*s" % (_WIDTH, text), end="")
     except MemoryError:  # no reason to stop
@@ -54,8 +61,8 @@ class History(list):
         if not len(self):
             return "<History: no epoch>"
         last = self[-1]
-        text = "train %s" % percent_text(last["train_permille"])
-        if "validate_permille" in last:
-            text += ", test %s" % percent_text(last["validate_permille"])
+        text = "train %s" % _result(last, "train")
+        if "validate_permille" in last or "validate_error" in last:
+            text += ", test %s" % _result(last, "validate")
         return "<History of %s; [-1] is epoch %d: %s>" % (
             counted(len(self), "epoch"), last["epoch"], text)

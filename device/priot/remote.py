@@ -7,7 +7,7 @@ the unix port, on an emulated board and on a real one; the host tools start it.
 import gc
 
 from . import backend
-from .dataset import Dataset
+from .dataset import Dataset, check_dataset
 from .events import emit
 from .files import reason
 from .heap import unload
@@ -40,7 +40,8 @@ class _Heap:
 def run(job):
     """Run a job; failures become one "error" event. Returns True if it succeeded.
 
-    Keys: action ("train", "evaluate", "bench", or "plan": plan.py has its keys), model, test,
+    Keys: action ("train", "evaluate", "logits": of every sample of `test`; "bench", or "plan":
+    plan.py has its keys), model, test,
     scores (adapter to start from or apply), backend; to train also train, method, options
     (keywords of Trainer), epochs, validate (test after every epoch), steps (of a bench), save,
     mask (files to write), add (names of classes to add first), stop_on_stdin (end as by Ctrl-C
@@ -89,6 +90,19 @@ def _evaluate(job):
     emit("done", **heap.values())
 
 
+def _logits(job):
+    net, _ = _start(job)
+    emit("start", backend=net.backend)
+    source = _source(job["test"])
+    with Dataset(source) if isinstance(source, str) else source as data:
+        check_dataset(data, net)
+        for i in range(len(data)):
+            data.read(i, net.record)
+            net.forward()
+            emit("logits", sample=i, values=[(v ^ 128) - 128 for v in net.logits])
+    emit("done")
+
+
 def _tests(net, job, when, heap, stop=None):
     """Test on every dataset of the job: an event `when` of the first, "also" of every other."""
     if job.get("test"):
@@ -102,6 +116,9 @@ def _test(net, source, heap, stop, event, **more):
 
     result = Evaluation.of(net, _source(source), stop)
     heap.look()
+    if net.loss_kind:
+        emit(event, total=result.total, error=result.sum, by_label=result.by_label, **more)
+        return
     emit(event, total=result.total, correct=result.correct,
          confusion=[list(row) for row in result.confusion], **more)
 
@@ -145,8 +162,10 @@ def _train(job):
     _tests(net, job, "after", heap)
     best = trainer.best
     finished = trainer.epoch >= job.get("epochs", 1) or bool(best and not trainer.is_stopped)
-    emit("done", finished=finished, epochs=trainer.epoch, best=best and {
-        "epoch": best.epoch, "correct": best.correct, "total": best.total}, **heap.values())
+    if best:
+        best = {"epoch": best.epoch, "total": best.total,
+                "error" if net.loss_kind else "correct": abs(best.goodness)}
+    emit("done", finished=finished, epochs=trainer.epoch, best=best, **heap.values())
 
 
 def _survey(net, opened, job):
@@ -155,7 +174,7 @@ def _survey(net, opened, job):
 
     survey = Survey(net, opened["train"], opened.get("replay"), opened.get("validate"),
                     job.get("balance"), not job.get("scores"))
-    emit("data", text=survey.text(), names=list(net.names), counts=survey.counts,
+    emit("data", text=survey.text(), names=list(survey.names), counts=survey.counts,
          replayed=survey.replayed, warnings=survey.warnings)
     unload("survey", "names")
     gc.collect()
@@ -220,4 +239,5 @@ def _plan(job):
     plan.run(job)
 
 
-_ACTIONS = {"train": _train, "evaluate": _evaluate, "bench": _bench, "plan": _plan}
+_ACTIONS = {"train": _train, "evaluate": _evaluate, "logits": _logits, "bench": _bench,
+            "plan": _plan}

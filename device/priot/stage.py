@@ -9,6 +9,8 @@ ROW_BYTES = 512  # of effective weights that are computed at a time (layout "sma
 class Stage:
     """A record of the model file, and where its tensors lie now."""
 
+    bits_bias = 0  # as bits_weights, of the sum of the output's gradient; 0: trains no biases
+
     def __init__(self, kind, d):
         self.kind = kind
         self.d = d

@@ -13,20 +13,23 @@ _requests = [0]  # number of the last request: tells its answer from one that ca
 class HostDataset(Dataset):
     """A dataset file of the host, which must be listening: priot/board/session.py.
 
-    `source` is a dictionary: name, samples, shape [channels, height, width], signed, classes,
-    counts (samples of each) and names. The host has checked the file.
+    `source` is a dictionary: name, samples, shape [channels, height, width], signed, targets
+    (values of a target, 0: a label), classes, counts (samples of each) and names. The host
+    has checked the file.
     """
 
     def __init__(self, source):
         self.path = source["name"]
         self.shape = tuple(source["shape"])
         self.signed = source["signed"]
+        self.n_targets = source["targets"]
         self.n_classes = source["classes"]
         self._names = tuple(source["names"])
         self.counts = source["counts"]
         self._n = source["samples"]
         self._labels = None
-        self.record_bytes = self.shape[0] * self.shape[1] * self.shape[2] + 1
+        self.record_bytes = self.shape[0] * self.shape[1] * self.shape[2] + (
+            self.n_targets or 1)
 
     def read(self, index, record):
         """Fill `record` (image bytes, then the label) with sample `index`; returns the label."""

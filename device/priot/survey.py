@@ -21,12 +21,27 @@ class Survey:
     def __init__(self, net, source, replay=None, validate=None, balance=False, is_new=True):
         self.net = net
         self.path = source.path
+        self.warnings = []
+        self.names = net.names
+        if net.loss_kind:
+            self._look_at_labels(source, replay)
+            return
         self.counts = class_counts(source, check_dataset(source, net), net)
         self.replayed = replay and class_counts(replay, check_dataset(replay, net), net)
-        self.warnings = []
         look_at_counts(net.names, self.counts, self.replayed, balance, self._warn)
         if is_new:
             self._look_at_images(source, [other for other in (validate, replay) if other])
+
+    def _look_at_labels(self, source, replay):
+        """With squared error labels teach nothing; where samples are their own targets, all that
+        is there becomes normal."""
+        self.names, self.counts = source.names, list(source.counts)
+        self.replayed = replay and list(replay.counts)
+        there = ["%d of class %s" % (n, class_text(self.names, i))
+                 for i, n in enumerate(self.counts) if n]
+        if len(there) > 1:
+            self._warn("labels are not looked at: %s are all learned as normal" % (
+                ", ".join(there[:_LISTED])))
 
     def _warn(self, text):
         self.warnings.append("%s: %s" % (self.path, text))
@@ -52,9 +67,11 @@ class Survey:
         """One line: how many samples of which class."""
         counts = self.counts
         text = "%s: %d samples" % (self.path, sum(counts))
+        if len(counts) == 1:
+            return text
         if len(counts) <= _LISTED:
             return text + ", by class " + ", ".join(
-                ["%s: %d" % (class_text(self.net.names, i), n) for i, n in enumerate(counts)])
+                ["%s: %d" % (class_text(self.names, i), n) for i, n in enumerate(counts)])
         there = [n for n in counts if n]
         return text + " of %d classes, %d to %d of each" % (len(there), min(there), max(there))
 

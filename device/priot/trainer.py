@@ -14,7 +14,8 @@ from .kinds import CONV2D
 class Trainer:
     """Adapts a Network by one method. `fit` trains, `evaluate` tests, `save` keeps.
 
-    net: a Network. method: "priot", "priot-s", "gain", "weights", "niti" or "head". Keywords:
+    net: a Network. method: "priot", "priot-s", "gain", "weights", "niti", "head" or, where
+    the network has biases, "bias". Keywords:
     seed: of scores, selection and the order of samples, 0..2^32-1 (0 is taken as 1). step: u, the
     learning rate as a power of two. threshold: score below which an edge is pruned, -127..127.
     keep: percent of a layer's scored edges that top-k keeps (edge-popup), instead of the
@@ -29,12 +30,13 @@ class Trainer:
 
     def __init__(self, net, method="priot", **options):
         self.net = net
-        self.method = method = M.find(method)
+        self.method = method = M.find(method, net.has_biases())
         try:
             from .options import Options
 
             options = Options(method, len(net.weight_stages()), options)
             options.warn_of_loss(net)
+            options.warn_of_network(net)
         except BaseException:
             unload("options")
             raise
@@ -51,6 +53,11 @@ class Trainer:
         self.halve = options.halve
         self.epoch = 0
         self.names = net.names  # the net may get another class, and these scores be saved
+        self.squared = None  # the module of that loss, where it is the network's
+        if net.loss_kind:
+            from . import squared
+
+            self.squared = squared
         self.best = None  # of the last fit with keep_best or patience
         self.is_stopped = False  # whether the last fit was ended by Ctrl-C
         self.clear_counters()
@@ -108,25 +115,35 @@ class Trainer:
         for layer in self.layers:
             stage = layer.stage
             u = self.conv_step if stage.kind == CONV2D else self.step_size
-            bits = stage.bits_weights if layer.rule == M.WEIGHTS else stage.bits_scores
             layer.update_bits = self.step_size - halvings
             if not self.method.dynamic:
-                stage.d[F.UPDATE_SHIFT] = max(0, min(30, bits - u + halvings))
+                layer.set_step(u, halvings)
 
     # ---- one sample --------------------------------------------------------------------------
 
-    def learn(self, image, label):
-        """One training step from a buffer of pixels 0..127; True if it was predicted right."""
-        if not 0 <= label < self.net.n_classes:
-            raise ValueError("label: %d, expected 0..%d" % (label, self.net.n_classes - 1))
+    def learn(self, image, label=None):
+        """One training step from a buffer of pixels 0..127; True if it was predicted right.
+
+        With squared error: `label` is the target, n_outputs values of -127..127; where the sample
+        itself is the target, none is needed. Returns the error of the sample.
+        """
+        if self.squared:
+            return self.squared.learn(self, image, label)
+        if label is None or not 0 <= label < self.net.n_classes:
+            raise ValueError("label: %s, expected 0..%d" % (label, self.net.n_classes - 1))
         self.net.put(image)
         return self.step(label)
 
     def step(self, label):
-        """One training step on the image in net.x; True if it was predicted right."""
+        """One training step on the image in net.x; True if it was predicted right.
+
+        With squared error on the sample in net.record, whose error it returns.
+        """
         net = self.net
         if net.trainer is not self:
             self.check_owner()
+        if self.squared:
+            return self.squared.step(self)
         net.forward()
         top = net.kernels.classify(net.top)
         right = top & 255 == label
@@ -147,7 +164,8 @@ class Trainer:
             patience=0):
         """Train. Returns a list with a dictionary for each of the last 32 epochs.
 
-        source: path of a dataset file, a Dataset, or an iterable of (buffer, label) pairs.
+        source: path of a dataset file, a Dataset, or an iterable of (buffer, label) pairs; where
+        the sample itself is the target, of buffers too.
         validate: dataset to test on after every epoch. checkpoint: file to save to after every
         epoch and at Ctrl-C. progress: called with each epoch's dictionary. verbose: print it, and
         before training the samples by class and what is doubtful about them.
@@ -163,6 +181,7 @@ class Trainer:
     def clear_counters(self):
         """Start counting samples, hits, skipped backward passes and saturated logits anew."""
         self.seen = self.correct = self.skipped = self.saturated = 0
+        self.error = self.error_carries = 0  # of squared error
         self._saved = None
 
     def evaluate(self, source, *others):
@@ -202,7 +221,7 @@ class Trainer:
     @property
     def is_in_network(self):
         """Whether what was learned, or its threshold, goes when the network is taken over."""
-        return self.method.rule == M.WEIGHTS or self.keep
+        return self.method.rule >= M.WEIGHTS or self.keep
 
     def load(self, path):
         """Take back what `save` wrote: same predictions, and training goes on as if never stopped.

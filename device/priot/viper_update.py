@@ -108,6 +108,12 @@ def _update_row(operands, at: int, row: int) -> int:
     sign <<= 31
     rule = int(d[F.RULE])
     shift = int(d[F.UPDATE_SHIFT])
+    first = 0  # part of the shift that comes before the product, which has to fit int32
+    if rule != M.WEIGHTS:
+        n = int(d[F.H_OUT]) * int(d[F.W_OUT])
+        while n > M.MAX_POSITIONS << first:
+            first += 1
+        shift = shift - first if shift > first else 0
     half = shift >> 1
     s = edge = row * int(d[F.N_ROW])
     if int(d[F.SELECTION]):
@@ -125,6 +131,8 @@ def _update_row(operands, at: int, row: int) -> int:
         elif v:
             v = (v ^ sign) - sign
             if rule != M.WEIGHTS:
+                if first:
+                    v = ((v >> (first - 1)) + 1) >> 1
                 v *= int(w[edge]) - 128
             if int(d[F.ROUNDING]) == M.PSR:
                 m = 0 - v if v < 0 else v

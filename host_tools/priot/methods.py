@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from priot.network.fields import METHOD_COLUMNS, METHOD_ROWS, OPTION_ROWS
+from priot.network.fields import BY_BIASES, METHOD_COLUMNS, METHOD_ROWS, OPTION_ROWS
 
 
 @dataclass(frozen=True)
@@ -13,15 +13,19 @@ class Method:
     name: str
     number: int
     rule: int
-    rounding: int
+    rounding: int | None
     step: int
     conv_step: int
     useful: tuple[int, int]
     threshold: int
-    normal: bool
     dynamic: bool
     last: int
     fraction: int | None
+
+    def start(self, has_biases: bool) -> tuple[int, bool]:
+        """Rounding of updates, and whether scores start normal, otherwise at 0; on a network with
+        or without biases."""
+        return BY_BIASES[has_biases] if self.rounding is None else (self.rounding, False)
 
 
 METHODS = {row[0]: Method(**dict(zip(METHOD_COLUMNS, row, strict=True))) for row in METHOD_ROWS}

@@ -172,7 +172,9 @@ int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d) {
     for (int32_t i = 0; i < N_CHOICES; i++) {
         int32_t slot = CHOICES[i].slot;
         if (CHOICES[i].kind == kind
-            && (slot == PLAN_FORWARD || training == 1 || (slot == PLAN_UPDATE && training != 0))) {
+            && (slot == PLAN_FORWARD || (slot == PLAN_BACKWARD && training == 1)
+                || (slot == PLAN_UPDATE
+                    && (training == 2 || (training != 0 && d[RULE] != FROZEN))))) {
             words = larger(words, CHOICES[i].words(d));
         }
     }

@@ -24,7 +24,7 @@ static void prune_all(uint8_t *weff, const uint8_t *w, const uint8_t *scores, in
 int32_t effective_weights(uint8_t *weff, const uint8_t *w, const uint8_t *scores,
     int32_t n_scores, const uint32_t *select, const int32_t *d) {
     layer_t layer = { d, (uint8_t *)scores, (uint8_t *)scores + n_scores, weff, (uint8_t *)w,
-                      select };
+                      select, 0 };
     int32_t edge = d[ROW] * d[N_ROW], end = edge + d[ROWS] * d[N_ROW];
     const uint8_t *score = row_scores(&layer, d[ROW]);
     bool scored = has_scores(d), every = d[SELECTION] == ALL;

@@ -16,6 +16,7 @@ typedef struct {
     uint8_t *weff; // NULL where the caller keeps none
     uint8_t *w; // written by WEIGHTS alone
     const uint32_t *select;
+    int32_t shift; // of the update; dW was shifted before where there are many positions
 } layer_t;
 
 static inline bool has_scores(const int32_t *d) {

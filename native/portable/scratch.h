@@ -116,7 +116,7 @@ static inline int32_t tail_words(const int32_t *d) {
 static inline int32_t conv2d_scratch_words(int32_t training, const int32_t *d) {
     int32_t padded = words_of(padded_bytes(d)), outputs = d[H_OUT] * d[W_OUT] + 1;
     int32_t words = 6 * d[N_OUT] + patches_words(d) + tail_words(d) + padded; // forward
-    if (training != 0) {
+    if (training == 2 || (training != 0 && d[RULE] != FROZEN)) {
         words = larger(words, outputs + d[N_ROW] + padded); // update
     }
     if (training == 1) {

@@ -7,7 +7,7 @@
 // The update rule for one edge whose dW is not 0.
 static void update_edge(const layer_t *layer, int32_t edge, uint8_t *score, int32_t dw) {
     const int32_t *d = layer->d;
-    int32_t shift = d[UPDATE_SHIFT], w = layer->w[edge];
+    int32_t shift = layer->shift, w = layer->w[edge];
     int32_t step = has_scores(d) ? dw * (w - 128) : dw;
     step = d[ROUNDING] == PSR ? round_pseudo_stochastic(step, shift) : round_half_up(step, shift);
     if (d[RULE] == WEIGHTS) {
@@ -30,8 +30,8 @@ static int32_t update_row(const layer_t *layer, int32_t row, const int32_t *dw, 
     int32_t largest = 0;
     uint8_t *score = row_scores(layer, row);
     if (d[RULE] == PRUNE && d[ROUNDING] == RHU && every && d[MEASURE] == 0
-        && d[UPDATE_SHIFT] != 0 && layer->weff != NULL) {
-        prune_t prune = { factor, d[UPDATE_SHIFT], d[THRESHOLD] };
+        && layer->shift != 0 && layer->weff != NULL) {
+        prune_t prune = { factor, layer->shift, d[THRESHOLD] };
         prune_edges(score, layer->weff + edge, layer->w + edge, dw, d[N_ROW], &prune);
         return 0;
     }
@@ -55,7 +55,9 @@ static int32_t update_row(const layer_t *layer, int32_t row, const int32_t *dw, 
 int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const int8_t *x, const uint8_t *w, const uint32_t *select, int32_t *scratch,
     const int32_t *d) {
-    layer_t layer = { d, scores, scores + n_scores, weff, (uint8_t *)w, select };
+    layer_t layer = {
+        d, scores, scores + n_scores, weff, (uint8_t *)w, select, larger(0, d[UPDATE_SHIFT]),
+    };
     int32_t largest = 0;
     for (int32_t i = 0; i < d[N_IN]; i++) {
         scratch[i] = x[i];
@@ -66,6 +68,17 @@ int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
         }
     }
     return largest;
+}
+
+// How far dW is shifted so that its product with a weight fits int32: k of device/DESIGN.md.
+static int32_t product_shift(const int32_t *d) {
+    int32_t shift = 0;
+    if (has_scores(d) && d[MEASURE] == 0) {
+        while (d[H_OUT] * d[W_OUT] > MAX_POSITIONS << shift) {
+            shift++;
+        }
+    }
+    return shift;
 }
 
 // dW of a filter from the list of its errors; x with zero borders
@@ -93,8 +106,11 @@ static void filter_gradient(int32_t *dw, const int32_t *list, const int8_t *x,
 int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
     int32_t *scratch, const int32_t *d) {
-    layer_t layer = { d, scores, scores + n_scores, weff, (uint8_t *)w, select };
-    int32_t outputs = d[H_OUT] * d[W_OUT];
+    int32_t outputs = d[H_OUT] * d[W_OUT], first = product_shift(d);
+    layer_t layer = {
+        d, scores, scores + n_scores, weff, (uint8_t *)w, select,
+        larger(0, d[UPDATE_SHIFT] - first),
+    };
     int32_t *dw = scratch, *list = dw + d[N_ROW];
     int32_t largest = 0, in_group = 0;
     x = padded_image((int8_t *)(list + outputs + 1), x, d);
@@ -106,6 +122,9 @@ int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
         in_group++;
         if (list_errors(list, g, argmax, d) != 0) {
             filter_gradient(dw, list, x, d);
+            for (int32_t i = 0; first != 0 && i < d[N_ROW]; i++) {
+                dw[i] = round_half_up(dw[i], first);
+            }
             largest = larger(largest, update_row(&layer, row, dw, 1));
         }
         g += outputs;

@@ -1,7 +1,7 @@
 """Adds a class, trains by a method, and prints what the oracle has to show too, as JSON.
 
-added.py MODEL DATASET NAME METHOD OPTIONS STEPS SAVE: CRC32 of every step's weights and scores,
-the logits of all images before the class was there, with it, and after training.
+added.py MODEL DATASET NAME METHOD OPTIONS STEPS SAVE: CRC32 of every step's biases, weights and
+scores, the logits of all images before the class was there, with it, and after training.
 """
 
 import json
@@ -33,7 +33,7 @@ for i in range(int(steps)):
     t.step(data.read(i % len(data), net.record))
     crc = 0
     for layer in t.layers:
-        crc = crc32(layer.scores, crc32(layer.stage.w, crc))
+        crc = crc32(layer.scores, crc32(layer.stage.w, crc32(layer.stage.bias, crc)))
     crcs.append(crc)
 t.save(save)
 print(json.dumps([label, before, added, crcs, logits()]))

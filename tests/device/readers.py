@@ -50,7 +50,8 @@ def learn(network, trainer):
     """A few samples, every label at least once."""
     n = len(network.x)
     for label in range(min(4, network.n_classes)):
-        trainer.learn(bytes([(i * (7 + label)) & 127 for i in range(n)]), label)
+        target = [label] * network.n_targets if network.n_targets else label
+        trainer.learn(bytes([(i * (7 + label)) & 127 for i in range(n)]), target)
     repr(trainer)
 
 
@@ -65,7 +66,7 @@ def use(number, method):
         try:
             learn(network, priot.Trainer(network, names[number % len(names)]))
         except ValueError:
-            pass  # too many positions for scores
+            pass  # depthwise layers alone, branches
         network.reset()
         if logits(network) != found:
             raise RuntimeError("not the backbone after training")

@@ -27,7 +27,7 @@ class Kernel:
 
 
 def _kernels() -> dict[str, Kernel]:
-    found = {name: Kernel(form) for name, form in {**OTHERS, **f.SHARED}.items()}
+    found = {name: Kernel(form) for name, form in {**OTHERS, **f.SHARED, **f.PORTABLE}.items()}
     for kind, (name, *forms) in f.KINDS.items():
         fast = bool(forms[-1])  # kernels of layers without weights are in no plan
         for i, form in enumerate(forms):

@@ -224,7 +224,9 @@ def call(kernel: str, what: str, d: np.ndarray, **given) -> Case:
     given.setdefault("c", b"")
     operands: list[Operand | int] = []
     for letter in letters(KERNELS[kernel].form):
-        if letter == "c":
+        if letter == "C":
+            operands.append(("i", given.pop(letter)))
+        elif letter == "c":
             operands.append(("i", given["c"]))
         elif letter in given:
             value = given.pop(letter)

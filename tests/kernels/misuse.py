@@ -21,8 +21,8 @@ from runner import Call, Guarded, letters
 EXPECTED = (ValueError, TypeError)
 EXTREMES = (-2147483648, -65536, -1, 0, 1, 2, 3, 9, 16, 17, 255, 4097, 65536, 1 << 24, 2147483647)
 SCRATCH = "01234"
-WRITTEN = "AEGHRSUVXYZ" + SCRATCH  # W only where the rule is WEIGHTS
-IN_WORDS = "bcdHU" + SCRATCH
+WRITTEN = "ACEGHRSUVXYZ" + SCRATCH  # W only where the rule is WEIGHTS
+IN_WORDS = "bcdCHU" + SCRATCH
 AT_LEAST = "U" + SCRATCH  # may be longer
 ANY_LENGTH = "vVH"
 # one of these alone fits no other size

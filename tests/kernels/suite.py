@@ -248,6 +248,46 @@ def _largest_sums(rng) -> Iterator[Case]:
         yield case
 
 
+def _biases(rng) -> Iterator[Case]:
+    """Updates of biases: every shift, sums and biases of every size."""
+    for shift in range(-30, 31):
+        for size in ((1, 1), (3, 7), (1, 3000 if shift % 10 == 0 else 50)):
+            d = conv2d_descriptor(int(rng.integers(1, 4)), size, 3, kernel=1, BIAS=1,
+                                  UPDATE_SHIFT=shift)
+            case = call("bias_update", f"shift {shift} of {size}", d, C=random_biases(rng, d),
+                        y=random_errors(rng, n_outputs(d)))
+            yield case
+    n = 131072
+    d = linear_descriptor(n, 4, BIAS=1, UPDATE_SHIFT=-30)
+    most = 2**31 - 1 - 127 * 127 * n
+    ends = np.array([most, most, -most, -most], np.int32).tobytes()
+    yield call("bias_update", "both ends", d, C=ends, y=np.array([-127, 127] * 2, np.int8))
+
+
+def _many_positions(rng) -> Iterator[Case]:
+    """Layers with more positions than products dW * w fit int32: at the limits, and anything."""
+    most = f.MAX_POSITIONS
+    for n in (most, most + 1, 2 * most, 2 * most + 1, 4 * most + 1, 8192):
+        for rule in (f.PRUNE, f.GAIN, f.WEIGHTS):
+            for rounding in (f.RHU, f.PSR):
+                for sign, shift in ((-1, 30), (1, 24), (0, 21), (0, 1)):
+                    d = conv2d_descriptor(1, (1, n), 2, kernel=1, RULE=rule, ROUNDING=rounding,
+                                          UPDATE_SHIFT=shift, MEASURE=rng.random() < 0.1)
+                    x = np.full(n, 127, np.int8) if sign else random_activations(rng, n, False)
+                    g = np.full(2 * n, 127 * sign, np.int8) if sign else random_errors(rng, 2 * n)
+                    case = learning.update("conv2d_update", f"{n} positions, shift {shift}", rng,
+                                           d, random_weights(rng, 2), y=g, a=b"", x=x)
+                    case.heavy = n > 2 * most + 1
+                    yield case
+    d = conv2d_descriptor(2, (48, 48), 2, kernel=3, padding=1, stride=1, RULE=f.GAIN,
+                          ROUNDING=f.PSR, UPDATE_SHIFT=15, SELECTION=f.LARGEST, TAU=60)
+    case = learning.update("conv2d_update", "48 x 48 positions", rng, d, random_weights(rng, 36),
+                           False, y=random_errors(rng, n_outputs(d)), a=b"",
+                           x=random_activations(rng, n_inputs(d), True))
+    case.heavy = True
+    yield case
+
+
 @functools.cache
 def all_cases() -> list[Case]:
     """Every case, solved by the oracle; the hand-worked ones bring their own answers."""
@@ -269,3 +309,5 @@ def _generated(rng) -> Iterator[Case]:
     yield from _effective(rng)
     yield from _orders(rng)
     yield from _large(rng)
+    yield from _many_positions(rng)
+    yield from _biases(rng)

@@ -245,6 +245,8 @@ def _learning() -> list[Case]:
         _weight("too small to be selected", w=10, g=3, after=10, SELECTION=f.LARGEST, TAU=11),
         _weight("just selected", w=-11, g=3, after=-14, SELECTION=f.LARGEST, TAU=11),
         _two_positions(),
+        _many_positions(),
+        *_biases(),
         *_effective(),
     ]
 
@@ -255,6 +257,32 @@ def _two_positions() -> Case:
     return _case("conv2d_update", "two positions",
                  [offset(0), offset(2), signed(0, 2, 3, 0), NONE, signed(9, 5, 7, 9), offset(2),
                   NONE, SCRATCH, words(d)], offset(-16), offset(2))
+
+
+def _many_positions() -> Case:
+    """One more than 1048: dW = 1 is halved to 1 first; times w = 64, over 128: 0.5, rounded to 1.
+    dW * w over 256 would be 0."""
+    d = conv2d_descriptor(1, (1, 1049), 1, kernel=1, RULE=f.PRUNE, UPDATE_SHIFT=8)
+    g = signed(*[0] * 1048, 1)
+    return _case("conv2d_update", "many positions",
+                 [offset(0), offset(64), g, NONE, signed(*[1] * 1049), offset(64), NONE, SCRATCH,
+                  words(d)], offset(-1), offset(64))
+
+
+def _biases() -> list[Case]:
+    """Two outputs at three positions: sums of 6 and -20."""
+    g = signed(1, 2, 3, -127, 127, -20)
+    cases = []
+    for what, shift, before, after in (
+            ("no shift", 0, (100, 100), (94, 120)),
+            ("half is dropped", 2, (100, 100), (98, 105)),  # 6 / 4: of 10, 1 is above 0
+            ("to the left", -4, (0, 0), (-96, 320)),
+            ("at most 2^30", -30, (0, 2**30), (-(2**30), 2**31 - 1 - 16129))):
+        d = conv2d_descriptor(1, (1, 3), 2, kernel=1, BIAS=1, UPDATE_SHIFT=shift)
+        cases.append(_case("bias_update", what, [
+            ("i", np.array(before, np.int32).tobytes()), g, words(d)],
+            ("i", np.array(after, np.int32).tobytes())))
+    return cases
 
 
 def _effective() -> list[Case]:

@@ -13,7 +13,7 @@ from priot import backend
 
 
 def trace(model, dataset, wanted, method, options, steps, epoch, save, threshold):
-    """A list of one CRC32 per step over weights, scores, thresholds.
+    """A list of one CRC32 per step over weights, scores, biases, thresholds.
 
     threshold: the field of that name, which is folded away in the package.
     """
@@ -29,11 +29,12 @@ def trace(model, dataset, wanted, method, options, steps, epoch, save, threshold
         for layer in trainer.layers:
             crc = crc32(layer.stage.w, crc)
             crc = crc32(layer.scores, crc)
+            crc = crc32(layer.stage.bias, crc)
             crc = crc32(bytes([layer.stage.d[threshold]]), crc)
         crcs.append(crc)
     data.close()
     trainer.save(save)
-    return crcs, trainer.skipped, trainer.correct
+    return crcs, trainer.skipped, trainer.correct, trainer.error, trainer.saturated
 
 
 if __name__ == "__main__":

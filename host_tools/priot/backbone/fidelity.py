@@ -1,4 +1,4 @@
-"""How much of a float network its int8 model keeps: weights, activations, classes.
+"""How much of a float network its int8 model keeps: weights, activations, classes, errors.
 
 Every stage of the model is compared with the float network on the same images: what became zero,
 what saturates, how large the error is. verdict.py says what that means.
@@ -50,7 +50,9 @@ class Fidelity:
     same: images that both put in the same class; kappa: that agreement without what chance gives
     (Cohen 1960), None where the float network knows one class only. correct, float_correct:
     images classified rightly. saturated: images with a logit at +-127. largest_logit_error,
-    largest_logit: in units of the float network's logits.
+    largest_logit: in units of the float network's logits. error, float_error: mean squared error
+    of the outputs beside their targets, in units of these, where that is the loss; then no image
+    has a class, and none is right.
     """
 
     images: int
@@ -62,6 +64,8 @@ class Fidelity:
     largest_logit_error: float
     largest_logit: float
     layers: list[LayerFidelity] = field(repr=False)
+    error: float | None = None
+    float_error: float | None = None
 
     def report(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -97,6 +101,7 @@ def compare(graph: FloatGraph, model: Model, dataset: Dataset) -> Fidelity:
     sums = [_Sums() for _ in model.stages]
     tops: list[np.ndarray] = []
     error = largest = 0.0
+    squares = np.zeros(2)  # sums of the squared errors, in int8 and in the float network
     saturated = 0
     for first in range(0, len(dataset), _IMAGES):
         images = dataset.images[first : first + _IMAGES]
@@ -107,6 +112,10 @@ def compare(graph: FloatGraph, model: Model, dataset: Dataset) -> Fidelity:
             total.add(y, found, wanted)
         logits = wanted.reshape(len(y), n_classes)
         y = y.reshape(len(y), n_classes)
+        if model.loss != f.CROSS_ENTROPY:
+            targets = _targets(model, dataset, first).reshape(logits.shape)
+            squares += [np.square(values.reshape(logits.shape) - targets).sum()
+                        for values in (found, logits)]
         error = max(error, float(np.abs(logits - found.reshape(logits.shape)).max()))
         largest = max(largest, float(np.abs(logits).max()))
         saturated += int((np.abs(y.astype(np.int16)) == 127).any(axis=1).sum())
@@ -118,9 +127,21 @@ def compare(graph: FloatGraph, model: Model, dataset: Dataset) -> Fidelity:
                 if stage.has_weights]
     for layer, stage, values in zip(weighted, model.weight_stages, weights, strict=True):
         _count_weights(layer, stage, values)
+    if model.loss != f.CROSS_ENTROPY:
+        means = squares / (len(dataset) * n_classes)
+        return Fidelity(len(dataset), 0, None, 0, 0, saturated, error, largest, layers,
+                        float(means[0]), float(means[1]))
     return Fidelity(len(dataset), int((ours == theirs).sum()), _kappa(ours, theirs, n_classes),
                     int((ours == dataset.labels).sum()), int((theirs == dataset.labels).sum()),
                     saturated, error, largest, layers)
+
+
+def _targets(model: Model, dataset: Dataset, first: int) -> np.ndarray:
+    """Targets of some images from the `first` on, as floats."""
+    some = slice(first, first + _IMAGES)
+    if model.n_targets:
+        return dataset.targets[some] * 2.0**model.target_exponent
+    return dataset.images[some] * 2.0**model.input_exponent
 
 
 def _integers(model: Model, images: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:

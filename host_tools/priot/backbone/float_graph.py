@@ -11,6 +11,7 @@ import numpy as np
 from priot.backbone.float_kernels import forward
 from priot.backbone.float_stage import FloatStage
 from priot.errors import mismatch
+from priot.network import fields as f
 from priot.network.stage import IMAGE, Shape
 
 
@@ -22,6 +23,7 @@ class FloatGraph:
     "softmax", "sigmoid" or "". mean, std: scalars or float64 [channels]; the network gets
     x = (raw - mean) / std of the raw values that the file's input takes. limits: smallest and
     largest x that the file's quantised input can express, None where it says nothing.
+    loss: what the outputs are compared with, a number of device/priot/fields.py.
     file_shape: shape of one sample as the file has it, and order the place in it of every value
     of the image [channel][y][x], None where both are the same.
     """
@@ -35,6 +37,7 @@ class FloatGraph:
     limits: tuple[float, float] | None = None
     file_shape: tuple[int, ...] = ()
     order: np.ndarray | None = field(default=None, repr=False)
+    loss: int = f.CROSS_ENTROPY
 
     @property
     def classes(self) -> int:
@@ -81,7 +84,7 @@ class FloatGraph:
 
 
 def run(graph: FloatGraph, images: np.ndarray) -> list[np.ndarray]:
-    """Outputs of every stage, float32 [n][channels][height][width].
+    """Outputs of every stage [n][channels][height][width], float64 of such images, else float32.
 
     images: [n][channels][height][width], what the network gets (`FloatGraph.images`).
     Raises ValueError.
@@ -89,7 +92,7 @@ def run(graph: FloatGraph, images: np.ndarray) -> list[np.ndarray]:
     if images.shape[1:] != tuple(graph.shape):
         raise ValueError(mismatch("shape of an image", images.shape[1:], graph.shape))
     outputs: list[np.ndarray] = []
-    image = images.astype(np.float32)
+    image = images.astype(np.result_type(images.dtype, np.float32))
     for stage in graph.stages:
         x = image if stage.a == IMAGE else outputs[stage.a]
         other = None if stage.b is None else image if stage.b == IMAGE else outputs[stage.b]

@@ -14,3 +14,9 @@ def cross_entropy(outputs: np.ndarray, labels: np.ndarray) -> tuple[float, np.nd
     g[rows, labels] -= 1
     g /= len(labels)
     return loss, g
+
+
+def squared_error(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+    """Of outputs and targets [n][outputs], the mean of both; the gradient is [n][outputs]."""
+    g = outputs - targets
+    return float(np.square(g).mean()), g * g.dtype.type(2 / g.size)

@@ -6,6 +6,7 @@
                    for inputs scaled to 0..127/128, or -127/128..127/128
     layer0.bias    float32 [n_out], where the layer has a bias or a batch norm behind it, which is
                    in its weights and its bias
+    loss           "squared" of one that was trained by squared error
 """
 
 import io
@@ -20,23 +21,28 @@ from priot.backbone.float_graph import FloatGraph
 from priot.backbone.float_stage import FloatStage
 from priot.errors import FileError, PriotError, mismatch
 from priot.formats.container import write_file
+from priot.formats.dataset import Dataset
 from priot.formats.npz import read_npz
+from priot.network import fields as f
 from priot.network.layer import Layer
 from priot.network.spec import format_network, parse_network
 from priot.network.stage import NO_INPUT, Shape, Stage
 from priot.network.stages import compile_layers
 
 _RELU6 = 6.0
+_SQUARED = "squared"
 
 
 @dataclass
 class FloatNetwork:
     """`layers` without weights; float32 `weights` and `biases` of each layer with weights in
-    order, a bias None where there is none."""
+    order, a bias None where there is none. squared: trained by squared error, to the targets that
+    come with samples, or where there are none to these themselves."""
 
     layers: list[Layer]
     weights: list[np.ndarray]
     biases: list[np.ndarray | None] = field(default_factory=list)
+    squared: bool = False
 
     def __post_init__(self) -> None:
         self.biases = self.biases or [None] * len(self.weights)
@@ -48,6 +54,8 @@ class FloatNetwork:
             arrays[f"layer{i}.weight"] = weights.astype(np.float32)
             if bias is not None:
                 arrays[f"layer{i}.bias"] = bias.astype(np.float32)
+        if self.squared:
+            arrays["loss"] = np.array(_SQUARED)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         write_file(path, buffer.getvalue())
@@ -64,6 +72,9 @@ class FloatNetwork:
             layers = parse_network(str(arrays.pop("network")))
         except PriotError as error:
             raise FileError(path, str(error)) from None
+        loss = arrays.pop("loss", None)
+        if loss is not None and str(loss) != _SQUARED:
+            raise FileError(path, mismatch("loss", str(loss)[:40], _SQUARED))
         ends = ends_of(layers)
         names = [f"layer{i}.weight" for i in range(len(ends))]
         biases = [f"layer{i}.bias" if bias or norm else "" for i, (bias, norm) in enumerate(ends)]
@@ -76,14 +87,19 @@ class FloatNetwork:
             except ValueError as error:
                 raise FileError(path, f"{name}: {error}") from None
         return cls(layers, [arrays[name] for name in names],
-                   [arrays[name] if name else None for name in biases])
+                   [arrays[name] if name else None for name in biases], loss is not None)
 
-    def graph(self, shape: Shape, classes: int, name: str = "") -> FloatGraph:
+    def graph_for(self, dataset: Dataset) -> FloatGraph:
+        """The network on the samples of a dataset, as stages; see `graph`."""
+        return self.graph(dataset.shape, *outputs_for(dataset, self.squared))
+
+    def graph(self, shape: Shape, classes: int, loss: int = f.CROSS_ENTROPY) -> FloatGraph:
         """The network on an input of (channels, height, width), as stages.
 
-        Raises ValueError where the layers do not fit it, PriotError where an array does not.
+        classes: outputs. loss: of device/priot/fields.py. Raises ValueError where the layers do
+        not fit it, PriotError where an array does not.
         """
-        graph = empty_graph(self.layers, shape, classes, name)
+        graph = empty_graph(self.layers, shape, classes, loss)
         weighted = [stage for stage in graph.stages if stage.weights is not None]
         for i, stage in enumerate(weighted):
             assert stage.weights is not None
@@ -96,11 +112,20 @@ class FloatNetwork:
         return graph
 
 
-def empty_graph(layers: Sequence[Layer], shape: Shape, classes: int, name: str = "",
-                ) -> FloatGraph:
+def outputs_for(dataset: Dataset, squared: bool) -> tuple[int, int]:
+    """How many outputs a network has for the samples of a dataset, and which loss."""
+    if not squared:
+        return dataset.classes, f.CROSS_ENTROPY
+    if dataset.n_targets:
+        return dataset.n_targets, f.SQUARED_ERROR
+    return int(np.prod(dataset.shape)), f.RECONSTRUCTION
+
+
+def empty_graph(layers: Sequence[Layer], shape: Shape, classes: int,
+                loss: int = f.CROSS_ENTROPY) -> FloatGraph:
     """Stages of layers, whose weights and biases are zeros of their shapes. Raises ValueError."""
-    stages = [_float_stage(stage) for stage in compile_layers(layers, shape, classes)]
-    return FloatGraph(name, shape, stages)
+    stages = [_float_stage(stage) for stage in compile_layers(layers, shape, classes, loss)]
+    return FloatGraph("", shape, stages, loss=loss)
 
 
 def _float_stage(stage: Stage) -> FloatStage:

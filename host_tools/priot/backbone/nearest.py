@@ -7,6 +7,7 @@ from priot.backbone.float_network import FloatNetwork
 from priot.backbone.quantize import quantize_graph
 from priot.formats import Dataset, Model
 from priot.formats.model import INPUT_EXPONENT
+from priot.network import fields as f
 
 Found = tuple[Model, FloatGraph, Fidelity]
 
@@ -18,9 +19,10 @@ def quantize(network: FloatNetwork, dataset: Dataset, name: str, naive: bool = F
     Names of the classes, scale and zero are the dataset's. naive: see `calibrate`. Raises
     ValueError, FileError, PriotError where the network does not fit the images or a limit.
     """
-    graph = network.graph(dataset.shape, dataset.classes)
+    graph = network.graph_for(dataset)
     if not is_plain_chain(graph, dataset):
-        return nearest(graph, dataset, name, naive=naive)
+        return nearest(graph, dataset, name, naive=naive,
+                       target_exponent=INPUT_EXPONENT if dataset.n_targets else 0)
     model = quantize_graph(graph, dataset, name, naive=naive, relative=False)
     return model, graph, compare(graph, model, dataset)
 
@@ -28,17 +30,19 @@ def quantize(network: FloatNetwork, dataset: Dataset, name: str, naive: bool = F
 def is_plain_chain(graph: FloatGraph, dataset: Dataset) -> bool:
     """Whether a network has one stage behind the other, without bias, clamp or groups, and images
     of 0..127: such keep the weights and shifts that they have always had."""
-    return not dataset.signed and all(
+    return not dataset.signed and graph.loss == f.CROSS_ENTROPY and all(
         stage.a == i - 1 and stage.b is None and stage.bias is None and stage.clamp is None
         and stage.groups == 1 for i, stage in enumerate(graph.stages))
 
 
 def nearest(graph: FloatGraph, dataset: Dataset, name: str, exponent: int = INPUT_EXPONENT,
-            naive: bool = False) -> Found:
+            naive: bool = False, target_exponent: int = 0) -> Found:
     """An int8 model of a graph with equalised channels, or of the graph as it is, whichever
     agrees with it more. Arguments and errors are those of `quantize_graph`."""
     found = []
     for candidate in (graph, equalize(graph)):
-        model = quantize_graph(candidate, dataset, name, exponent, naive)
+        model = quantize_graph(candidate, dataset, name, exponent, naive,
+                               target_exponent=target_exponent)
         found.append((model, candidate, compare(candidate, model, dataset)))
-    return min(found, key=lambda entry: (-entry[2].same, entry[2].largest_logit_error))
+    return min(found, key=lambda entry: (-entry[2].same, entry[2].error or 0.0,
+                                         entry[2].largest_logit_error))

@@ -16,12 +16,13 @@ from priot.backbone.batch_norm import BatchNorm
 from priot.backbone.float_backward import ends_backward, sums_backward
 from priot.backbone.float_graph import run
 from priot.backbone.float_kernels import ends, sums
-from priot.backbone.float_loss import cross_entropy
+from priot.backbone.float_loss import cross_entropy, squared_error
 from priot.backbone.float_network import FloatNetwork, empty_graph, ends_of
 from priot.backbone.optimizer import OPTIMIZERS, Optimizer, cosine
 from priot.errors import PriotError
 from priot.formats import Dataset
 from priot.formats.model import INPUT_EXPONENT
+from priot.network import fields as f
 from priot.network.layer import Layer
 from priot.network.stage import IMAGE, Shape
 
@@ -75,13 +76,15 @@ class _Tape:
 class Pretraining:
     """A network of float weights in training.
 
-    layers: without weights; shape: of an image; classes: of the labels. Raises ValueError where
-    the layers do not fit, PriotError for a value of the recipe.
+    layers: without weights; shape: of an image; classes: of the labels; loss: of
+    device/priot/fields.py, of squared error classes is the number of outputs. Raises ValueError
+    where the layers do not fit, PriotError for a value of the recipe.
     """
 
-    def __init__(self, layers: list[Layer], shape: Shape, classes: int, recipe: Recipe) -> None:
+    def __init__(self, layers: list[Layer], shape: Shape, classes: int, recipe: Recipe,
+                 loss: int = f.CROSS_ENTROPY) -> None:
         recipe.check()
-        self.graph = empty_graph(layers, shape, classes)
+        self.graph = empty_graph(layers, shape, classes, loss)
         self.layers, self.recipe = layers, recipe
         self.rng = np.random.default_rng(recipe.seed)
         self.norms: dict[int, BatchNorm] = {}  # of stages
@@ -169,9 +172,14 @@ class Pretraining:
 
     def _step(self, dataset: Dataset, some: np.ndarray, optimizer: Optimizer, lr: float) -> float:
         """Train on some images; their loss before it."""
-        tapes = self.forward(self._moved(_inputs(dataset.images[some])))
-        logits = tapes[-1].y.reshape(len(some), -1)
-        loss, g = cross_entropy(logits, dataset.labels[some])
+        x = self._moved(_inputs(dataset.images[some]))
+        tapes = self.forward(x)
+        outputs = tapes[-1].y.reshape(len(some), -1)
+        if self.graph.loss == f.CROSS_ENTROPY:
+            loss, g = cross_entropy(outputs, dataset.labels[some])
+        else:
+            targets = _inputs(dataset.targets[some]) if dataset.n_targets else x
+            loss, g = squared_error(outputs, targets.reshape(outputs.shape))
         optimizer.step(self.backward(tapes, g), lr)
         self._clip()
         return loss
@@ -206,11 +214,11 @@ class Pretraining:
                 w, bias = self.norms[i].folded(w, bias)
             weights.append(w.copy())
             biases.append(None if bias is None else bias.copy())
-        return FloatNetwork(self.layers, weights, biases)
+        return FloatNetwork(self.layers, weights, biases, self.graph.loss != f.CROSS_ENTROPY)
 
     def accuracy(self, dataset: Dataset) -> float:
         """Percent of a dataset's images that the network classifies rightly."""
-        graph = self.network().graph(dataset.shape, dataset.classes)
+        graph = self.network().graph_for(dataset)
         right = 0
         for first in range(0, len(dataset), 500):
             some = slice(first, first + 500)
@@ -220,6 +228,18 @@ class Pretraining:
         return 100 * right / len(dataset)
 
 
+    def error(self, dataset: Dataset) -> float:
+        """Mean squared error of the outputs on a dataset's samples."""
+        graph = self.network().graph_for(dataset)
+        total = 0.0
+        for first in range(0, len(dataset), 500):
+            x = _inputs(dataset.images[first : first + 500])
+            y = run(graph, x)[-1].reshape(len(x), -1)
+            targets = _inputs(dataset.targets[first : first + 500]) if dataset.n_targets else x
+            total += squared_error(y, targets.reshape(y.shape))[0] * len(x)
+        return total / len(dataset)
+
+
 def _inputs(images: np.ndarray) -> np.ndarray:
-    """Images as a model will take them: values times 2^-7."""
+    """Images, or targets, as a model will take them: values times 2^-7."""
     return images.astype(np.float32) * np.float32(2.0**INPUT_EXPONENT)

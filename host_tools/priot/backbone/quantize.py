@@ -5,11 +5,13 @@ pretraining images, so that 99 % of them fit, layer by layer:
 
     forward shift    max(0, P99 bitlen(largest accumulator) - 7)
     backward shift   max(0, P99 bitlen(largest sum of dx) - 7), from the last layer down
-    update bits      P99 bitlen(max abs(dW)), and of max abs(dW * w)
+    update bits      P99 bitlen(max abs(dW)), and of max abs(dW * w); of biases `_bias_bits`
 
 The gradients belong to deliberately wrong labels, y' = (y + 1 + i mod (classes - 1)) mod classes
 for image i: so large will they be in an unfamiliar place. Correct labels give shifts that are far
 too small: on a network of 27,464 weights they cost 28 to 84 points (`--naive` shows it).
+With squared error, images are unfamiliar whose values have all changed places, by one permutation
+drawn once; of an autoencoder these are the targets, too.
 """
 
 import math
@@ -21,9 +23,9 @@ import numpy as np
 from priot.backbone.float_graph import FloatGraph
 from priot.backbone.float_network import check_weights
 from priot.backbone.float_stage import FloatStage
+from priot.backbone.steps import MOVERS, Gradients, set_update_bits
 from priot.formats import Dataset, Model
 from priot.formats.model import INPUT_EXPONENT
-from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.gradients import Exponents, needs_gradient
 from priot.network.link import addition_shift, exponents, link, loss_shift, most_bias
@@ -31,7 +33,7 @@ from priot.network.stage import IMAGE, NO_INPUT, Stage, global_exponent, pool_fa
 from priot.oracle import batch
 
 PERCENT = 99
-_RELATIVE_STEP = 5
+_BIAS_BITS = 2  # of the largest sum of a gradient above the rms of all
 _NUMBERS = {name: kind for kind, name in f.KIND_NAMES.items()}
 
 
@@ -86,14 +88,16 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
     """Set all shifts and bits of the model's stages from a dataset's images (all of them), and
     biases and upper clamps, which follow from the shifts.
 
-    relative: bits of updates from the size of a step beside that of the layer (`_relative_bits`),
-    not from the largest gradient.
+    relative: bits of updates by how far one sample moves the network (steps.py), not from the
+    largest gradient.
     """
     stages = model.stages
     tensors, winners = _calibrate_forward(model, dataset.images, naive, ends or FloatEnds())
-    labels = dataset.labels if naive else wrong_labels(dataset.labels, model.classes)
-    gradients: dict[int, np.ndarray] = {len(stages) - 1: batch.loss_gradient(
-        loss_shift(model.exponents[-1]), tensors[-2], labels)}
+    if model.loss != f.CROSS_ENTROPY and not naive:
+        tensors, winners = _forward(model, permuted(dataset.images))
+    gradients: dict[int, np.ndarray] = {
+        len(stages) - 1: _loss_gradient(model, dataset, tensors, naive)}
+    found: dict[int, Gradients] = {}
     needs = needs_gradient(stages, {i for i, stage in enumerate(stages) if stage.has_weights})
     gradient_exponents = Exponents(len(stages))
     for i in range(len(stages) - 1, -1, -1):
@@ -101,7 +105,7 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
             continue
         stage, g = stages[i], gradients.pop(i)
         if stage.has_weights:
-            _calibrate_update(stage, g, winners[i], tensors[stage.a], naive, relative)
+            found[i] = _calibrate_update(stage, g, winners[i], tensors[stage.a], naive)
         for tensor, mask in zip(stage.inputs, (stage.mask_dx, stage.mask_dz), strict=False):
             if tensor != IMAGE and needs[tensor]:
                 add, before = gradient_exponents.add(stages, i, tensor), stage.backward_shift
@@ -109,6 +113,28 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
                     stage, g, winners[i], tensors[tensor], mask, gradients.get(tensor), add,
                     naive)
                 gradient_exponents.settle(before, tensor, stage.backward_shift)
+    if relative:
+        set_update_bits(model, dataset.images, found)
+
+
+def permuted(images: np.ndarray) -> np.ndarray:
+    """Images whose values have changed places, in all of them alike."""
+    flat = images.reshape(len(images), -1)
+    order = np.random.default_rng(0).permutation(flat.shape[1])
+    return flat[:, order].reshape(images.shape)
+
+
+def _loss_gradient(model: Model, dataset: Dataset, tensors: list[np.ndarray], naive: bool,
+                   ) -> np.ndarray:
+    """The gradient of the outputs that will be met in an unfamiliar place, or the naive one.
+
+    tensors: outputs of all stages and, last, the images.
+    """
+    if model.loss == f.CROSS_ENTROPY:
+        labels = dataset.labels if naive else wrong_labels(dataset.labels, model.classes)
+        return batch.loss_gradient(loss_shift(model.exponents[-1]), tensors[-2], labels)
+    targets = dataset.targets if model.n_targets else tensors[-1]
+    return batch.error_gradient(model.target_shift, tensors[-2], targets)
 
 
 def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: FloatEnds,
@@ -139,7 +165,8 @@ def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: Floa
             clamp = round(ends.clamps[i] * 2.0**-(exponent + stage.forward_shift))
             stage.largest = max(1, min(127, clamp))
         tensors.insert(len(tensors) - 1, batch.requantise(stage, acc))
-    link(stages, model.shape, model.classes, model.signed)  # masks follow from the clamps
+    # masks follow from the clamps
+    link(stages, model.shape, model.classes, model.signed, model.loss)
     return tensors, winners
 
 
@@ -150,38 +177,34 @@ def quantize_bias(bias: np.ndarray, exponent: int, stage: Stage) -> np.ndarray:
 
 
 def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray,
-                      naive: bool, relative: bool) -> None:
+                      naive: bool) -> Gradients:
+    """Update bits from the largest gradient; returns what a rule by size needs."""
+    if stage.bias is not None:
+        stage.update_bits_bias = _bias_bits(stage, g)
     weights = stage.rows.astype(np.float64)
-    largest_dw, largest_product = [], []
+    largest_dw, largest_product, first = [], [], []
     squares = squares_of_products = 0.0
     for some in batch.chunks(stage, len(x)):
         dw = batch.weight_gradient(stage, g[some], winner[some], x[some])
+        first.append(dw[: max(0, MOVERS - some.start)].copy())
         largest_dw.append(_largest(dw))
         squares += float(np.square(dw).sum())
         largest_product.append(_largest(np.multiply(dw, weights, out=dw)))
         squares_of_products += float(np.square(dw).sum())
-    if relative:
-        stage.update_bits_weights, stage.update_bits_scores = _relative_bits(
-            stage, squares / len(x), squares_of_products / len(x))
-        return
     stage.update_bits_weights = percentile_bits(np.concatenate(largest_dw), naive)
-    stage.update_bits_scores = percentile_bits(np.concatenate(largest_product), naive)
+    stage.update_bits_scores = min(31, percentile_bits(np.concatenate(largest_product), naive))
+    return Gradients(squares / len(x), squares_of_products / len(x), np.concatenate(first))
 
 
-def _relative_bits(stage: Stage, square: float, square_of_products: float) -> tuple[int, int]:
-    """Update bits of weights and scores with which one sample moves a layer by 2^-5 of its norm.
+def _bias_bits(stage: Stage, g: np.ndarray) -> int:
+    """Update bits of the biases of a stage from the gradients g [n] of its outputs.
 
-    square: mean over the samples of the sum of dW^2, and of (dW * w)^2. The update shift of a
-    method is bits - u (device/priot/methods.py): with the u of `weights` and `gain` it becomes
-    log2(rms |dW| / |w|) + 5 and log2(rms |dW * w| / (64 sqrt(edges))) + 5.
+    A bias moves by the sum db of its output's gradient. The bits are those of a value about as
+    large as the largest db of a sample: four times the rms of them all. 0 where there is none.
     """
-    norm = float(np.linalg.norm(stage.rows.astype(np.float64)))
-    bits = []
-    for size, whole, method in ((square, norm, "weights"),
-                                (square_of_products, 64 * stage.rows.size**0.5, "gain")):
-        shift = round(math.log2(size**0.5 / whole)) + _RELATIVE_STEP if size else 0
-        bits.append(max(0, min(31, shift + METHODS[method].step)))
-    return bits[0], bits[1]
+    sums = g.reshape(len(g), stage.n_out, -1).sum(axis=2, dtype=np.float64)
+    rms = float(np.sqrt(np.square(sums).mean()))
+    return max(1, min(31, round(math.log2(rms)) + _BIAS_BITS)) if rms else 0
 
 
 def _calibrate_backward(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray, mask: int,
@@ -205,13 +228,22 @@ def _largest(values: np.ndarray) -> np.ndarray:
 
 def outputs(model: Model, images: np.ndarray) -> list[np.ndarray]:
     """int8 output of every stage, and last the images themselves, which are number -1."""
-    tensors = [images.astype(np.int8)]
+    return _forward(model, images)[0]
+
+
+def _forward(model: Model, images: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """`outputs`, and the winners of every stage."""
+    tensors, winners = [images.astype(np.int8)], []
     for stage in model.stages:
         x, *z = (tensors[n] for n in stage.inputs)
-        tensors.insert(len(tensors) - 1, np.concatenate([
-            batch.requantise(stage, batch.forward(stage, x[some], *(o[some] for o in z))[0])
-            for some in batch.chunks(stage, len(x))]))
-    return tensors
+        y, places = [], []
+        for some in batch.chunks(stage, len(x)):
+            acc, winner = batch.forward(stage, x[some], *(o[some] for o in z))
+            y.append(batch.requantise(stage, acc))
+            places.append(winner)
+        tensors.insert(len(tensors) - 1, np.concatenate(y))
+        winners.append(np.concatenate(places))
+    return tensors, winners
 
 
 def add_spare(model: Model, n: int) -> None:
@@ -242,17 +274,20 @@ def accuracy(model: Model, dataset: Dataset) -> float:
 
 def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str,
                    exponent: int = INPUT_EXPONENT, naive: bool = False, relative: bool = True,
-                   ) -> Model:
+                   target_exponent: int = 0) -> Model:
     """An int8 model of a float graph, calibrated on all images of a dataset.
 
-    A value v of the dataset stands for the input v * 2^exponent. naive, relative: see
-    `calibrate`. Raises ValueError, FileError where the graph does not fit the images or a limit.
+    A value v of the dataset stands for the input v * 2^exponent, one of its targets for
+    v * 2^target_exponent. naive, relative: see `calibrate`. Raises ValueError, FileError where the
+    graph does not fit the images or a limit.
     """
     ends = FloatEnds()
     stages = [_stage_of(stage) for stage in graph.stages]
-    model = Model(name, dataset.shape, graph.classes, stages, dataset.names, exponent,
-                  dataset.scale, dataset.zero, dataset.signed, scales=dataset.scales)
-    link(stages, model.shape, model.classes, model.signed)
+    names = dataset.names if graph.loss == f.CROSS_ENTROPY else ()
+    model = Model(name, dataset.shape, graph.classes, stages, names, exponent,
+                  dataset.scale, dataset.zero, dataset.signed, graph.loss, target_exponent,
+                  scales=dataset.scales)
+    link(stages, model.shape, model.classes, model.signed, model.loss)
     for i, (stage, source) in enumerate(zip(stages, graph.stages, strict=True)):
         if source.clamp is not None:
             ends.clamps[i] = source.clamp

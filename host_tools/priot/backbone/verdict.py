@@ -14,13 +14,18 @@ from priot.network.stage import NO_INPUT
 MOST_LOST = 0.5  # of a layer's float weights: by far more than rounding takes
 MUCH_LOST = 0.2
 LEAST_KAPPA = 0.5
+MOST_ERROR = 2.0  # of int8, beside that of the float network
+MUCH_ERROR = 1.1
 MOST_SATURATED = 0.5  # of the images, a logit at +-127
 DIM = 64  # images whose brightest pixel is below it use less than half of the range
 _NAMED = 8  # classes that a line lists
 
 
-def images_problem(dataset: Dataset) -> str | None:
-    """Why nothing can be calibrated on these images, in one line; None where it can."""
+def images_problem(dataset: Dataset, squared: bool = False) -> str | None:
+    """Why nothing can be calibrated on these images, in one line; None where it can.
+
+    squared: the loss is squared error, and labels mean nothing.
+    """
     flat = dataset.images.reshape(len(dataset), -1)
     constant = _constant(dataset)
     if constant == len(dataset):
@@ -33,14 +38,14 @@ def images_problem(dataset: Dataset) -> str | None:
         return (f"{constant} of {len(dataset)} images have one value in all their pixels; leave "
                 "these out")
     found = np.unique(dataset.labels)
-    if len(dataset) > 1 and len(found) == 1:
+    if not squared and len(dataset) > 1 and len(found) == 1:
         return (f"all {len(dataset)} images are of class {_class(dataset, int(found[0]))}, whose "
                 "activations fit no other; give images of all classes")
     return None
 
 
-def images_warnings(dataset: Dataset) -> list[str]:
-    """What is unusual about images to calibrate on, a line each."""
+def images_warnings(dataset: Dataset, squared: bool = False) -> list[str]:
+    """What is unusual about images to calibrate on, a line each; squared: see images_problem."""
     lines = []
     brightest = int(dataset.images.max())
     if brightest < DIM:
@@ -48,7 +53,7 @@ def images_warnings(dataset: Dataset) -> list[str]:
                      "only, and brighter ones saturate; are they scaled as for pretraining?")
     counts = np.bincount(dataset.labels, minlength=dataset.classes)
     missing = [_class(dataset, int(c)) for c in np.flatnonzero(counts == 0)]
-    if missing:
+    if missing and not squared:
         lines.append(f"no image of class {', '.join(missing[:_NAMED])}"
                      f"{' and others' * (len(missing) > _NAMED)} among the {len(dataset)}")
     constant = _constant(dataset)
@@ -86,11 +91,22 @@ def problem(model: Model, found: Fidelity) -> str | None:
     if found.saturated > MOST_SATURATED * found.images:
         return (f"logits are at the end of their range on {found.saturated} of {found.images} "
                 "images; calibrate on images of the same kind and range, without --naive")
+    if _error_ratio(found) > MOST_ERROR:
+        return (f"the squared error is {found.error:.4g}, that of the float network "
+                f"{found.float_error:.4g}; {_worst(found.layers)}; calibrate on more images of "
+                "the range that the network knows")
     if found.kappa is not None and found.kappa < LEAST_KAPPA:
         return (f"int8 and float agree on {found.same} of {found.images} images only (kappa "
                 f"{found.kappa:.2f}); {_worst(found.layers)}; pretrain with --clip, or calibrate "
                 "on more images")
     return None
+
+
+def _error_ratio(found: Fidelity) -> float:
+    """Squared error of int8 over that of the float network; 1 where there is none."""
+    if found.error is None or not found.float_error:
+        return 1.0
+    return found.error / found.float_error
 
 
 def lost_text(lost: float, outlier: float) -> str:
@@ -112,7 +128,10 @@ def _worst(layers: Iterable[LayerFidelity]) -> str:
 def warnings(found: Fidelity, classes: int) -> list[str]:
     """What is unusual, a line each."""
     lines = []
-    if found.float_correct * classes < 1.5 * found.images:
+    if _error_ratio(found) > MUCH_ERROR:
+        lines.append(f"the squared error is {100 * _error_ratio(found) - 100:.0f} % larger than "
+                     "that of the float network")
+    if found.error is None and found.float_correct * classes < 1.5 * found.images:
         lines.append(f"the float network itself classifies {found.float_correct} of "
                      f"{found.images} images rightly, little more than chance: are these the "
                      "images and labels it was pretrained on, in the same range?")
@@ -153,7 +172,12 @@ def table(found: Fidelity) -> list[str]:
 
 
 def agreement_text(found: Fidelity, where: object) -> str:
-    """One line: how often int8 and float give the same class, and how far logits differ."""
+    """One line: how often int8 and float give the same class, and how far logits differ; with
+    squared error how large it is."""
+    if found.error is not None and found.float_error is not None:
+        return (f"mean squared error on {found.images} samples of {where}: {found.error:.4g}, "
+                f"of the float network {found.float_error:.4g}; outputs reach "
+                f"{found.largest_logit:.2f} and differ by {found.largest_logit_error:.2f} at most")
     return (f"the same class as the float network on {found.same} of {found.images} images of "
             f"{where} ({100 * found.same / found.images:.1f} %); logits reach "
             f"{found.largest_logit:.2f} and differ by {found.largest_logit_error:.2f} at most")

@@ -100,8 +100,8 @@ def _place_dataset(plan: _Plan, path: str, source: Path, files: Files,
         return path
     plan.streamed[path] = dataset
     return {"name": path, "samples": len(dataset), "shape": list(dataset.shape),
-            "signed": int(dataset.signed), "classes": dataset.classes, "counts": dataset.counts,
-            "names": list(dataset.names)}
+            "signed": int(dataset.signed), "targets": dataset.n_targets,
+            "classes": dataset.classes, "counts": dataset.counts, "names": list(dataset.names)}
 
 
 def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
@@ -110,9 +110,9 @@ def _bytes_to_save(job: dict[str, Any], contents: dict[str, bytes]) -> int:
         return 0
     model = Model.from_bytes(contents[job["model"]], job["model"])
     last = job["options"].get("last") or METHODS[job["method"]].last or 0
-    edges = [stage.rows.size for stage in model.weight_stages[-last:]]
+    edges = [max(stage.rows.size, 4 * stage.n_out) for stage in model.weight_stages[-last:]]
     bits = sum(pad4(-(-n // 8)) for n in edges)
-    # every edge has a score, and a bit that says so: sparse methods write less
+    # every edge has a score, and a bit that says so, or a bias 4 bytes: sparse methods write less
     sizes = {"save": sum(map(pad4, edges)) + bits, "mask": bits}
     return BLOCK_BYTES * sum(file_blocks(n) + 1 for name, n in sizes.items() if job.get(name))
 
@@ -206,8 +206,9 @@ def _with_what_is_kept(error: PriotError, plan: _Plan) -> PriotError:
 def _answer(dataset: Dataset, request: Event) -> bytes:
     """The line that device/priot/stream.py waits for: number, record, CRC32 of both."""
     index = request["index"]
-    payload = struct.pack("<I", request["number"]) + dataset.images[index].tobytes() + bytes(
-        [dataset.labels[index]])
+    target = dataset.targets if dataset.n_targets else dataset.labels
+    payload = struct.pack("<I", request["number"]) + (
+        dataset.images[index].tobytes() + target[index].tobytes())
     return b2a_base64(payload + struct.pack("<I", zlib.crc32(payload)))
 
 

@@ -9,13 +9,16 @@ import numpy as np
 from priot.backbone import verdict
 from priot.backbone.float_graph import FloatGraph
 from priot.backbone.nearest import nearest
-from priot.commands.options import add_json_option
+from priot.commands.options import LOSSES, add_json_option
 from priot.commands.quantize import calibration_images, print_shifts, refuse, warn
-from priot.data.samples import read_samples
+from priot.data.samples import quantised_targets, read_samples
 from priot.errors import PriotError
 from priot.formats import Dataset
+from priot.formats.golden import golden_path
 from priot.formats.model import NAME_BYTES
 from priot.importer.read import import_file
+from priot.jobs import golden
+from priot.network import fields as f
 from priot.network.spec import format_network
 from priot.reports.json_file import write_json
 
@@ -34,11 +37,18 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--mean", type=float, help="of the samples: the network gets (x - mean) "
                         "/ std (default 0)")
     parser.add_argument("--std", type=float, help="see --mean (default 1)")
+    parser.add_argument("--loss", choices=LOSSES, help="what the outputs are compared with: "
+                        "classes; or by squared error the samples themselves (an autoencoder), "
+                        "of which there are as many values, or the targets y of the samples "
+                        "(default: squared where there are as many outputs as inputs)")
     parser.add_argument("--images", type=int, default=512, metavar="N",
                         help="calibrate on N samples (default 512)")
     parser.add_argument("--names", type=lambda text: tuple(text.split(",")), default=(),
                         metavar="A,B,...", help="names of the classes")
     parser.add_argument("--name", help="name in the file (default: the output's name)")
+    parser.add_argument("--golden", type=int, metavar="N", help="also keep N samples and the "
+                        "outputs for them beside the model, in MODEL.golden.npz: 'priot evaluate "
+                        "MODEL --golden' compares them on any target")
     parser.add_argument("--force", action="store_true",
                         help="write the model even where nothing can be expected of it")
     add_json_option(parser)
@@ -49,26 +59,34 @@ def main(args: argparse.Namespace) -> int:
     """Run `priot import`."""
     if args.images < 1:
         raise PriotError("--images", f"found {args.images}, expected at least 1")
+    if args.golden is not None and args.golden < 1:
+        raise PriotError("--golden", f"found {args.golden}, expected at least 1")
     graph, report = import_file(args.file)
     print(report.describe(graph))
+    _set_loss(graph, args.loss)
     _set_scale(graph, args)
-    dataset, exponent = _calibration(graph, args)
+    dataset, exponent, target_exponent = _calibration(graph, args)
     name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")
-    refuse(args.calibrate, verdict.images_problem(dataset), args.force)
+    problem = verdict.images_problem(dataset, graph.loss != f.CROSS_ENTROPY)
+    refuse(args.calibrate, problem, args.force)
     try:
-        model, graph, found = nearest(graph, dataset, name, exponent)
+        model, graph, found = nearest(graph, dataset, name, exponent,
+                                      target_exponent=target_exponent)
     except ValueError as error:
         raise PriotError(args.file, str(error)) from None
     print(f"{args.output}: {format_network(model.layers)}")
     print_shifts(model.weight_stages)
     print("\n".join([*verdict.table(found), verdict.agreement_text(found, args.calibrate)]))
-    print(f"accuracy on {args.calibrate}: {100 * found.correct / found.images:.1f} % "
-          f"(float {100 * found.float_correct / found.images:.1f} %)")
+    if found.error is None:
+        print(f"accuracy on {args.calibrate}: {100 * found.correct / found.images:.1f} % "
+              f"(float {100 * found.float_correct / found.images:.1f} %)")
     refuse(args.output, verdict.problem(model, found), args.force)
     warn(args.output, verdict.weights_warnings(found.layers))
     warn(args.calibrate, verdict.warnings(found, model.classes))
     warn(args.output, verdict.model_warnings(model))
     model.write(args.output)
+    if args.golden:
+        golden.make(model, dataset, args.golden).write(golden_path(args.output))
     write_json(args.json, {
         "model": str(args.output), "crc32": f"{model.crc:08x}", "source": str(args.file),
         "network": format_network(model.layers), "nodes": [asdict(fate) for fate in report.fates],
@@ -76,6 +94,18 @@ def main(args: argparse.Namespace) -> int:
         "parameters": graph.parameters, "macs": graph.macs, "images": found.images,
         "fidelity": found.report()})
     return 0
+
+
+def _set_loss(graph: FloatGraph, word: str | None) -> None:
+    """The loss that was said, or that of an autoencoder where there are as many outputs as inputs
+    and nothing behind them that only classes have."""
+    reconstructs = graph.classes == int(np.prod(graph.shape))
+    if word is None and reconstructs and not graph.final and graph.classes > 1:
+        print("as many outputs as inputs: squared error to its input (--loss cross-entropy if "
+              "they are classes)")
+        word = LOSSES[1]
+    if word == LOSSES[1]:
+        graph.loss = f.RECONSTRUCTION if reconstructs else f.SQUARED_ERROR
 
 
 def _set_scale(graph: FloatGraph, args: argparse.Namespace) -> None:
@@ -90,13 +120,17 @@ def _set_scale(graph: FloatGraph, args: argparse.Namespace) -> None:
         raise PriotError("--std", f"found {graph.std}, expected more than 0")
 
 
-def _calibration(graph: FloatGraph, args: argparse.Namespace) -> tuple[Dataset, int]:
-    """Samples as int8, and the exponent of their values: v stands for the input v * 2^exponent."""
-    samples = read_samples(args.calibrate)
+def _calibration(graph: FloatGraph, args: argparse.Namespace) -> tuple[Dataset, int, int]:
+    """Samples as int8, the exponent of their values (v stands for the input v * 2^exponent), and
+    that of the targets."""
+    samples = read_samples(args.calibrate, loss=graph.loss)
     labels = samples.labels
-    if labels.max() >= graph.classes:
+    classes = graph.classes
+    if graph.loss != f.CROSS_ENTROPY:
+        classes = min(256, int(labels.max()) + 1)
+    if labels.max() >= classes:
         raise PriotError(args.calibrate, f"label: found {labels.max()}, expected below "
-                         f"{graph.classes}, the network's outputs")
+                         f"{classes}, the network's outputs")
     try:
         x = graph.images(_in_file_order(graph, samples.values))
     except ValueError as error:
@@ -110,10 +144,16 @@ def _calibration(graph: FloatGraph, args: argparse.Namespace) -> tuple[Dataset, 
     signed = low < 0
     values = np.clip(np.rint(x * 2.0**-exponent), -127 if signed else 0, 127)
     dataset = Dataset(values.astype(np.int8 if signed else np.uint8), labels.astype(np.uint8),
-                      graph.classes, args.names or samples.names, std * 2.0**exponent,
+                      classes, args.names or samples.names, std * 2.0**exponent,
                       round(-mean / (std * 2.0**exponent)))
+    target_exponent = 0
+    if len(samples.targets):
+        largest = float(np.abs(samples.targets).max())
+        target_exponent = int(np.ceil(np.log2(max(largest, 2.0**-100) / 127)))
+        dataset.targets = quantised_targets(args.calibrate, samples.targets, graph.classes,
+                                            target_exponent)
     dataset.check(args.calibrate)
-    return calibration_images(dataset, args.images), exponent
+    return calibration_images(dataset, args.images), exponent, target_exponent
 
 
 def _in_file_order(graph: FloatGraph, values: np.ndarray) -> np.ndarray:

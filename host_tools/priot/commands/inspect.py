@@ -24,7 +24,8 @@ _WIDTH = 91  # of the table of stages, in front of the kernels
 
 
 def _print_model(report: dict[str, Any]) -> None:
-    print(f"input {shape_text(report['input'])}, {report['classes']} classes, "
+    outputs = "classes" if report["loss"] == "cross entropy" else f"outputs, {report['loss']}"
+    print(f"input {shape_text(report['input'])}, {report['classes']} {outputs}, "
           f"{report['weights']} weights")
     spare = [f"spare outputs for classes to add: {report['spare']}"] if report["spare"] else []
     print(*classes_lines(report["names"]), *spare, f"network: {report['network']}", sep="\n")
@@ -43,8 +44,9 @@ def _print_model(report: dict[str, Any]) -> None:
 
 
 def _print_dataset(report: dict[str, Any]) -> None:
-    print(f"{report['samples']} images {shape_text(report['image'])}, "
-          f"{report['classes']} classes")
+    print(f"{report['samples']} images {shape_text(report['image'])}, " + (
+        f"targets of {report['targets']} values" if report["targets"] else
+        f"{report['classes']} classes"))
     print(*classes_lines(report["names"], report["per_class"])
           or ["per class: " + " ".join(map(str, report["per_class"]))], sep="\n")
     print(f"pixels 0..{report['largest_pixel']}, mean {report['mean_pixel']}")
@@ -64,8 +66,9 @@ def _print_adapter(report: dict[str, Any], adapter: Adapter) -> None:
                 line += (f" (top {layer['keep_percent']} %: " if layer["keep_percent"] else " (")
                 line += f"threshold {layer['threshold']})"
         if "least" in layer:
-            line += (f", {layer['least']}..{layer['greatest']}, mean {layer['mean']}"
-                     f"  |{histogram_text(source.values)}|")
+            line += f", {layer['least']}..{layer['greatest']}, mean {layer['mean']}"
+        if "histogram" in layer:
+            line += f"  |{histogram_text(source.values)}|"
         print(line)
 
 

@@ -14,6 +14,8 @@ from priot.targets import choose
 if TYPE_CHECKING:
     from priot.board import Board
 
+LOSSES = ("cross-entropy", "squared")
+
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Add `--json FILE`; read it as `args.json` (None where it is not given)."""

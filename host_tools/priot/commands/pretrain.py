@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from priot.backbone import verdict
+from priot.backbone.equalize import equalize
 from priot.backbone.fidelity import weights_lost
-from priot.backbone.float_network import FloatNetwork
+from priot.backbone.float_network import FloatNetwork, check_floats, outputs_for
+from priot.backbone.nearest import is_plain_chain
 from priot.backbone.pretrain import Pretraining, Recipe
 from priot.backbone.quantize import quantize_weights
-from priot.commands.options import add_json_option
+from priot.commands.options import LOSSES, add_json_option
 from priot.errors import PriotError
 from priot.formats import Dataset
 from priot.network.named import NETWORKS, network_line
@@ -33,6 +35,9 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
                         help="of vgg11: factor of every number of filters (default 1)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE",
                         help="float network to write (.npz), for priot quantize")
+    parser.add_argument("--loss", choices=LOSSES, default=LOSSES[0], help="squared: the outputs "
+                        "are to be the images themselves (an autoencoder), or the targets that "
+                        "the dataset has; labels are ignored (default: classes)")
     parser.add_argument("--test", type=Path, metavar="DATASET",
                         help="measure the network's accuracy on this dataset")
     usual = Recipe()
@@ -63,23 +68,26 @@ def main(args: argparse.Namespace) -> int:
                          f"expected {dataset.shape}, {dataset.classes}")
     layers = parse_network(network_line(args.network, dataset.classes, args.width))
     try:
-        training = Pretraining(layers, dataset.shape, dataset.classes, recipe)
+        outputs, kind = outputs_for(dataset, args.loss == LOSSES[1])
+        training = Pretraining(layers, dataset.shape, outputs, recipe, kind)
     except ValueError as error:
         raise PriotError("--network", str(error)) from None
     print(f"{format_network(layers)}: {training.graph.parameters} weights and biases")
     for epoch, loss in enumerate(training.run(dataset), 1):
         print(f"epoch {epoch}/{recipe.epochs}: loss {loss:.4f}", flush=True)
     network = training.network()
-    lost = weights_lost_to_int8(network)
+    lost = weights_lost_to_int8(network, dataset)
     network.write(args.output)
     report = {"float_network": str(args.output), "network": format_network(layers),
-              "input": list(dataset.shape), "classes": dataset.classes, **asdict(recipe),
-              "numpy": np.__version__, "images": len(dataset),
-              "accuracy_train": round(training.accuracy(dataset), 2)}
-    print(f"accuracy on {args.dataset}: {report['accuracy_train']:.2f} %")
-    if test:
-        report["accuracy_test"] = round(training.accuracy(test), 2)
-        print(f"accuracy on {args.test}: {report['accuracy_test']:.2f} %")
+              "input": list(dataset.shape), "classes": dataset.classes, "loss": args.loss,
+              **asdict(recipe), "numpy": np.__version__, "images": len(dataset)}
+    for part, path, images in (("train", args.dataset, dataset), ("test", args.test, test)):
+        if images and args.loss == LOSSES[1]:
+            report[f"error_{part}"] = float(f"{training.error(images):.6g}")
+            print(f"mean squared error on {path}: {report[f'error_{part}']:.4g}")
+        elif images:
+            report[f"accuracy_{part}"] = round(training.accuracy(images), 2)
+            print(f"accuracy on {path}: {report[f'accuracy_{part}']:.2f} %")
     report["weights_lost_to_int8"] = [round(share, 4) for share, _ in lost]
     for i, (share, outlier) in enumerate(lost):
         if share >= verdict.MUCH_LOST:
@@ -89,12 +97,21 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def weights_lost_to_int8(network: FloatNetwork) -> list[tuple[float, float]]:
-    """Of each layer, as fidelity.weights_lost says. Raises PriotError for what is no number."""
+def weights_lost_to_int8(network: FloatNetwork, dataset: Dataset) -> list[tuple[float, float]]:
+    """Of each layer, as fidelity.weights_lost says, of the weights that priot quantize will round.
+
+    Raises PriotError for what is no number.
+    """
+    graph = network.graph_for(dataset)
+    if not is_plain_chain(graph, dataset):
+        graph = equalize(graph)
     found = []
-    for i, values in enumerate(network.weights):
+    for i, stage in enumerate(stage for stage in graph.stages if stage.weights is not None):
+        assert stage.weights is not None
         try:
-            found.append(weights_lost(values, quantize_weights(values)[0]))
+            if stage.bias is not None:
+                check_floats(stage.bias, "biases")
+            found.append(weights_lost(stage.weights, quantize_weights(stage.weights)[0]))
         except ValueError as error:
             raise PriotError("pretrain", f"layer {i}: {error}") from None
     return found

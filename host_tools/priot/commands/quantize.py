@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
     some = calibration_images(dataset, args.images)
     name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")
     forced = args.force or args.naive  # the naive shifts are there to fail
-    refuse(args.calibrate, verdict.images_problem(some), forced)
+    refuse(args.calibrate, verdict.images_problem(some, network.squared), forced)
     try:
         model, graph, found = quantize(network, some, name, args.naive)
         if args.spare:
@@ -77,7 +77,8 @@ def main(args: argparse.Namespace) -> int:
     print("\n".join([*verdict.table(found), verdict.agreement_text(found, args.calibrate)]))
     refuse(args.output, verdict.problem(model, found), forced)
     warn(args.output, verdict.weights_warnings(found.layers) + verdict.model_warnings(model))
-    warn(args.calibrate, verdict.images_warnings(some) + verdict.warnings(found, model.classes))
+    warn(args.calibrate, verdict.images_warnings(some, network.squared)
+         + verdict.warnings(found, model.classes))
     model.write(args.output)
     report = {"model": str(args.output), "crc32": f"{model.crc:08x}",
               "network": format_network(model.layers), "images": len(some),
@@ -101,7 +102,8 @@ def calibration_images(dataset: Dataset, n: int) -> Dataset:
         chosen = np.arange(len(chosen)) * len(dataset) // len(chosen)
         print(f"calibrating on {len(chosen)} images spread over all {len(dataset)}, as the first "
               "lack a class")
-    return replace(dataset, images=dataset.images[chosen], labels=dataset.labels[chosen])
+    return replace(dataset, images=dataset.images[chosen], labels=dataset.labels[chosen],
+                   targets=dataset.targets[chosen] if dataset.n_targets else dataset.targets)
 
 
 def refuse(where: Path, problem: str | None, forced: bool) -> None:
@@ -119,6 +121,10 @@ def warn(where: Path, lines: list[str]) -> None:
 
 def _tested(path: Path, found: Fidelity, model: Model) -> dict:
     """Print what a test set shows; what the report says of it."""
+    if found.error is not None:
+        print(verdict.agreement_text(found, path))
+        warn(path, verdict.warnings(found, model.classes))
+        return {"test_fidelity": found.report()}
     accuracy, before = (round(100 * n / found.images, 2)
                         for n in (found.correct, found.float_correct))
     print(f"accuracy on {path}: {accuracy:.2f} % (float {before:.2f} %)")

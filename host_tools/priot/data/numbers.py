@@ -32,6 +32,7 @@ class Samples:
 
     groups: text [n], of whom each is; none: not known. runs: int64 [n], the number of the
     recording that a row of a time series belongs to. overlap: samples share rows, as windows do.
+    targets: float64 [n][values], where labels are 0 because samples have these; else [n][0].
     """
 
     values: np.ndarray
@@ -40,6 +41,7 @@ class Samples:
     groups: np.ndarray = field(default_factory=lambda: np.zeros(0, "U1"))
     runs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     overlap: bool = False
+    targets: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -48,7 +50,8 @@ class Samples:
         """The chosen ones (numbers, or a mask), in the order chosen."""
         return replace(self, values=self.values[chosen], labels=self.labels[chosen],
                        groups=self.groups[chosen] if len(self.groups) else self.groups,
-                       runs=self.runs[chosen] if len(self.runs) else self.runs)
+                       runs=self.runs[chosen] if len(self.runs) else self.runs,
+                       targets=self.targets[chosen] if len(self.targets) else self.targets)
 
 
 def checked_samples(path: Path | str, values: np.ndarray, labels: np.ndarray,

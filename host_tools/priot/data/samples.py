@@ -21,6 +21,7 @@ from priot.data.reading import Reading
 from priot.data.windows import Part, cut, part_of
 from priot.errors import FileError, PriotError, mismatch
 from priot.formats import Dataset, Model
+from priot.network import fields as f
 from priot.network.stage import Shape
 
 
@@ -58,10 +59,39 @@ Reader = Callable[[Path, Wanted, Reading], Samples]
 
 
 def read_samples(path: Path, wanted: Wanted | None = None, reading: Reading | None = None,
-                 ) -> Samples:
-    """Samples of a file, a dataset's by its scale. Raises PriotError, OSError."""
+                 loss: int = f.CROSS_ENTROPY) -> Samples:
+    """Samples of a file, a dataset's by its scale.
+
+    loss: of device/priot/fields.py; for squared error y are numbers [n][values], or where samples
+    are their own targets, labels or nothing. Raises PriotError, OSError.
+    """
+    wanted = wanted or Wanted()
     reader = READERS.get(path.suffix.lower(), _read_arrays)
-    return reader(path, wanted or Wanted(), reading or Reading())
+    if loss == f.SQUARED_ERROR:
+        return _with_targets(path, wanted)
+    if loss == f.RECONSTRUCTION and reader is _read_arrays and wanted.labels is None:
+        arrays = read_arrays_of(path, None)
+        x = wanted.columns.x or next((name for name in ("x", "x_train", "X") if name in arrays),
+                                     next(iter(arrays)) if len(arrays) == 1 else "")
+        if wanted.columns.y is None and x in arrays and not {"y", "y_train", "Y"} & set(arrays):
+            return checked_samples(path, arrays[x], np.zeros(len(arrays[x]), np.uint8))
+    return reader(path, wanted, reading or Reading())
+
+
+def _with_targets(path: Path, wanted: Wanted) -> Samples:
+    """Samples of an .npz file with x and the targets y, or of two .npy files."""
+    if path.suffix.lower() in READERS:
+        raise FileError(path, "samples with targets: expected an .npz file with x and targets y")
+    arrays = read_arrays_of(path, wanted.labels)
+    x, y = find_xy(path, arrays, wanted.columns, wanted.part.part == "test")
+    samples = checked_samples(path, arrays[x], np.zeros(len(arrays[x]), np.uint8))
+    targets = arrays[y].reshape(len(arrays[y]), -1)
+    if targets.dtype.kind not in "fiu" or not np.isfinite(targets).all() or (
+            len(targets) != len(samples)):
+        raise FileError(path, mismatch(y, f"{arrays[y].dtype} {arrays[y].shape}",
+                                       f"finite numbers [{len(samples)}][...]"))
+    samples.targets = targets.astype(np.float64)
+    return samples
 
 
 def _read_table(path: Path, wanted: Wanted, reading: Reading) -> Samples:
@@ -118,7 +148,8 @@ def prepare_samples(path: Path, wanted: Wanted, reading: Reading,
     like: the model or dataset file that they are made for: its shape, its scale and its sign.
     Raises PriotError, OSError.
     """
-    samples = read_samples(path, wanted, reading)
+    loss = like.loss if isinstance(like, Model) else f.CROSS_ENTROPY
+    samples = read_samples(path, wanted, reading, loss)
     if wanted.window:
         samples = cut(path, samples, wanted.window, wanted.hop or wanted.window)
     samples = part_of(path, samples, wanted.part)
@@ -135,15 +166,35 @@ def prepare_samples(path: Path, wanted: Wanted, reading: Reading,
     values = _in_counts(path, _shaped(path, samples.values, shape), wanted.counts)
     levels, used = _levels(path, values, wanted, reading, like)
     classes = max(2, int(samples.labels.max()) + 1, len(samples.names))
-    labelled = with_classes(path, Images(levels, samples.labels.astype(np.uint8), classes,
-                                         samples.names), reading)
+    labelled = Images(levels, samples.labels.astype(np.uint8), classes, samples.names)
+    if loss == f.CROSS_ENTROPY:
+        labelled = with_classes(path, labelled, reading)
     dataset = Dataset(levels, labelled.labels, labelled.classes, labelled.names)
     if len(used.channels) == 1:
         (dataset.scale, dataset.zero), = used.channels
     else:
         dataset.scales = used.channels
+    if len(samples.targets):
+        assert isinstance(like, Model)
+        dataset.classes = 1
+        dataset.targets = quantised_targets(path, samples.targets, like.n_targets,
+                                            like.target_exponent)
     dataset.check(path)
     return dataset
+
+
+def quantised_targets(where: object, targets: np.ndarray, n: int, exponent: int) -> np.ndarray:
+    """int8 [n][values] of targets, a value v of which stands for v * 2^exponent.
+
+    Raises FileError where there are not n of each, or they are beyond the range.
+    """
+    if targets.shape[1] != n:
+        raise FileError(where, mismatch("values of a target", targets.shape[1], n))
+    levels = targets * 2.0**-exponent
+    if (np.abs(levels) > 127 + scaling.SLACK).mean() > scaling.MOST_BEYOND:
+        raise FileError(where, f"targets {targets.min():g}..{targets.max():g}, the model knows "
+                        f"those to {127 * 2.0**exponent:g}")
+    return np.clip(np.rint(levels), -127, 127).astype(np.int8)
 
 
 def _are_pictures(wanted: Wanted, like: Model | Dataset | None, shape: Shape) -> bool:

@@ -23,8 +23,8 @@ from priot.formats import Dataset, Model
 DEVIATION = 32  # levels of a standard deviation: 127 is 4 of them
 Scale = tuple[float, int]
 
-_SLACK = 1.5  # levels beyond the range that are still its end: 1.0 where 127 is 0.992
-_MOST_BEYOND = 0.01  # share of the values
+SLACK = 1.5  # levels beyond the range that are still its end: 1.0 where 127 is 0.992
+MOST_BEYOND = 0.01  # share of the values
 _MOST_BEYOND_OWN = 0.25  # of a channel's; a unit that is wrong by 4 has 32 % of normal ones beyond
 _LEAST, _MOST = 1e-30, 1e30  # a scale: float32 holds it as a normal number
 
@@ -69,11 +69,11 @@ def quantised(where: object, values: np.ndarray, scaling: Scaling) -> np.ndarray
     """
     low = -127 if scaling.signed else 0
     levels = scaled(values, scaling)
-    beyond = ((levels < low - _SLACK) | (levels > 127 + _SLACK)).mean(
+    beyond = ((levels < low - SLACK) | (levels > 127 + SLACK)).mean(
         axis=tuple(i for i in range(values.ndim) if i != 1))
     own = len(scaling.channels) > 1
     share = float(beyond.max() if own else beyond.mean())
-    if share > (_MOST_BEYOND_OWN if own else _MOST_BEYOND):
+    if share > (_MOST_BEYOND_OWN if own else MOST_BEYOND):
         worst = int(beyond.argmax())
         some = values[:, worst] if own else values
         scale, zero = scaling.channels[worst if own else 0]

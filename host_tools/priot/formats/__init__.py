@@ -23,7 +23,9 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
 
     16      16s   name, text as a class's, padded with zeros
     32      u16   channels, height, width of the input; outputs of the last stage
-    40      u8    loss: 0 cross entropy (outputs are classes, 2..256), 1 squared error
+    40      u8    loss: 0 cross entropy (outputs are classes, 2..256); 1 squared error of 1..32767
+                  outputs, to a target that comes with the sample; 2 the same to the sample itself,
+                  of which there are as many values as outputs. 1 and 2: no names, nothing spare
     41      u8    flags: 1 the input is signed, -127..127; otherwise it is 0..127
     42      i8    exponent of the input: a value v stands for v * 2^exponent
     43      u8    spare outputs, the last ones: classes (outputs without them) are 2 or more
@@ -33,8 +35,9 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
                   0: not known
     52      i32   zero
     56      u32   bytes of the payload
-    60      u16   channels with a scale of their own: none (0) or all
-    62      u16   reserved
+    60      i8    exponent of a target (loss 1; of the others 0)
+    61      u8    reserved
+    62      u16   channels with a scale of their own: none (0) or all
     64      64 bytes for each stage:
             0     u8   kind, a number of device/priot/kinds.py
             1     u8   flags: 1 a ReLU ends the stage
@@ -57,7 +60,8 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
             28    u8   backward shift bs, 0..30
             29    u8   update bits of weights, 0..31: bit length of the largest dW
             30    u8   update bits of scores, 0..31: bit length of the largest dW * w
-            31    u8   update bits of the bias, 0..31
+            31    u8   update bits of the bias, 0..31: about the bit length of the largest sum of
+                       an output's gradient; 0: there is no bias, or it cannot be trained
             32    u32  where the weights begin in the payload; 0xFFFFFFFF: there are none
             36    u32  where the bias begins: int32 for each output, at the exponent of the
                        accumulator; 0xFFFFFFFF: there is none
@@ -78,14 +82,15 @@ last stage has no ReLU.
 
 Where channels have scales of their own, each is a normal float32 above 0, and that of all is 0.
 
-What no kernel computes yet is refused: shifts by row, squared error.
+What no kernel computes yet is refused: shifts by row.
 
 Dataset, magic `PRID`.
 
     16      u32   samples n, at least 1
-    20      u16   channels, height, width; classes (2..256)
-    28      u16   bytes of a target: 1, the label
-    30      u8    flags: 1 values are signed, -127..127; otherwise they are 0..127
+    20      u16   channels, height, width; classes (1..256; where samples have no labels 1)
+    28      u16   bytes of a target: 1, the label; or of a vector
+    30      u8    flags: 1 values are signed, -127..127, otherwise they are 0..127; 2 a target is a
+                  vector of values -127..127 (int8), and there is one class
     31      u8    reserved
     32      u16   bytes of the names, padding included
     34      u16   channels with a scale of their own: none (0) or all
@@ -93,16 +98,14 @@ Dataset, magic `PRID`.
     40      i32   zero
     44      u32   reserved
     48      the names; then 8 bytes for each channel with a scale of its own, as of a model
-    then    n samples: the values, a byte each, [channel][y][x], and the target: a byte, the label
-
-Targets of other sizes are refused as yet.
+    then    n samples: the values, a byte each, [channel][y][x], and the target
 
 Adapter, magic `PRIA`: what a method learned, for one backbone. Methods go with contents: those
-that prune with 1 and 2, gain with 3, those that train weights with 4.
+that prune with 1 and 2, gain with 3, those that train weights with 4, bias with 5.
 
     16      u32   CRC32 of the backbone
-    20      u8    content: 1 scores, 2 mask, 3 gains, 4 weights
-    21      u8    method: 1 priot, 2 priot-s, 3 gain, 4 weights, 5 niti, 6 head
+    20      u8    content: 1 scores, 2 mask, 3 gains, 4 weights, 5 biases
+    21      u8    method: 1 priot, 2 priot-s, 3 gain, 4 weights, 5 niti, 6 head, 7 bias
     22      u16   trained layers
     24      u32   seed
     28      u32   state of the random number generator
@@ -116,11 +119,12 @@ that prune with 1 and 2, gain with 3, those that train weights with 4.
     42            6 reserved
     48      16 bytes for each trained layer, then the names:
             0     u16  which, counting conv2d and linear layers from 0; ascending
-            2     u8   selection: 0 all edges, as of a mask; 1 those with abs(w) >= tau; 2 bitmap
+            2     u8   selection: 0 all edges, as of a mask and biases; 1 those with abs(w) >= tau;
+                       2 bitmap
             3     u8   tau: 1..127 for selection 1; for a bitmap 0, or what it was made with
-            4     u8   threshold, an offset byte; means nothing in gains and weights
+            4     u8   threshold, an offset byte; means nothing in gains, weights, biases
             5     u8   keep: percent of the scored edges kept, 0 for a fixed threshold; at most 96,
-                       0 in gains and weights
+                       0 in gains, weights and biases
             6     u16  reserved
             8     u32  parameters, at least 1
             12    u32  bytes in the payload
@@ -128,6 +132,7 @@ that prune with 1 and 2, gain with 3, those that train weights with 4.
             multiple of 4. Bitmap: a bit per edge of the layer, set where it has a parameter.
             Scores, gains, weights: a byte v + 128 per parameter (a weight's is never 0).
             Mask: a bit per parameter, set where the edge is kept.
+            Biases: int32 for each output, within the limits of a model's.
             Bits are counted from the lowest of each byte, unused ones are zero.
 """
 

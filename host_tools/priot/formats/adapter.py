@@ -23,14 +23,17 @@ from priot.formats.container import (
 from priot.formats.model import Model
 from priot.network import fields as f
 from priot.network.fields import METHOD_COLUMNS, METHOD_ROWS
+from priot.network.link import most_bias
+from priot.network.stage import Stage
 
 MAGIC = b"PRIA"
 TABLE = struct.Struct("<IBBHIIHbBBBHH6s")
 RECORD = struct.Struct("<H4BHII")
-CONTENTS = {1: "scores", 2: "mask", 3: "gains", 4: "weights"}
+CONTENTS = {1: "scores", 2: "mask", 3: "gains", 4: "weights", 5: "biases"}
 _ROWS = [dict(zip(METHOD_COLUMNS, row, strict=True)) for row in METHOD_ROWS]
 METHODS: dict[int, str] = {row["number"]: row["name"] for row in _ROWS}
-_RULES = {"scores": f.PRUNE, "mask": f.PRUNE, "gains": f.GAIN, "weights": f.WEIGHTS}
+_RULES = {"scores": f.PRUNE, "mask": f.PRUNE, "gains": f.GAIN, "weights": f.WEIGHTS,
+          "biases": f.ONLY_BIAS}
 _METHODS_OF = {content: [row["name"] for row in _ROWS if row["rule"] == rule]
                for content, rule in _RULES.items()}
 
@@ -40,8 +43,9 @@ class AdapterLayer:
     """What one conv2d or linear layer learned.
 
     `index` counts those layers from 0. `values`: int8 [n_params] scores, gains or weights;
-    bool [n_params] for a mask, True where the edge is kept. `bitmap`: for selection 2, bool
-    [edges], True where the edge has a parameter; from a file it is longer, a multiple of 32.
+    bool [n_params] for a mask, True where the edge is kept; int32 [n_out] biases. `bitmap`: for
+    selection 2, bool [edges], True where the edge has a parameter; from a file it is longer, a
+    multiple of 32.
     """
 
     index: int
@@ -103,6 +107,8 @@ class Adapter:
         bitmap = b"" if layer.bitmap is None else _pack_bits(layer.bitmap)
         if self.content == "mask":
             return bitmap + _pack_bits(layer.values)
+        if self.content == "biases":
+            return layer.values.astype("<i4").tobytes()
         data = to_offset(layer.values).tobytes()
         return bitmap + data + bytes(pad4(len(data)) - len(data))
 
@@ -188,6 +194,9 @@ class Adapter:
             here = f"{where}: layer {layer.index}"
             if layer.index >= len(backbone):
                 raise FileError(where, mismatch("layer", layer.index, f"below {len(backbone)}"))
+            if self.content == "biases":
+                _check_biases(layer.values, backbone[layer.index], here)
+                continue
             weights = backbone[layer.index].rows
             expected = weights.size
             if layer.selection == f.LARGEST:
@@ -199,6 +208,16 @@ class Adapter:
                     raise FileError(here, mismatch("bitmap", n_bits, f"{weights.size} edges"))
             if len(layer.values) != expected:
                 raise FileError(here, mismatch("parameters", len(layer.values), expected))
+
+
+def _check_biases(values: np.ndarray, stage: Stage, where: str) -> None:
+    if stage.bias is None:
+        raise FileError(where, "has biases, the model's layer has none")
+    if len(values) != stage.n_out:
+        raise FileError(where, mismatch("parameters", len(values), stage.n_out))
+    most, largest = most_bias(stage), int(np.abs(values.astype(np.int64)).max())
+    if largest > most:
+        raise FileError(where, mismatch("bias", largest, f"-{most}..{most}"))
 
 
 def _pack_bits(bits: np.ndarray) -> bytes:
@@ -215,7 +234,7 @@ def _unpack_layer(record: tuple[int, ...], payload: bytes, content: str,
                   where: str) -> AdapterLayer:
     """One layer from its record and payload. Raises FileError."""
     index, selection, tau, threshold, keep_percent, reserved, n_params, n_bytes = record
-    last_selection = f.ALL if content == "mask" else f.BITMAP
+    last_selection = f.ALL if content in ("mask", "biases") else f.BITMAP
     low_tau, high_tau = {f.ALL: (0, 0), f.LARGEST: (1, 127)}.get(selection, (0, 127))
     for name, value, low, high in (
             ("selection", selection, f.ALL, last_selection), ("tau", tau, low_tau, high_tau),
@@ -223,7 +242,7 @@ def _unpack_layer(record: tuple[int, ...], payload: bytes, content: str,
             ("parameters", n_params, 1, 0xFFFFFFFF), ("reserved", reserved, 0, 0)):
         if not low <= value <= high:
             raise FileError(where, mismatch(name, value, f"{low}..{high}"))
-    data_bytes = pad4((n_params + 7) // 8 if content == "mask" else n_params)
+    data_bytes = pad4({"mask": (n_params + 7) // 8, "biases": 4 * n_params}.get(content, n_params))
     bitmap_bytes = n_bytes - data_bytes
     if bitmap_bytes < 0 or bitmap_bytes % 4 or (bitmap_bytes and selection != f.BITMAP):
         raise FileError(where, mismatch("bytes", n_bytes, f"{data_bytes} for {n_params} values"))
@@ -240,6 +259,8 @@ def _unpack_values(data: bytes, n_params: int, content: str, where: str) -> np.n
     if content == "mask":
         bits = _unpack_bits(data)
         values, rest = bits[:n_params], bits[n_params:]
+    elif content == "biases":
+        return np.frombuffer(data, "<i4").astype(np.int32)
     else:
         raw = np.frombuffer(data, np.uint8)
         values, rest = from_offset(raw[:n_params]), raw[n_params:]

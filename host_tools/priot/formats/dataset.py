@@ -1,7 +1,7 @@
 """Dataset files: images of 0..127, or signed ones, with labels. Byte table: priot/formats."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,14 @@ from priot.formats.container import (
     write_file,
 )
 from priot.formats.model import Model
+from priot.network import fields as f
 from priot.network.stage import Shape
 
 MAGIC = b"PRID"
 TABLE = struct.Struct("<I4HHBBHHfiI")
 _LABEL_BYTES = 1  # of a target
+_SIGNED = 1
+_VECTORS = 2
 
 
 @dataclass
@@ -36,6 +39,7 @@ class Dataset:
     signed; `labels` uint8 [n], < classes.
 
     names: of the classes, or none. scale, zero, scales: what a value means, as of a Model.
+    targets: int8 [n][values], -127..127, in the place of labels, which are 0 then; else [n][0].
     """
 
     images: np.ndarray
@@ -44,7 +48,13 @@ class Dataset:
     names: tuple[str, ...] = ()
     scale: float = 0.0
     zero: int = 0
+    targets: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int8), repr=False)
     scales: tuple[tuple[float, int], ...] = ()
+
+    @property
+    def n_targets(self) -> int:
+        """Values of a sample's target, 0 where it is a label."""
+        return self.targets.shape[1]
 
     @property
     def signed(self) -> bool:
@@ -74,19 +84,32 @@ class Dataset:
                 "4 axes of uint8 or int8, uint8"))
         if labels.shape != images.shape[:1]:
             raise FileError(where, mismatch("labels", labels.shape, images.shape[:1]))
-        for field, value, high in zip(
+        for name, value, high in zip(
                 ("samples", "channels", "height", "width"), images.shape,
                 (0xFFFFFFFF, 0xFFFF, 0xFFFF, 0xFFFF), strict=True):
             if not 1 <= value <= high:
-                raise FileError(where, mismatch(field, value, f"1..{high}"))
-        if not 2 <= self.classes <= 256:
-            raise FileError(where, mismatch("classes", self.classes, "2..256"))
+                raise FileError(where, mismatch(name, value, f"1..{high}"))
+        if not 1 <= self.classes <= 256:
+            raise FileError(where, mismatch("classes", self.classes, "1..256"))
+        self._check_targets(where)
         if int(images.max()) > 127:
             raise FileError(where, mismatch("pixel", int(images.max()), "0..127"))
         if int(images.min()) < -127:
             raise FileError(where, mismatch("value", int(images.min()), "-127..127"))
         if int(labels.max()) >= self.classes:
             raise FileError(where, mismatch("label", int(labels.max()), f"below {self.classes}"))
+
+    def _check_targets(self, where: object) -> None:
+        if not self.n_targets:
+            return
+        targets, wanted = self.targets, (len(self.images), self.n_targets)
+        if targets.dtype != np.int8 or targets.shape != wanted or self.n_targets > 0xFFFF:
+            raise FileError(where, mismatch("targets", f"{targets.dtype} {targets.shape}",
+                                            f"int8 {wanted}, at most 65535 values"))
+        if int(targets.min()) < -127:
+            raise FileError(where, mismatch("target", int(targets.min()), "-127..127"))
+        if self.classes != 1:
+            raise FileError(where, mismatch("classes", self.classes, "1, as samples have targets"))
 
     def check_fits(self, model: Model, where: object = "dataset") -> None:
         """Raise FileError unless `model` takes these images and knows their classes."""
@@ -95,7 +118,11 @@ class Dataset:
         if self.signed != model.signed:
             raise FileError(where, mismatch("values", *(
                 "-127..127" if signed else "0..127" for signed in (self.signed, model.signed))))
-        self.labels_of(model, where)
+        if self.n_targets != model.n_targets:
+            raise FileError(where, mismatch("values of a target", self.n_targets,
+                                            f"{model.n_targets}, where 0 is a label"))
+        if model.loss == f.CROSS_ENTROPY:
+            self.labels_of(model, where)
 
     def labels_of(self, model: Model, where: object = "dataset") -> np.ndarray:
         """The labels in the model's numbers: of the class of the same name, as a board takes them.
@@ -120,7 +147,8 @@ class Dataset:
     def head(self) -> bytes:
         """What follows the prefix and precedes the samples. Raises FileError."""
         names = pack_names(self.names, "dataset")
-        return TABLE.pack(len(self), *self.shape, self.classes, _LABEL_BYTES, self.signed, 0,
+        return TABLE.pack(len(self), *self.shape, self.classes, self.n_targets or _LABEL_BYTES,
+                          self.signed * _SIGNED | (self.n_targets > 0) * _VECTORS, 0,
                           len(names), len(self.scales),
                           self.scale, self.zero, 0) + names + pack_scales(self.scales)
 
@@ -129,7 +157,8 @@ class Dataset:
         self.check()
         n = len(self)
         values = self.images.view(np.uint8).reshape(n, -1)
-        records = np.concatenate([values, self.labels[:, None]], axis=1)
+        last = self.targets.view(np.uint8) if self.n_targets else self.labels[:, None]
+        records = np.concatenate([values, last], axis=1)
         data = pack_file(MAGIC, self.head(), records.tobytes())
         _check_table(self.head(), "dataset")
         return data
@@ -144,14 +173,19 @@ class Dataset:
         contents = unpack_file(data, MAGIC, where)
         if contents.version == 1:
             n, shape, classes = version1.read_dataset_table(contents, where)
-            dataset = cls(*_unpack_samples(n, shape, contents.payload, where), classes)
+            images, targets = _unpack_samples(n, shape, 1, contents.payload, where)
+            dataset = cls(images, targets.ravel(), classes)
         else:
-            (n, shape, classes, signed, names, scale, zero,
+            (n, shape, classes, n_bytes, flags, names, scale, zero,
              scales) = _check_table(contents.tables, where)
-            images, labels = _unpack_samples(n, shape, contents.payload, where)
-            if signed:
+            images, targets = _unpack_samples(n, shape, n_bytes, contents.payload, where)
+            if flags & _SIGNED:
                 images = images.view(np.int8)
-            dataset = cls(images, labels, classes, names, scale, zero, scales)
+            dataset = cls(images, targets[:, 0].copy(), classes, names, scale, zero,
+                          scales=scales)
+            if flags & _VECTORS:
+                dataset.targets = targets.view(np.int8)
+                dataset.labels = np.zeros(n, np.uint8)
         dataset.check(where)
         return dataset
 
@@ -162,33 +196,36 @@ class Dataset:
 
 
 def _check_table(tables: bytes, where: object,
-                 ) -> tuple[int, Shape, int, bool, tuple[str, ...], float, int, tuple]:
-    """Samples, shape, classes, whether values are signed, names, scale, zero, scales. FileError.
-    """
+                 ) -> tuple[int, Shape, int, int, int, tuple[str, ...], float, int, tuple]:
+    """Samples, shape, classes, bytes of a target, flags, names, scale, zero, scales. FileError."""
     (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, n_scales,
      scale, zero, most) = unpack_table(TABLE, tables, where)
     check_header(tables, TABLE.size + n_names + 8 * n_scales, where)
     if reserved | most:
         raise FileError(where, mismatch("reserved", reserved | most, 0))
-    if flags > 1:
-        raise FileError(where, mismatch("flags", flags, "0..1"))
-    if target_bytes != _LABEL_BYTES:
-        raise FileError(where, "has targets that are not labels, which this version cannot "
-                               "compute")
+    if flags > _SIGNED | _VECTORS:
+        raise FileError(where, mismatch("flags", flags, "0..3"))
+    if not target_bytes or (target_bytes > _LABEL_BYTES and not flags & _VECTORS):
+        raise FileError(where, mismatch("bytes of a target", target_bytes,
+                                        "1, or more where it is a vector"))
     check_scale(struct.unpack_from("<I", tables, 20)[0], where)
     end = TABLE.size + n_names
     names = unpack_names(tables[TABLE.size : end], classes, where)
     scales = unpack_scales(tables[end:], channels, scale, zero, where)
-    return n, (channels, height, width), classes, bool(flags), names, scale, zero, scales
+    return (n, (channels, height, width), classes, target_bytes, flags, names, scale, zero,
+            scales)
 
 
-def _unpack_samples(n: int, shape: Shape, payload: bytes, where: object,
+def _unpack_samples(n: int, shape: Shape, target_bytes: int, payload: bytes, where: object,
                     ) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels. Raises FileError where there are more or fewer than n."""
+    """Images, and bytes of the targets [n][target_bytes].
+
+    Raises FileError where there are more or fewer than n.
+    """
     pixels = int(np.prod(shape, dtype=object))
-    if len(payload) != n * (pixels + _LABEL_BYTES):
+    if len(payload) != n * (pixels + target_bytes):
         raise FileError(where, mismatch(
-            "bytes of samples", len(payload), f"{n} * ({pixels} + {_LABEL_BYTES})"))
-    records = np.frombuffer(payload, np.uint8).reshape(n, pixels + _LABEL_BYTES)
+            "bytes of samples", len(payload), f"{n} * ({pixels} + {target_bytes})"))
+    records = np.frombuffer(payload, np.uint8).reshape(n, pixels + target_bytes)
     images = records[:, :pixels].reshape(n, *shape)
-    return np.ascontiguousarray(images), records[:, pixels].copy()
+    return np.ascontiguousarray(images), records[:, pixels:].copy()

@@ -31,12 +31,12 @@ from priot.formats.container import (
 )
 from priot.network import fields as f
 from priot.network.layer import Layer
-from priot.network.link import addition_shift, exponents, link, most_bias
+from priot.network.link import addition_shift, exponents, link, most_bias, target_shift
 from priot.network.stage import Shape, Stage
 from priot.network.stages import layers_of
 
 MAGIC = b"PRIM"
-TABLE = struct.Struct("<16s4HBBbBHHfiIHH")
+TABLE = struct.Struct("<16s4HBBbBHHfiIbBH")
 RECORD = struct.Struct("<BBH12BHhhBbhb5B3I20s")
 NAME_BYTES = 16
 MAX_STAGES = 256
@@ -52,6 +52,8 @@ class Model:
 
     classes: its outputs. names: of the classes, or none. A value v of the input stands for
     v * 2^input_exponent; v = round(x / scale) + zero of what a sensor gives, scale 0: not known.
+    loss: what the outputs are compared with, a number of device/priot/fields.py; with squared
+    error classes is the number of outputs. target_exponent: of a target that comes with a sample.
     scales: scale and zero of every channel, where they differ; then scale and zero are 0.
     signed: values of the input are -127..127, otherwise 0..127.
     spare: int8 [outputs][n_row], weights of outputs of the last layer that no class has yet: in
@@ -67,6 +69,8 @@ class Model:
     scale: float = 0.0
     zero: int = 0
     signed: bool = False
+    loss: int = f.CROSS_ENTROPY
+    target_exponent: int = 0
     spare: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int8),
                               repr=False, compare=False)
     scales: tuple[tuple[float, int], ...] = ()
@@ -77,9 +81,25 @@ class Model:
         return zlib.crc32(self.to_bytes()[PREFIX.size :])
 
     @property
+    def n_targets(self) -> int:
+        """Values of a target that comes with a sample, 0: it is a label, or there is none."""
+        return self.classes if self.loss == f.SQUARED_ERROR else 0
+
+    @property
+    def target_shift(self) -> int:
+        """What brings a target to the exponent of the outputs (squared error)."""
+        target = self.input_exponent if self.loss == f.RECONSTRUCTION else self.target_exponent
+        return target_shift(self.exponents[-1], target)
+
+    @property
     def weight_stages(self) -> list[Stage]:
         """The conv2d and linear stages in order."""
         return [stage for stage in self.stages if stage.has_weights]
+
+    @property
+    def has_biases(self) -> bool:
+        """Whether any layer has a bias."""
+        return any(stage.bias is not None for stage in self.stages)
 
     @property
     def layers(self) -> list[Layer]:
@@ -125,9 +145,13 @@ class Model:
         if not 1 <= len(self.stages) <= MAX_STAGES:
             raise FileError(where, mismatch("stages", len(self.stages), f"1..{MAX_STAGES}"))
         try:
-            link(self.stages, self.shape, self.classes, self.signed)
+            link(self.stages, self.shape, self.classes, self.signed, self.loss)
         except ValueError as error:
             raise FileError(where, str(error)) from None
+        if self.loss != f.CROSS_ENTROPY and (self.names or len(self.spare)):
+            raise FileError(where, "has names of classes or spare outputs, and no classes")
+        if self.target_exponent and self.loss != f.SQUARED_ERROR:
+            raise FileError(where, mismatch("exponent of a target", self.target_exponent, 0))
         if len(self.spare):
             self._check_spare(where)
         for i, (stage, exponent) in enumerate(zip(self.stages, self.exponents, strict=True)):
@@ -162,10 +186,10 @@ class Model:
         n_spare = len(self.spare)
         stages = [*self.stages[:-1], self._last(n_spare)] if n_spare else self.stages
         payload = b"".join(_pack_block(stage) for stage in stages if stage.has_weights)
-        table = TABLE.pack(self.name.encode(), *self.shape, self.classes + n_spare, 0,
+        table = TABLE.pack(self.name.encode(), *self.shape, self.classes + n_spare, self.loss,
                            _SIGNED * self.signed, self.input_exponent, n_spare, len(stages),
                            len(names), self.scale,
-                           self.zero, len(payload), len(self.scales), 0)
+                           self.zero, len(payload), self.target_exponent, 0, len(self.scales))
         records, at = [], 0
         for stage, exponent in zip(stages, self.exponents, strict=True):
             records.append(_pack_record(stage, exponent, at))
@@ -198,17 +222,16 @@ class Model:
 
 def _parse(tables: bytes, payload: bytes, where: object) -> Model:
     (raw, channels, height, width, outputs, loss, flags, input_exponent, n_spare, n_stages,
-     n_names, scale, zero, n_bytes, n_scales, reserved) = unpack_table(TABLE, tables, where)
+     n_names, scale, zero, n_bytes, target_exponent, reserved, n_scales) = unpack_table(
+         TABLE, tables, where)
     if not 1 <= n_stages <= MAX_STAGES:
         raise FileError(where, mismatch("stages", n_stages, f"1..{MAX_STAGES}"))
     end = TABLE.size + n_stages * RECORD.size
     check_header(tables, end + n_names + 8 * n_scales, where)
-    for name, value, most in (("loss", loss, 1), ("flags", flags, 1),
+    for name, value, most in (("loss", loss, f.RECONSTRUCTION), ("flags", flags, 1),
                               ("reserved", reserved, 0)):
         if value > most:
             raise FileError(where, mismatch(name, value, f"0..{most}"))
-    if loss:
-        raise FileError(where, "has squared error, which this version cannot compute")
     check_scale(struct.unpack_from("<I", tables, 32)[0], where)
     if n_bytes != len(payload):
         raise FileError(where, mismatch("bytes of the payload", len(payload), n_bytes))
@@ -217,14 +240,16 @@ def _parse(tables: bytes, payload: bytes, where: object) -> Model:
              for i, at in enumerate(range(TABLE.size, end, RECORD.size))]
     stages = [stage for stage, *_ in found]
     classes = outputs - n_spare
-    if not 2 <= classes <= 256:
+    if loss == f.CROSS_ENTROPY and not 2 <= classes <= 256:
         raise FileError(where, mismatch("classes", classes, "2..256"))
+    if loss != f.CROSS_ENTROPY and (n_spare or n_names):
+        raise FileError(where, "has names of classes or spare outputs, and no classes")
     names = unpack_names(tables[end : end + n_names], classes, where)
     scales = unpack_scales(tables[end + n_names :], channels, scale, zero, where)
     model = Model(name, (channels, height, width), classes, stages, names, input_exponent, scale,
-                  zero, bool(flags & _SIGNED), scales=scales)
+                  zero, bool(flags & _SIGNED), loss, target_exponent, scales=scales)
     try:
-        link(stages, model.shape, outputs, model.signed)
+        link(stages, model.shape, outputs, model.signed, loss)
     except ValueError as error:
         raise FileError(where, str(error)) from None
     for i, ((_, exponent, *_), computed) in enumerate(zip(found, model.exponents, strict=True)):
@@ -253,7 +278,7 @@ def _pack_block(stage: Stage) -> bytes:
 
 def _pack_record(stage: Stage, exponent: int, at: int) -> bytes:
     """The record of a stage whose weights, if it has any, begin at `at` in the payload."""
-    bias_at = _NOWHERE if stage.bias is None else at + pad4(stage.rows.size)
+    bias_at = _NOWHERE if stage.bias is None else at + pad4(stage.weights.size)
     return RECORD.pack(
         stage.kind, _RELU * stage.relu, stage.n_out, *stage.kernel, *stage.stride,
         *stage.padding, *stage.window, *stage.window_stride, stage.groups, stage.a, stage.b,

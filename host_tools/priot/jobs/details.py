@@ -15,6 +15,7 @@ import numpy as np
 from priot.formats import Adapter, Dataset, Model
 from priot.formats.container import read_crc
 from priot.jobs.train import TrainJob
+from priot.network import fields as f
 from priot.oracle.adapted import predict
 from priot.reports.run_report import REPORT_VERSION
 
@@ -54,12 +55,15 @@ class Details:
             "layers": _layers(model, adapter) if adapter else None,
             "predictions": self._predictions(model, test, adapter, report),
         }
+        if model.loss != f.CROSS_ENTROPY:
+            report["names"] = None
+            return
         report["names"] = report.get("names") or list(
             model.names or (test.names if test else ()) or Dataset.read(job.train).names)
 
     def _predictions(self, model: Model, test: Dataset | None, adapter: Adapter | None,
                      report: dict[str, Any]) -> dict[str, list[int]] | None:
-        if test is None or adapter is None:
+        if test is None or adapter is None or model.loss != f.CROSS_ENTROPY:
             return None
         before = predict(model, test.images, self.resumed)
         after = predict(model, test.images, adapter)

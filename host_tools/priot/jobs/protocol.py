@@ -60,12 +60,23 @@ def absolute(path: Path | str | None) -> str | None:
 
 
 def tested(event: Event) -> dict[str, Any]:
-    """What a report says of one test: [right, of] by class, and the confusion matrix."""
+    """What a report says of one test: [right, of] by class, and the confusion matrix; of a network
+    trained by squared error instead [samples, sum of errors, largest] by label."""
+    if "by_label" in event:
+        return {"per_class": None, "confusion": None, "by_label": event["by_label"]}
     confusion = event["confusion"]
     return {"per_class": [[row[i], sum(row)] for i, row in enumerate(confusion)],
             "confusion": confusion}
 
 
 def accuracy(event: Event | None) -> float | None:
-    """Percent right of a "before" or "after" event."""
-    return None if event is None else round(100 * event["correct"] / event["total"], 2)
+    """Percent right of a "before" or "after" event; None by squared error."""
+    if event is None or "correct" not in event:
+        return None
+    return round(100 * event["correct"] / event["total"], 2)
+
+
+def mean_error(event: Event | None) -> float | None:
+    """Mean error of a sample of such an event, by squared error."""
+    return None if event is None or "error" not in event else round(
+        event["error"] / event["total"], 2)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from priot.errors import PriotError
 from priot.formats import Adapter, Dataset, Model, read_magic
-from priot.jobs.protocol import Event, Target, absolute, accuracy, tested
+from priot.jobs.protocol import Event, Target, absolute, accuracy, mean_error, tested
 from priot.methods import METHODS
 from priot.network import fields as f
 from priot.reports.json_file import check_folder
@@ -180,9 +180,14 @@ def _say(bar: tqdm, kind: str, event: Event, job: TrainJob) -> None:
 
 
 def _postfix(event: Event) -> str:
-    text = f"train {event['train_permille'] / 10:.1f} %"
-    if "validate_permille" in event:
-        text += f", test {event['validate_permille'] / 10:.1f} %"
+    if "train_error" in event:
+        text = f"train error {event['train_error']}"
+        if "validate_error" in event:
+            text += f", test error {event['validate_error']}"
+    else:
+        text = f"train {event['train_permille'] / 10:.1f} %"
+        if "validate_permille" in event:
+            text += f", test {event['validate_permille'] / 10:.1f} %"
     return text + f", skipped {event['skipped_permille'] / 10:.0f} %"
 
 
@@ -195,6 +200,7 @@ def _report(job: TrainJob, target: Target, events: dict[str, Event],
         "method": job.method, "options": job.options, "target": target.name,
         "backend": start["backend"], "model": str(job.model),
         "accuracy_before": accuracy(before), "accuracy_after": accuracy(after),
+        "error_before": mean_error(before), "error_after": mean_error(after),
         "epochs": done["epochs"], "finished": done["finished"],
         "train_images": len(Dataset.read(job.train).labels),
         "test_images": after["total"] if after else 0,
@@ -212,8 +218,8 @@ def _report(job: TrainJob, target: Target, events: dict[str, Event],
         "best": done["best"],
         "per_class_before": tested(before)["per_class"] if before else None,
         "per_class": tested(after)["per_class"] if after else None,
-        "confusion_before": before["confusion"] if before else None,
-        "confusion": after["confusion"] if after else None,
+        "confusion_before": tested(before)["confusion"] if before else None,
+        "confusion": tested(after)["confusion"] if after else None,
         "also": [_also(path, i, also) for i, path in enumerate(job.also)],
         "history": history,
     }
@@ -225,16 +231,22 @@ def _also(path: Path, number: int, events: list[Event]) -> dict[str, Any]:
                      for when in ("before", "after"))
     return {"dataset": str(path), "test_images": after["total"],
             "accuracy_before": accuracy(before), "accuracy_after": accuracy(after),
+            "error_before": mean_error(before), "error_after": mean_error(after),
             "per_class_before": tested(before)["per_class"], **tested(after),
-            "confusion_before": before["confusion"]}
+            "confusion_before": tested(before)["confusion"]}
 
 
 def summary(report: dict[str, Any]) -> str:
     """One line on a training report."""
     text = f"{report['method']} on {report['target']} ({report['backend']} kernels)"
-    if report["accuracy_after"] is not None:
+    if report["error_after"] is not None:
+        text += (f": mean error {report['error_before']:.0f} before, "
+                 f"{report['error_after']:.0f} after")
+    elif report["accuracy_after"] is not None:
         text += (f": {report['accuracy_before']:.1f} % before, "
                  f"{report['accuracy_after']:.1f} % after")
+    elif report["history"] and "train_error" in report["history"][-1]:
+        text += f": mean error {report['history'][-1]['train_error']} in the last epoch"
     elif report["history"]:
         text += (f": {report['history'][-1]['train_permille'] / 10:.1f} % of the training images "
                  "right in the last epoch")

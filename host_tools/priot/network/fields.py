@@ -21,9 +21,11 @@ _KINDS = read_table("kinds")
 _METHODS = read_table("methods")
 KINDS: dict[int, tuple[str, str, str, str]] = _KINDS["KINDS"]
 SHARED: dict[str, str] = _KINDS["SHARED"]
+PORTABLE: dict[str, str] = _KINDS["PORTABLE"]
 METHOD_COLUMNS: tuple[str, ...] = _METHODS["COLUMNS"]
 METHOD_ROWS: tuple[tuple, ...] = _METHODS["METHODS"]
 OPTION_ROWS: tuple[tuple, ...] = _METHODS["OPTIONS"]
+BY_BIASES: tuple[tuple[int, bool], ...] = _METHODS["BY_BIASES"]
 KIND_NAMES = {kind: name for kind, (name, *_) in KINDS.items()}
 
 globals().update({name: value for table in (FIELDS, _KINDS, _METHODS)

@@ -13,6 +13,7 @@ from priot.network.stage import IMAGE, NO_INPUT, Shape, Stage, global_exponent
 MAX_PRODUCTS = 131072
 # of a tensor, its padding included, and of the weights of a stage: what the kernels' checks take
 MAX_ELEMENTS = 1 << 23
+MAX_OUTPUTS = 32767  # with squared error: the sum of so many squares of 127 is below 2^29
 MAX_SIDE = 63  # of a kernel, and of a window that is not global
 MAX_AREA = 225  # of both
 MAX_STRIDE = 15
@@ -25,6 +26,12 @@ _TABLE_EXPONENT = 4  # EXP_TABLE counts in sixteenths
 def loss_shift(exponent: int) -> int:
     """t of cross_entropy: from the exponent of the logits to the table's sixteenths, -8..8."""
     return max(-MAX_LOSS_SHIFT, min(MAX_LOSS_SHIFT, exponent + _TABLE_EXPONENT))
+
+
+def target_shift(exponent: int, target: int) -> int:
+    """What brings a target to the exponent of the outputs, to the left, -8..8. Beyond, every
+    target is 0 or out of reach."""
+    return max(-MAX_LOSS_SHIFT, min(MAX_LOSS_SHIFT, target - exponent))
 
 
 def exponents(stages: Sequence[Stage], image: int) -> list[int]:
@@ -51,15 +58,21 @@ def most_bias(stage: Stage) -> int:
     return 2**31 - 1 - 127 * 127 * stage.n_row
 
 
-def link(stages: Sequence[Stage], shape: Shape, classes: int, signed: bool = False) -> None:
+def link(stages: Sequence[Stage], shape: Shape, classes: int, signed: bool = False,
+         loss: int = f.CROSS_ENTROPY) -> None:
     """Check stages on an input of (channels, height, width) and link each to those before it.
 
-    signed: the input is -127..127. Raises ValueError, "stage i (kind): field: found .., expected
-    ..".
+    signed: the input is -127..127. loss: of device/priot/fields.py; with squared error `classes`
+    is the number of outputs. Raises ValueError, "stage i (kind): field: found .., expected ..".
     """
     check_image(shape)
-    if not 2 <= classes <= 256:
+    if loss == f.CROSS_ENTROPY and not 2 <= classes <= 256:
         raise ValueError(mismatch("classes", classes, "2..256"))
+    if loss != f.CROSS_ENTROPY and not 1 <= classes <= MAX_OUTPUTS:
+        raise ValueError(mismatch("outputs", classes, f"1..{MAX_OUTPUTS}"))
+    if loss == f.RECONSTRUCTION and classes != shape[0] * shape[1] * shape[2]:
+        raise ValueError(mismatch("outputs", classes, f"{shape[0] * shape[1] * shape[2]}, as the "
+                                                      "input has"))
     for i in range(len(stages)):
         link_stage(stages, i, shape, signed=signed)
     if not any(stage.has_weights for stage in stages):
@@ -71,7 +84,7 @@ def link(stages: Sequence[Stage], shape: Shape, classes: int, signed: bool = Fal
     channels, height, width = stages[-1].shape_out
     if channels * height * width != classes:
         raise ValueError(mismatch("outputs of the last layer", channels * height * width,
-                                  f"{classes} classes"))
+                                  f"{classes} classes" if loss == f.CROSS_ENTROPY else classes))
     if stages[-1].relu:
         raise ValueError("last stage: " + mismatch("relu", 1, "0, logits of either sign"))
 
@@ -148,7 +161,7 @@ def _check_ranges(stage: Stage) -> None:
             ("backward shift", stage.backward_shift, 0, 30 * weighted),
             ("update bits of weights", stage.update_bits_weights, 0, 31 * weighted),
             ("update bits of scores", stage.update_bits_scores, 0, 31 * weighted),
-            ("update bits of the bias", stage.update_bits_bias, 0, 0),
+            ("update bits of the bias", stage.update_bits_bias, 0, 31 * (stage.bias is not None)),
             ("shift of the second input", stage.b_shift, -MAX_ADD_SHIFT * add,
              MAX_ADD_SHIFT * add)):
         if not low <= value <= high:

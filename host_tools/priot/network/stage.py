@@ -65,6 +65,11 @@ class Stage:
         return bool(f.KINDS[self.kind][3])
 
     @property
+    def is_depthwise(self) -> bool:
+        """Whether a filter sees one channel of several."""
+        return 1 < self.groups == self.shape_in[0]
+
+    @property
     def inputs(self) -> tuple[int, ...]:
         """Numbers of the stages it reads, or IMAGE."""
         return (self.a,) if self.b == NO_INPUT else (self.a, self.b)
@@ -169,8 +174,3 @@ def pool_factor(stages: Sequence[Stage], stage: Stage) -> float:
     if below is None or below.kind != f.GLOBAL_POOL:
         return 1.0
     return 2.0**below.weight_exponent / (below.window[0] * below.window[1])
-
-
-def trainable_by_scores(stage: Stage) -> bool:
-    """Whether every product dW * w of a stage fits int32."""
-    return stage.positions <= f.MAX_POSITIONS

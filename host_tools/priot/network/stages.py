@@ -108,12 +108,14 @@ class _Compiler:
                      padding=layer.padding, groups=groups or 1, a=a, bias=bias)
 
 
-def compile_layers(layers: Sequence[Layer], shape: Shape, classes: int) -> list[Stage]:
+def compile_layers(layers: Sequence[Layer], shape: Shape, classes: int,
+                   loss: int = f.CROSS_ENTROPY) -> list[Stage]:
     """Stages of a sequence of layers on an input of (channels, height, width).
 
     A ReLU joins the stage before it, a max-pool a conv2d that has none, flatten is no operation.
-    Those with a bias have one of zeros. Raises ValueError, "layer i (kind): field: found ..,
-    expected ..", where a value is outside its range or a sum could leave int32.
+    Those with a bias have one of zeros. classes, loss: as of `link`. Raises ValueError, "layer i
+    (kind): field: found .., expected ..", where a value is outside its range or a sum could leave
+    int32.
     """
     check_image(shape)
     compiler = _Compiler(shape)
@@ -123,7 +125,7 @@ def compile_layers(layers: Sequence[Layer], shape: Shape, classes: int) -> list[
         compiler.add(layer, where)
     for i, where in enumerate(compiler.wheres):
         link_stage(compiler.stages, i, shape, where)
-    link(compiler.stages, shape, classes)
+    link(compiler.stages, shape, classes, loss=loss)
     return compiler.stages
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from priot.formats import Adapter, AdapterLayer, Model
+from priot.formats import Adapter, AdapterLayer, Dataset, Model
 from priot.methods import METHODS
 from priot.network.stage import IMAGE, Stage
 from priot.oracle import batch
@@ -25,6 +25,8 @@ def adapted(model: Model, adapter: Adapter) -> Model:
 
 
 def _with_weights(stage: Stage, adapter: Adapter, layer: AdapterLayer) -> Stage:
+    if adapter.content == "biases":
+        return replace(stage, bias=layer.values)
     weights = stage.rows.ravel().astype(np.int64)
     edges = np.flatnonzero(layer.edges(stage.rows))
     if adapter.content == "weights":
@@ -54,6 +56,17 @@ def logits(model: Model, images: np.ndarray, adapter: Adapter | None = None) -> 
 def predict(model: Model, images: np.ndarray, adapter: Adapter | None = None) -> np.ndarray:
     """Classes [n]: the largest logit, the first of equals."""
     return logits(model, images, adapter).argmax(axis=1)
+
+
+def errors(model: Model, dataset: Dataset, adapter: Adapter | None = None) -> np.ndarray:
+    """int64 [n]: the squared error of every sample, as Network.error on the device.
+
+    adapter: not of a dynamic method.
+    """
+    outputs = logits(model, dataset.images, adapter)
+    targets = dataset.targets if model.n_targets else dataset.images.view(np.int8)
+    g = batch.error_gradient(model.target_shift, outputs, targets).astype(np.int64)
+    return np.square(g).sum(axis=1)
 
 
 def _logits(model: Model, x: np.ndarray, dynamic: bool) -> np.ndarray:

@@ -91,6 +91,16 @@ def loss_gradient(t: int, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return g.astype(np.int8)
 
 
+def error_gradient(shift: int, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """int8 gradients [n][outputs] of squared_error, from int8 outputs and targets.
+
+    shift: of the targets to the left (`Model.target_shift`).
+    """
+    z = outputs.reshape(len(outputs), -1).astype(np.int64)
+    t = shifted(targets.reshape(z.shape).astype(np.int64), shift)
+    return np.clip(z - t, -127, 127).astype(np.int8)
+
+
 def scatter(stage: Stage, g: np.ndarray, winner: np.ndarray) -> np.ndarray:
     """Gradients at the winners' places before pooling: float64 [n][n_out][h_conv][w_conv]."""
     g = g.reshape(-1, *stage.shape_out)

@@ -206,6 +206,20 @@ def cross_entropy(operands, label: int) -> int:
     return largest(gradient)
 
 
+def squared_error(operands) -> int:
+    """g int8 = outputs - targets, clamped, where it is wanted; returns the sum of its squares.
+
+    found: max abs(g), and how many outputs are at +-127.
+    """
+    g, z, target, found, d = operands
+    outputs, shift = int8_values(z)[: d[f.N_CLASSES]], int(d[f.LOSS_SHIFT])
+    gradient = np.clip(outputs - shifted(int8_values(target), shift), -127, 127)
+    if len(g):
+        store(g, gradient)
+    found[0], found[1] = largest(gradient), int((np.abs(outputs) == 127).sum())
+    return int(np.square(gradient).sum())
+
+
 def conv2d_backward(operands) -> int:
     """dx int8 = RHU(w^T g, bs), through the argmax."""
     dx, g, argmax, x, w, _scratch, d = operands
@@ -253,6 +267,12 @@ def _effective(w: np.ndarray, scores: np.ndarray, d) -> np.ndarray:
     return np.clip((w * (64 + scores) + 32) >> 6, -127, 127)
 
 
+def product_shift(d) -> int:
+    """k of RHU(dW, k) * w: how far dW is shifted so that its product with a weight fits int32."""
+    positions = int(d[f.H_OUT] * d[f.W_OUT])
+    return (-(-positions // f.MAX_POSITIONS) - 1).bit_length()
+
+
 def _update(scores, weff, dw: np.ndarray, w, select, d) -> int:
     """The update rule on all scored edges of a layer; dw int64 [edges]."""
     edges = np.flatnonzero(scored_edges(w, select, d))
@@ -266,7 +286,8 @@ def _update(scores, weff, dw: np.ndarray, w, select, d) -> int:
         moved = np.clip(weights - rounded(dw, shift), -127, 127) + 128
         view(w, np.uint8)[edges] = moved[edges]
         return 0
-    step = rounded(int32(dw * weights)[edges], shift)
+    first = product_shift(d)
+    step = rounded(int32(rhu(dw, first) * weights)[edges], max(0, shift - first))
     values = np.clip(offset_values(scores) - step, -128, 127)
     view(scores, np.uint8)[:] = values + 128
     if len(weff):
@@ -286,6 +307,23 @@ def linear_update(operands) -> int:
     """Scores (or w) and weff of a whole layer, dW = g * x."""
     scores, weff, g, x, w, select, _scratch, d = operands
     return _update(scores, weff, np.outer(int8_values(g), int8_values(x)).ravel(), w, select, d)
+
+
+def bias_update(operands) -> int:
+    """Biases of a whole layer, less the sum of g over the pooled positions, shifted by gs, to the
+    left where that is below 0; clamped so that every sum fits int32."""
+    bias, g, d = operands
+    total = int8_values(g).reshape(d[f.N_OUT], -1).sum(axis=1)
+    shift = int(d[f.UPDATE_SHIFT])
+    if shift < 0:
+        limit = 2**30 >> -shift
+        step = np.clip(total, -limit, limit) << -shift
+    else:
+        step = psr(total, shift)
+    biases = view(bias, np.int32)
+    most = 2**31 - 1 - 127 * 127 * int(d[f.N_ROW])
+    biases[:] = np.clip(biases.astype(np.int64) - step, -most, most)
+    return 0
 
 
 def effective_weights(operands) -> int:

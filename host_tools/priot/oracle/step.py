@@ -16,8 +16,8 @@ from priot.formats.container import to_offset
 from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.gradients import Exponents, needs_gradient
-from priot.network.link import loss_shift
-from priot.network.stage import IMAGE, NO_INPUT, Stage, trainable_by_scores
+from priot.network.link import loss_shift, target_shift
+from priot.network.stage import IMAGE, NO_INPUT, Stage
 from priot.oracle import kernels as oracle
 from priot.oracle.selection import select_edges
 
@@ -41,7 +41,7 @@ class StageState:
     g: bytearray
     x: bytearray = field(default_factory=bytearray)
     z: bytearray = field(default_factory=bytearray)
-    bias: bytes = b""
+    bias: bytearray = field(default_factory=bytearray)
     w: bytearray = field(default_factory=bytearray)
     weff: bytearray = field(default_factory=bytearray)
     scores: bytearray = field(default_factory=bytearray)
@@ -77,23 +77,33 @@ class Oracle:
         self.epoch = self.steps = self.skipped = 0
         self.scratch = array("i", [0] * 131072)
         self.states = [self._new_state(stage) for stage in model.stages]
-        self.loss = np.zeros(f.N_FIELDS, np.int32)  # the descriptor of cross_entropy
+        self.loss = np.zeros(f.N_FIELDS, np.int32)  # the descriptor of the loss
         self.loss[f.N_CLASSES] = model.classes
-        self.loss[f.LOSS_SHIFT] = loss_shift(model.exponents[-1])
+        self.loss[f.LOSS_SHIFT] = self._loss_shift(model.exponents[-1])
+        self.error = 0  # of the last step, by squared error
         self.image = bytearray(int(np.prod(model.shape)))
         for s in self.states:
             s.x = self._tensor(s.stage.a)
             if s.stage.b != NO_INPUT:
                 s.z = self._tensor(s.stage.b)
+        usual, self.normal = chosen.start(model.has_biases)
         trained = self._last_layers(last or chosen.last)
         for s in trained:
-            s.d[f.RULE] = chosen.rule
-            s.d[f.ROUNDING] = chosen.rounding if rounding is None else rounding
+            s.d[f.RULE] = f.FROZEN if chosen.rule == f.ONLY_BIAS else chosen.rule
+            s.d[f.ROUNDING] = usual if rounding is None else rounding
             s.d[f.THRESHOLD] = chosen.threshold if threshold is None else threshold
         self._select(trained, fraction or chosen.fraction, select)
         self.needs = needs_gradient(model.stages, {
             i for i, s in enumerate(self.states) if s.trained})
         self._refresh()
+
+    def _loss_shift(self, exponent: int) -> int:
+        """LOSS_SHIFT where the outputs have an exponent."""
+        model = self.model
+        if model.loss == f.CROSS_ENTROPY:
+            return loss_shift(exponent)
+        return target_shift(exponent, model.target_exponent if model.n_targets
+                            else model.input_exponent)
 
     def _tensor(self, number: int) -> bytearray:
         """The output of a stage, or the image."""
@@ -104,30 +114,38 @@ class Oracle:
         state = StageState(stage, stage.descriptor(), bytearray(size),
                            bytearray(stage.argmax_bytes), bytearray(size))
         if stage.bias is not None:
-            state.bias = stage.bias.astype("<i4").tobytes()
+            state.bias = bytearray(stage.bias.astype("<i4").tobytes())
         if stage.has_weights:
             state.w = state.weff = bytearray(to_offset(stage.rows).tobytes())
-            weights_rule = self.method.rule == f.WEIGHTS
-            state.update_bits = (stage.update_bits_weights if weights_rule
-                                 else stage.update_bits_scores)
+            state.update_bits = {
+                f.WEIGHTS: stage.update_bits_weights,
+                f.ONLY_BIAS: stage.update_bits_bias + 6 - stage.forward_shift,
+            }.get(self.method.rule, stage.update_bits_scores)
         return state
 
     def _last_layers(self, count: int) -> list[StageState]:
-        """Mark the last `count` conv2d and linear stages, or all for 0, as trained."""
+        """Mark the last `count` conv2d and linear stages, or all for 0, as trained; but depthwise
+        ones, where edges are pruned, and where biases are trained those without."""
         weighted = [s for s in self.states if s.w]
         if count > len(weighted):
             raise ValueError(f"last: {count}, the network has {len(weighted)} layers with weights")
-        for s in weighted[-count:]:
+        trained = [s for s in weighted[-count:] if self._is_trained(s.stage)]
+        if not trained:
+            raise ValueError(f"method: {self.method.name} has nothing to train")
+        for s in trained:
             s.trained = True
-        return weighted[-count:]
+        return trained
+
+    def _is_trained(self, stage: Stage) -> bool:
+        if self.method.rule == f.ONLY_BIAS:
+            return stage.update_bits_bias > 0
+        return self.method.rule != f.PRUNE or not stage.is_depthwise
 
     def _select(self, trained: list[StageState], fraction: int | None, select: str) -> None:
         """Give the trained stages their selection, and then their scores."""
         rule = self.method.rule
-        for s in trained:
-            if rule != f.WEIGHTS and not trainable_by_scores(s.stage):
-                raise ValueError(f"layer {s.stage.index}: has {s.stage.positions} positions, at "
-                                 f"most {f.MAX_POSITIONS} can be trained by scores")
+        if rule == f.ONLY_BIAS:
+            return
         weights = [s.stage.rows for s in trained]
         selections = select_edges(weights, fraction, select, rule == f.WEIGHTS, self.state)
         for s, w, selection in zip(trained, weights, selections, strict=True):
@@ -135,7 +153,7 @@ class Oracle:
             if rule != f.WEIGHTS:
                 s.scores = bytearray(b"\x80" * int(selection.edges(w).sum()))
                 s.weff = bytearray(len(s.w))
-        if self.method.normal:
+        if self.normal:
             for s in trained:
                 oracle.init_scores((s.scores, self.state))
 
@@ -185,14 +203,17 @@ class Oracle:
         """The class with the largest logit, the first of equals."""
         return int(np.frombuffer(self.forward(image), np.int8).argmax())
 
-    def step(self, image: np.ndarray, label: int) -> int:
-        """Train on one sample; returns max abs of the loss gradient (below GMIN: skipped)."""
+    def step(self, image: np.ndarray, label: int | np.ndarray) -> int:
+        """Train on one sample; returns max abs of the loss gradient (below GMIN: skipped).
+
+        label: or int8 values of a target; where the image is the target, of no meaning.
+        """
         self.forward(image)
         last = self.states[-1]
         if self.method.dynamic:  # of a chain of stages
-            self.loss[f.LOSS_SHIFT] = loss_shift(self.model.input_exponent + sum(
+            self.loss[f.LOSS_SHIFT] = self._loss_shift(self.model.input_exponent + sum(
                 int(s.d[f.FORWARD_SHIFT]) - s.stage.weight_exponent for s in self.states))
-        largest = oracle.cross_entropy((last.g, last.y, self.scratch, self.loss), label)
+        largest = self._gradient(last, label)
         self.steps += 1
         if largest < GMIN:
             self.skipped += 1
@@ -213,18 +234,33 @@ class Oracle:
             self._refresh()
         return largest
 
+    def _gradient(self, last: StageState, label: int | np.ndarray) -> int:
+        """The loss gradient of the outputs; returns its largest absolute value."""
+        if self.model.loss == f.CROSS_ENTROPY:
+            assert isinstance(label, int)
+            return oracle.cross_entropy((last.g, last.y, self.scratch, self.loss), label)
+        target = np.asarray(label, np.int8).tobytes() if self.model.n_targets else self.image
+        found = array("i", [0, 0])
+        self.error = oracle.squared_error((last.g, last.y, target, found, self.loss))
+        return found[0]
+
     def _update(self, s: StageState) -> None:
-        kernel, operands = self._call(s, "update")
         bits = s.update_bits
+        if self.method.rule == f.ONLY_BIAS:
+            s.d[f.UPDATE_SHIFT] = self.update_shift(s, bits)
+            oracle.bias_update((s.bias, s.g, s.d))
+            return
+        kernel, operands = self._call(s, "update")
         if self.method.dynamic:
             bits = self._measure(kernel, operands).bit_length()
         s.d[f.UPDATE_SHIFT] = self.update_shift(s, bits)
         kernel(operands)
 
     def update_shift(self, s: StageState, bits: int) -> int:
-        """gs = gb - u, one more after every 8 epochs, 0..30."""
+        """gs = gb - u, one more after every 8 epochs, 0..30; of a bias -30..30."""
         u = self.conv_u if s.stage.kind == f.CONV2D else self.u
-        return max(0, min(30, bits - u + self.epoch // HALVING_EPOCHS))
+        least = -30 if self.method.rule == f.ONLY_BIAS else 0
+        return max(least, min(30, bits - u + self.epoch // HALVING_EPOCHS))
 
     def fit(self, images: np.ndarray, labels: np.ndarray, epochs: int) -> None:
         """Train for some epochs, each in a new order, shuffled from 0 .. n - 1."""

@@ -7,9 +7,6 @@ from priot.network import fields as f
 from priot.planning.board import Limits, Plan, plan_trainings
 from priot.planning.sizes import Planner, Training
 
-# Pruning chooses among edges: with fewer weights than this it reached less than gain.
-SMALL_NETWORK = 10_000
-
 
 @dataclass
 class Choice:
@@ -22,6 +19,11 @@ class Choice:
     def fits(self) -> bool:
         """Whether heap and flash suffice."""
         return not self.plan.refusals
+
+    @property
+    def is_advisable(self) -> bool:
+        """Whether it fits and the device's Trainer warns of nothing."""
+        return self.fits and not self.plan.learned.warnings
 
     @property
     def result_bytes(self) -> int:
@@ -76,7 +78,8 @@ def _candidates(asked: Training, n_layers: int) -> list[Training]:
     return [*levers, Training.of("priot"), Training.of("priot", layout="small"),
             Training.of("priot-s", **sparse), Training.of("gain"),
             Training.of("gain", **sparse), Training.of("gain", **sparse, layout="small"),
-            Training.of("weights"), Training.of("weights", layout="small"), Training.of("head")]
+            Training.of("weights"), Training.of("weights", layout="small"), Training.of("head"),
+            Training.of("bias")]
 
 
 def on_portable_kernels(planner: Planner, asked: Training, board: Limits,
@@ -93,12 +96,14 @@ def on_portable_kernels(planner: Planner, asked: Training, board: Limits,
 def recommend(found: list[Choice]) -> Recommendation | None:
     """What to take of what fits; None where nothing does.
 
-    The order follows the accuracies in the table of experiments (device/METHODS.md): a score an
-    edge where there is room, then weights in place, which need none, then some edges only.
+    The order follows what device/METHODS.md says of each method: a score an edge where there is
+    room, then weights in place, which need none, then some edges only; but biases first for
+    sensors, and gains where there is little to prune. What the device warns of is not taken.
     """
     if not found:
         return None
-    n_weights = found[0].plan.network.n_weights
+    network = found[0].plan.network
+    n_weights = network.n_weights
     rows = [  # method, whether only some edges are trained, reason
         ("priot", False, "the backbone stays as it is and the result is a bit an edge: many "
                          "adaptations fit on a board"),
@@ -106,13 +111,19 @@ def recommend(found: list[Choice]) -> Recommendation | None:
         ("gain", True, "a gain for some of the edges; the backbone stays as it is"),
         ("head", False, "only the last layer's weights are trained"),
     ]
-    if n_weights < SMALL_NETWORK:
+    if network.is_depthwise:
+        rows.insert(0, ("gain", False, "depthwise layers have too few edges to prune; a gain "
+                                       "trains them, too, and the backbone stays as it is"))
+    elif n_weights < f.FEW_WEIGHTS:
         rows.insert(0, ("gain", False, f"{n_weights:,} weights are few to prune; a gain can also "
                                        "strengthen an edge, and the backbone stays as it is"))
+    if network.is_sensor:
+        rows.insert(0, ("bias", False, "signed samples of one line, as sensors give them: biases "
+                                       "learn another offset or gain, in the least RAM"))
     for method, is_sparse, reason in rows:
         for choice in found:
             training = choice.training
-            if (choice.fits and training.method == method and not training.get("last")
+            if (choice.is_advisable and training.method == method and not training.get("last")
                     and bool(training.get("fraction")) == is_sparse):
                 return Recommendation(choice, reason, _also(found, choice))
     return None
@@ -121,11 +132,11 @@ def recommend(found: list[Choice]) -> Recommendation | None:
 def _also(found: list[Choice], chosen: Choice) -> list[str]:
     """What else may be wanted: more heap left, or a backbone that stays as it is."""
     texts = []
-    whole = [c for c in found if c.fits and c.is_whole]
+    whole = [c for c in found if c.is_advisable and c.is_whole]
     least = max(whole, key=lambda choice: choice.plan.heap.free, default=chosen)
     if least is not chosen:
         texts.append(f"most heap left, all layers trained: {least.training.command()}")
-    if chosen.training.rule.rule == f.WEIGHTS:
+    if chosen.training.rule.rule >= f.WEIGHTS:
         untouched = [c for c in whole if c.training.method == "gain"]
         if untouched:
             texts.append("to leave the backbone as it is: "

@@ -126,6 +126,8 @@ def _layout_reason(training: Training, learned: Learned, network: Network) -> st
         return "as asked"
     if training.rule.rule == f.WEIGHTS:
         return "weights are trained in place, there are no effective weights"
+    if training.rule.rule == f.ONLY_BIAS:
+        return "biases are trained in place, there are no effective weights"
     if learned.layout == "kept":
         return (f"beside it {learned.left_bytes:,} bytes stay free, auto wants "
                 f"{network.reserve_bytes:,}")
@@ -171,7 +173,9 @@ def most_samples(datasets: Sequence[Path], model: Model) -> int:
         if tuple(dataset.shape) != tuple(model.shape):
             raise PriotError(path, f"images are {dataset.shape}, expected {model.shape}")
         classes = model.classes + len(model.spare)  # of which the board may take some into use
-        if dataset.classes > classes:
+        if model.loss != f.CROSS_ENTROPY:
+            dataset.check_fits(model, path)
+        elif dataset.classes > classes:
             raise PriotError(path, f"{dataset.classes} classes, the model has {classes}")
         most = max(most, len(dataset))
     return most

@@ -65,7 +65,8 @@ class Layer:
 class Network:
     """A loaded model: two blocks, and its stages as device/priot/plan.py describes them.
 
-    portable: whether a Pico loads priot_portable beside priot_native.
+    portable: whether a Pico loads priot_portable beside priot_native. is_depthwise: whether some
+    of its layers are; is_sensor: whether its samples are signed and of one line, not pictures.
     """
 
     stages: list[dict[str, Any]]
@@ -74,6 +75,8 @@ class Network:
     work_bytes: int
     portable: bool
     reserve_bytes: int
+    is_depthwise: bool = False
+    is_sensor: bool = False
 
     @property
     def n_weights(self) -> int:

@@ -40,11 +40,31 @@ def side_by_side(names: Sequence[str], tests: Sequence[dict[str, Any]]) -> str:
                      for row in rows)
 
 
+def errors_lines(report: dict[str, Any], where: str = "") -> list[str]:
+    """The errors of one test by squared error: of all samples, and by label."""
+    lines = [f"{report['dataset']}: mean error {report['error']:.0f} of {report['test_images']} "
+             f"samples, a mean square of {report['mean_squared_error']:.4g} {where}".rstrip()]
+    there = [(name, *row) for name, row in zip(report["labels"], report["by_label"], strict=True)
+             if row[0]]
+    if len(there) > 1:
+        width = max(len(name) for name, *_ in there)
+        lines += [f"  {name:{width}}  {n} samples, mean error {error / n:.0f}, largest {largest}"
+                  for name, n, error, largest in there]
+    if report["auc"] is not None:
+        lines.append(f"  the error is larger than a normal one's in {report['auc']:.1f} % of all "
+                     "pairs (AUC)")
+    return lines
+
+
 def forgotten(report: dict[str, Any]) -> list[str]:
     """A line for each further dataset of a training: before, after, and which classes lost."""
     lines = []
     for test in report["also"]:
         lost = []
+        if test["error_after"] is not None:
+            lines.append(f"{test['dataset']}: mean error {test['error_before']:.0f} before, "
+                         f"{test['error_after']:.0f} after")
+            continue
         for i, (before, after) in enumerate(zip(test["per_class_before"], test["per_class"],
                                                 strict=True)):
             if after[1] and 100 * (before[0] - after[0]) >= _FORGOTTEN * after[1]:

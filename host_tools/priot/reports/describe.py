@@ -12,6 +12,8 @@ from priot.network.spec import format_network
 from priot.network.stage import Stage
 
 _SELECTIONS = {f.ALL: "all edges", f.LARGEST: "abs(w) >= {}", f.BITMAP: "bitmap"}
+_LOSSES = {f.CROSS_ENTROPY: "cross entropy", f.SQUARED_ERROR: "squared error to a target",
+           f.RECONSTRUCTION: "squared error to the input"}
 _BARS = " .:-=+*#%@"
 
 
@@ -41,7 +43,7 @@ def describe_model(model: Model, pico_kernels: Sequence[str] = ()) -> dict[str, 
     return {
         "kind": "model", "name": model.name, "crc32": f"{model.crc:08x}",
         "input": list(model.shape), "classes": model.classes,
-        "spare": len(model.spare),
+        "spare": len(model.spare), "loss": _LOSSES[model.loss],
         "network": format_network(model.layers),
         "names": list(model.names), "scale": model.scale, "zero": model.zero,
         "scales": [list(channel) for channel in model.scales],
@@ -77,6 +79,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
     return {
         "kind": "dataset", "samples": len(dataset), "image": list(dataset.shape),
         "classes": dataset.classes, "names": list(dataset.names), "scale": dataset.scale,
+        "targets": dataset.n_targets,
         "zero": dataset.zero, "scales": [list(channel) for channel in dataset.scales],
         "per_class": np.bincount(dataset.labels, minlength=dataset.classes).tolist(),
         "largest_pixel": int(dataset.images.max()),
@@ -110,6 +113,7 @@ def _describe_adapter_layer(adapter: Adapter, layer: AdapterLayer) -> dict[str, 
         values |= {
             "least": int(numbers.min()), "greatest": int(numbers.max()),
             "mean": round(float(numbers.mean()), 2), "zero": int((numbers == 0).sum()),
-            "histogram": np.histogram(numbers, bins=16, range=(-128, 128))[0].tolist(),
         }
+        if adapter.content != "biases":
+            values["histogram"] = np.histogram(numbers, bins=16, range=(-128, 128))[0].tolist()
     return values

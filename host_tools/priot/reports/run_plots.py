@@ -16,7 +16,9 @@ def all_plots(report: dict[str, Any]) -> list[tuple[str, Markup]]:
     history = report["history"]
     if not history:
         return []
-    plots = [("Accuracy", _accuracy(report)), ("Skipped and saturated", _skipped(history))]
+    learning = (("Accuracy", _accuracy(report)) if history[0]["train_error"] is None else
+                ("Squared error", _error(report)))
+    plots = [learning, ("Skipped and saturated", _skipped(history))]
     if any(any(epoch["pruned_by_layer"]) for epoch in history):
         plots.append(("Pruned, by layer", _pruned(report)))
     return plots
@@ -47,6 +49,28 @@ def _accuracy(report: dict[str, Any]) -> Markup:
                            label="test" if tested else "test, before and after")
             alt += f", test from {before:.1f} to {after:.1f} percent"
         plot.axes.set(ylabel="%", ylim=(0, 102))
+        legend(plot.axes)
+        return plot.svg(alt)
+
+
+def _error(report: dict[str, Any]) -> Markup:
+    history = report["history"]
+    before, after = report["error_before"], report["error_after"]
+    with Plot("error") as plot:
+        epochs = _epochs(plot, history)
+        train = [epoch["train_error"] for epoch in history]
+        plot.axes.plot(epochs, train, color=MUTED, marker="." if len(epochs) < 3 else None,
+                       label="training, as it learns")
+        alt = f"Mean error by epoch: training from {train[0]} to {train[-1]}"
+        tested = [(e["epoch"], e["validate_error"]) for e in history
+                  if e["validate_error"] is not None]
+        if after is not None:
+            points = [(max(0, epochs[0] - 1), before), *(tested or [(epochs[-1], after)])]
+            plot.axes.plot(*zip(*points, strict=True), color=ACCENT, marker="o", ms=3.5 if
+                           len(points) < 12 else 2, ls="-" if tested else ":",
+                           label="test" if tested else "test, before and after")
+            alt += f", test from {before:.0f} to {after:.0f}"
+        plot.axes.set_ylim(bottom=0)
         legend(plot.axes)
         return plot.svg(alt)
 

@@ -29,18 +29,20 @@ class Number:
 COUNT = Number(_MOST)
 PERCENT = Number(100, whole=False)
 PERMILLE = Number(1000)
+ERROR = Number(_MOST, whole=False)
 _EPOCH = {
-    "epoch": COUNT, "samples": COUNT, "train_permille": PERMILLE,
+    "epoch": COUNT, "samples": COUNT, "train_permille?": PERMILLE, "train_error?": COUNT,
     "skipped_permille": PERMILLE, "saturated_permille": PERMILLE,
     "pruned_permille": PERMILLE, "pruned_by_layer": [PERMILLE], "us_per_sample": COUNT,
-    "validate_permille?": PERMILLE,
+    "validate_permille?": PERMILLE, "validate_error?": COUNT,
 }
 _FILE = {"path": str, "crc32": str}
 _LAYER = {"layer": COUNT, "kind": str, "shape": [COUNT], "edges": COUNT, "trained": COUNT,
           "kept?": COUNT}
 _REPORT = {
     "method": str, "target": str, "backend": str, "model": str, "accuracy_before?": PERCENT,
-    "accuracy_after?": PERCENT, "epochs": COUNT, "finished": bool, "train_images": COUNT,
+    "accuracy_after?": PERCENT, "error_before?": ERROR, "error_after?": ERROR,
+    "epochs": COUNT, "finished": bool, "train_images": COUNT,
     "test_images": COUNT, "n_weights": COUNT, "n_params": COUNT, "training_bytes": COUNT,
     "layout": str, "heap_bytes": COUNT, "peak_heap_bytes": COUNT, "free_heap_bytes": COUNT,
     "warnings": [str], "backward_passes": COUNT, "confusion?": [[COUNT]],
@@ -119,6 +121,11 @@ def _check_sizes(report: dict[str, Any], path: Path) -> None:
     after = report["accuracy_after"]
     if (report["accuracy_before"] is None) != (after is None):
         raise FileError(path, "has one accuracy, expected before and after, or none")
+    if (report["error_before"] is None) != (report["error_after"] is None):
+        raise FileError(path, "has one error, expected before and after, or none")
+    for i, epoch in enumerate(report["history"]):
+        if (epoch["train_permille"] is None) == (epoch["train_error"] is None):
+            raise FileError(f"{path}: history: {i}", "expected train_permille or train_error")
     if after is not None and report["confusion"] is None:
         raise FileError(path, "has accuracies, but no confusion")
     for name in ("confusion", "confusion_before"):

@@ -1,0 +1,112 @@
+"""Update bits by how far one sample moves a network.
+
+The update shift of a method is bits - u (device/priot/methods.py). With the u of `weights` and
+`gain`, one sample with a wrong label moves every layer by 2^-c of its norm:
+
+    weights   bits - u = log2(rms |dW| / |w|) + c
+    gain      bits - u = log2(rms |dW * w| / (64 sqrt(edges))) + c
+
+The rms is over samples, |.| the l2 norm over a layer. c is 5 where that leaves the network in
+shape (6 by squared error, whose gradient never ends), and otherwise the least with which such a
+step changes the outputs for other samples by at most 0.35 of their norm (the median of some
+samples). A network of four layers is so changed by 2^-5, a residual one of ten layers on natural
+images by 2^-8: it is beyond repair after one step of 2^-5, in integers as in floats.
+"""
+
+import math
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from priot.formats import Model
+from priot.methods import METHODS
+from priot.network import fields as f
+from priot.network.stage import Stage
+from priot.oracle.adapted import logits
+
+MOVERS = 8  # samples whose steps are tried
+_WATCHERS = 48  # samples whose outputs are watched
+# c
+_LEAST, _LEAST_OF_ERRORS = 5, 6
+_MOST = 16
+_CHANGE = 0.35
+_METHODS = ("weights", "gain")
+
+
+@dataclass
+class Gradients:
+    """Of a layer with weights: mean over the samples of the sum of dW^2, and of (dW * w)^2; and
+    dW of the first MOVERS samples, float64 [n][n_out][n_row]."""
+
+    square: float
+    square_of_products: float
+    first: np.ndarray
+
+    def rms(self, method: str) -> float:
+        """Of the update before its shift: its norm over the layer."""
+        return float(self.square if method == "weights" else self.square_of_products)**0.5
+
+
+def set_update_bits(model: Model, images: np.ndarray, gradients: dict[int, Gradients]) -> None:
+    """Set the update bits of the weights and scores of all layers.
+
+    images: those of the gradients, in their order. gradients: by number of the stage.
+    """
+    bits = {}
+    for method in _METHODS:
+        c = _exponent(model, images.astype(np.int8), gradients, method)
+        bits[method] = {i: _bits(model.stages[i], gradients[i], method, c) for i in gradients}
+    for i in gradients:
+        model.stages[i].update_bits_weights = bits["weights"][i]
+        model.stages[i].update_bits_scores = bits["gain"][i]
+
+
+def _whole(stage: Stage, method: str) -> float:
+    """The size of a layer with which an update is compared."""
+    if method == "weights":
+        return float(np.linalg.norm(stage.rows.astype(np.float64)))
+    return 64 * stage.rows.size**0.5
+
+
+def _bits(stage: Stage, gradients: Gradients, method: str, c: int) -> int:
+    rms = gradients.rms(method)
+    shift = round(math.log2(rms / _whole(stage, method))) + c if rms else 0
+    return max(0, min(31, shift + METHODS[method].step))
+
+
+def _exponent(model: Model, images: np.ndarray, gradients: dict[int, Gradients],
+              method: str) -> int:
+    """c of a method, see above."""
+    c = _LEAST if model.loss == f.CROSS_ENTROPY else _LEAST_OF_ERRORS
+    watched = images[MOVERS : MOVERS + _WATCHERS]
+    if not len(watched):
+        return c
+    before = logits(model, watched)
+    norm = float(np.linalg.norm(before))
+    while norm and c < _MOST:
+        change = float(np.median([np.linalg.norm(logits(moved, watched) - before) / norm
+                                  for moved in _moved(model, gradients, method, c)]))
+        if change <= _CHANGE:
+            break
+        c += math.ceil(math.log2(change / _CHANGE))
+    return min(c, _MOST)
+
+
+def _moved(model: Model, gradients: dict[int, Gradients], method: str, c: int) -> Iterator[Model]:
+    """The network after a step on one sample, for each of the first; weights are rounded at
+    random, as pseudo-stochastic rounding does without bias."""
+    random = np.random.RandomState(0)
+    for sample in range(len(next(iter(gradients.values())).first)):
+        stages = [copy(stage) for stage in model.stages]
+        for i, found in gradients.items():
+            weights = stages[i].rows.astype(np.float64)
+            if rms := found.rms(method):
+                update = found.first[sample] * (weights if method == "gain" else 1) / rms
+                update *= 2.0**-c * _whole(stages[i], method)
+                weights -= weights * update / 64 if method == "gain" else update
+            rounded = np.floor(weights + random.uniform(size=weights.shape))
+            stages[i].weights = np.clip(rounded, -127, 127).astype(np.int8).reshape(
+                stages[i].weights.shape)
+        yield replace(model, stages=stages)
