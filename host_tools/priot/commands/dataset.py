@@ -101,8 +101,8 @@ def _add_sound_options(parser: argparse.ArgumentParser) -> None:
     usual = Sound()
     group = parser.add_argument_group(
         "sound: a folder of wav files", "in a folder for each class, or named "
-        "CLASS_SPEAKER_NUMBER.wav; --leave and --split keep speakers apart, --hop N is the samples "
-        "from one column to the next (default: 16 ms)")
+        "CLASS_SPEAKER_NUMBER.wav; --leave and --split keep speakers apart, --hop N is the "
+        "samples from one column to the next (default: 16 ms)")
     group.add_argument("--rate", type=int, metavar="N", help="samples a second; files of another "
                        "rate are converted (default: that of the files)")
     group.add_argument("--frames", type=int, default=usual.columns, metavar="N",

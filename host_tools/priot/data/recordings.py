@@ -115,7 +115,7 @@ def read_wav(path: Path) -> tuple[int, np.ndarray]:
     if not n:
         raise FileError(path, "has no samples")
     if n > _MOST_SECONDS * rate:
-        raise FileError(path, f"takes {n / rate:.0f} s, expected a word of at most {_MOST_SECONDS}")
+        raise FileError(path, f"takes {n / rate:.0f} s, expected at most {_MOST_SECONDS}")
     raw = np.frombuffer(data, np.uint8).reshape(n, channels, width)
     if width == 1:
         return rate, (raw[:, :, 0].astype(np.int16) - 128) << 8
