@@ -4,7 +4,7 @@ from priot.backbone.equalize import equalize
 from priot.backbone.fidelity import Fidelity, compare
 from priot.backbone.float_graph import FloatGraph
 from priot.backbone.float_network import FloatNetwork
-from priot.backbone.quantize import quantize_graph
+from priot.backbone.quantize import calibrate_training, quantize_graph
 from priot.formats import Dataset, Model
 from priot.formats.model import INPUT_EXPONENT
 from priot.network import fields as f
@@ -42,7 +42,9 @@ def nearest(graph: FloatGraph, dataset: Dataset, name: str, exponent: int = INPU
     found = []
     for candidate in (graph, equalize(graph)):
         model = quantize_graph(candidate, dataset, name, exponent, naive,
-                               target_exponent=target_exponent)
+                               target_exponent=target_exponent, training=False)
         found.append((model, candidate, compare(candidate, model, dataset)))
-    return min(found, key=lambda entry: (-entry[2].same, entry[2].error or 0.0,
+    best = min(found, key=lambda entry: (-entry[2].same, entry[2].error or 0.0,
                                          entry[2].largest_logit_error))
+    calibrate_training(best[0], dataset, naive)
+    return best

@@ -91,8 +91,20 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
     relative: bits of updates by how far one sample moves the network (steps.py), not from the
     largest gradient.
     """
-    stages = model.stages
     tensors, winners = _calibrate_forward(model, dataset.images, naive, ends or FloatEnds())
+    _calibrate_training(model, dataset, tensors, winners, naive, relative)
+
+
+def calibrate_training(model: Model, dataset: Dataset, naive: bool = False) -> None:
+    """Set what only training needs, of a model whose other shifts stand: `calibrate`, relative
+    where it is not naive."""
+    _calibrate_training(model, dataset, *_forward(model, dataset.images), naive, not naive)
+
+
+def _calibrate_training(model: Model, dataset: Dataset, tensors: list[np.ndarray],
+                        winners: list[np.ndarray], naive: bool, relative: bool) -> None:
+    """tensors, winners: as `_forward` returns them."""
+    stages = model.stages
     if model.loss != f.CROSS_ENTROPY and not naive:
         tensors, winners = _forward(model, permuted(dataset.images))
     gradients: dict[int, np.ndarray] = {
@@ -274,12 +286,13 @@ def accuracy(model: Model, dataset: Dataset) -> float:
 
 def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str,
                    exponent: int = INPUT_EXPONENT, naive: bool = False, relative: bool = True,
-                   target_exponent: int = 0) -> Model:
+                   target_exponent: int = 0, training: bool = True) -> Model:
     """An int8 model of a float graph, calibrated on all images of a dataset.
 
     A value v of the dataset stands for the input v * 2^exponent, one of its targets for
-    v * 2^target_exponent. naive, relative: see `calibrate`. Raises ValueError, FileError where the
-    graph does not fit the images or a limit.
+    v * 2^target_exponent. naive, relative: see `calibrate`. training: False leaves out what
+    `calibrate_training` sets. Raises ValueError, FileError where the graph does not fit the images
+    or a limit.
     """
     ends = FloatEnds()
     stages = [_stage_of(stage) for stage in graph.stages]
@@ -300,7 +313,10 @@ def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str,
             except ValueError as error:
                 raise ValueError(f"{_named(source, i)}: {error}") from None
     _check_pools(graph, stages)
-    calibrate(model, dataset, naive, ends, relative and not naive)
+    if training:
+        calibrate(model, dataset, naive, ends, relative and not naive)
+    else:
+        _calibrate_forward(model, dataset.images, naive, ends)
     model.check()
     return model
 

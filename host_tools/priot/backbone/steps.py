@@ -8,9 +8,9 @@ The update shift of a method is bits - u (device/priot/methods.py). With the u o
 
 The rms is over samples, |.| the l2 norm over a layer. c is 5 where that leaves the network in
 shape (6 by squared error, whose gradient never ends), and otherwise the least with which such a
-step changes the outputs for other samples by at most 0.35 of their norm (the median of some
-samples). A network of four layers is so changed by 2^-5, a residual one of ten layers on natural
-images by 2^-8: it is beyond repair after one step of 2^-5, in integers as in floats.
+step changes the outputs for other samples by at most 0.7 of their norm (the median of some
+samples). A residual network of ten layers on natural images is so changed by 2^-8, and beyond
+repair after one step of 2^-5, in integers as in floats.
 """
 
 import math
@@ -31,7 +31,7 @@ _WATCHERS = 48  # samples whose outputs are watched
 # c
 _LEAST, _LEAST_OF_ERRORS = 5, 6
 _MOST = 16
-_CHANGE = 0.35
+_CHANGE = 0.7
 _METHODS = ("weights", "gain")
 
 

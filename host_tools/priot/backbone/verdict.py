@@ -9,7 +9,6 @@ import numpy as np
 
 from priot.backbone.fidelity import Fidelity, LayerFidelity
 from priot.formats import Dataset, Model
-from priot.network.stage import NO_INPUT
 
 MOST_LOST = 0.5  # of a layer's float weights: by far more than rounding takes
 MUCH_LOST = 0.2
@@ -145,14 +144,6 @@ def weights_warnings(layers: Iterable[LayerFidelity]) -> list[str]:
     """Layers that lose much to the rounding of their weights, a line each."""
     return [f"stage {layer.stage} ({layer.kind}): {lost_text(layer.lost, layer.outlier or 1)}"
             for layer in layers if layer.lost is not None and MUCH_LOST <= layer.lost < MOST_LOST]
-
-
-def model_warnings(model: Model) -> list[str]:
-    """What is unusual about training a model on a board, a line each."""
-    if any(stage.b != NO_INPUT for stage in model.stages):
-        return ["on networks with branches the default steps of training are too large as yet: "
-                "begin with --method gain --step 1, and compare with --test"]
-    return []
 
 
 # ---- as text ------------------------------------------------------------------------------------

@@ -83,7 +83,6 @@ def main(args: argparse.Namespace) -> int:
     refuse(args.output, verdict.problem(model, found), args.force)
     warn(args.output, verdict.weights_warnings(found.layers))
     warn(args.calibrate, verdict.warnings(found, model.classes))
-    warn(args.output, verdict.model_warnings(model))
     model.write(args.output)
     if args.golden:
         golden.make(model, dataset, args.golden).write(golden_path(args.output))

@@ -76,7 +76,7 @@ def main(args: argparse.Namespace) -> int:
     print_shifts(model.weight_stages)
     print("\n".join([*verdict.table(found), verdict.agreement_text(found, args.calibrate)]))
     refuse(args.output, verdict.problem(model, found), forced)
-    warn(args.output, verdict.weights_warnings(found.layers) + verdict.model_warnings(model))
+    warn(args.output, verdict.weights_warnings(found.layers))
     warn(args.calibrate, verdict.images_warnings(some, network.squared)
          + verdict.warnings(found, model.classes))
     model.write(args.output)
