@@ -303,7 +303,7 @@ def test_a_bad_model_is_refused_by_name(offset, replacement, text):
     (30, b"\4", "flags: found 4, expected 0..3"),
     (31, b"\1", "reserved: found 1, expected 0"),
     (32, b"\4", "header size: found 48, expected 52"),
-    (34, b"\1", "header size"),
+    (34, b"\1", "header size: found 48, expected 56"),
     (44, b"\1", "reserved: found 1, expected 0"),
     (48, b"\x80", "pixel: found 128, expected 0..127"),
     (54, b"\4", "label: found 4, expected below 4"),
@@ -357,9 +357,10 @@ def test_an_empty_dataset_is_refused():
 
 
 @pytest.mark.parametrize("offset, replacement, text", [
-    (20, b"\5", "content: found 5, expected 1..4"),
+    (20, b"\6", "content: found 6, expected 1..5"),
+    (20, b"\5", "method: found priot-s, expected bias"),
     (20, b"\3", "method: found priot-s, expected gain"),
-    (21, b"\0", "method: found 0, expected 1..6"),
+    (21, b"\0", "method: found 0, expected 1..7"),
     (22, b"\2", "header size: found 96, expected 80"),
     (35, b"\2", "rounding: found 2, expected 0..1"),
     (36, b"\2", "init: found 2, expected 0..1"),

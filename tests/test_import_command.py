@@ -65,7 +65,6 @@ def test_from_onnx_to_the_device(files, capsys):
         "a,b,c,d,e", "--force", "--json", files / "import.json")
     said = capsys.readouterr()
     assert "add of stages" in said.out and "the same class as the float network" in said.out
-    assert "--method gain --step 1" in said.err
     report = json.loads((files / "import.json").read_text())
     assert report["fidelity"]["same"] >= 0.9 * report["fidelity"]["images"]
     run("dataset", files / "test.npz", "--for", model, "-o", data)
