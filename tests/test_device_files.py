@@ -67,7 +67,7 @@ FORGED_MODELS = [
     ({40: b"\2"}, "outputs is 3, expected 36, as the input has"),
     ({40: b"\3"}, "loss is 3, expected 0..2"),
     ({62: b"\1"}, "reserved is set, expected 0"),
-    ({40: b"\1", 60: b"\1"}, "reserved is set, expected 0"),
+    ({40: b"\1", 63: b"\1"}, "reserved is set, expected 0"),
     ({40: b"\1", 43: b"\1"}, "spare outputs is 1, expected 0..0"),
     ({41: b"\2"}, "flags is 2, expected 0..1"),
     ({43: b"\2"}, "classes is 1, expected 2..256"),

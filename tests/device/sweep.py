@@ -18,7 +18,7 @@ LOWEST = 768
 PIECE = 512
 HIGHEST = 90000
 FEWEST = 8  # sizes in a row at which all went well: then the sweep ends
-MARGIN = 2048  # that looking may take
+MARGIN = 3072  # that looking may take
 
 gc.threshold(-1)
 builtins.print = lambda *_, **__: None  # warnings of what is no longer in force

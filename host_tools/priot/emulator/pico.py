@@ -179,7 +179,10 @@ class Pico:
     def _tell(self, line: str) -> None:
         if self._control is None or not self.running:
             raise PriotError(self.folder, "the Pico is off")
-        self._control.sendall(line.encode() + b"\n")
+        try:
+            self._control.sendall(line.encode() + b"\n")
+        except OSError:
+            raise PriotError(self.folder, "the Pico is off") from None
 
     def _next_message(self, timeout_s: float | None = None) -> str:
         """"" at the end of the process, or after so many seconds of the board's time."""

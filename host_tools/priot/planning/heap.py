@@ -22,7 +22,7 @@ WORKING_BYTES = 12_288
 # learned has taken the place of the working block (9.2 to 15.3 kB), and behind the code that reads
 # adapters (26.5 to 28.4 kB)
 HOLES_BYTES = 10_240
-_HOLES_LEARNED_BYTES = 15_616
+_HOLES_LEARNED_BYTES = 16_128
 _HOLES_ADAPTER_BYTES = 28_672
 
 _BLOCK = 16  # the heap is given out in pieces of 16 bytes
