@@ -195,6 +195,30 @@ def test_an_autoencoder_is_known_by_its_outputs(tmp_path, capsys):
     assert Model.read(tmp_path / "classes.priot").loss != Model.read(model).loss
 
 
+def wide_autoencoder() -> Net:
+    """More values than a dataset can have classes."""
+    net = Net(300, seed=6)
+    net.linear(4, 300)
+    net.op("Relu")
+    net.linear(300, 4)
+    return net
+
+
+def test_outputs_of_an_autoencoder_are_no_classes(tmp_path, capsys):
+    """300 of them: its golden outputs are replayed, and samples made for it keep their labels."""
+    net, model = wide_autoencoder(), tmp_path / "wide.priot"
+    onnx.save(net.model(), tmp_path / "wide.onnx")
+    x = net.samples(40).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x, y=np.arange(40) % 3)
+    run("import", tmp_path / "wide.onnx", "--calibrate", tmp_path / "x.npz", "-o", model,
+        "--golden", 5, "--force")
+    run("dataset", tmp_path / "x.npz", "--for", model, "-o", tmp_path / "x.prd")
+    assert Dataset.read(tmp_path / "x.prd").labels.tolist() == [i % 3 for i in range(40)]
+    capsys.readouterr()
+    run("evaluate", model, "--golden")
+    assert "golden: all 1,500 logits of 5 samples are equal" in capsys.readouterr().out
+
+
 def test_targets_are_imported_with_their_samples(tmp_path, capsys):
     """Squared error of two outputs to y, at the exponent that the model keeps."""
     net = Net(6, seed=5)
@@ -215,6 +239,10 @@ def test_targets_are_imported_with_their_samples(tmp_path, capsys):
     loaded, dataset = Model.read(model), Dataset.read(data)
     assert np.abs(dataset.targets * 2.0**loaded.target_exponent - y).max() <= (
         2.0 ** (loaded.target_exponent - 1) + 1e-6)
+    run("import", tmp_path / "net.onnx", "--calibrate", tmp_path / "xy.npz", "--loss", "squared",
+        "-o", model, "--force", "--golden", 7)
+    run("evaluate", model, "--golden")
+    assert "golden: all 14 logits of 7 samples are equal" in capsys.readouterr().out
     trained = train(TrainJob(model, data, data, "weights", 3), UnixTarget())
     assert trained["error_after"] < trained["error_before"]
     assert cli.main(["import", str(tmp_path / "net.onnx"), "--calibrate", str(data), "--loss",

@@ -11,6 +11,7 @@ from priot.data import scaling
 from priot.data.scaling import Scaling, multiplier, quantised
 from priot.errors import FileError
 from priot.formats import Dataset, Model
+from priot.network import fields as f
 from support import random_model
 from test_dataset import one_line, run
 
@@ -339,6 +340,15 @@ def test_samples_as_a_model_takes_them(tmp_path):
     assert dataset.scales == model.scales and dataset.classes == 3
     assert dataset.images[1].tolist() == [[[3, 4, 4, 5]], [[-10, -12, -14, -16]]]
     assert Dataset.from_bytes(dataset.to_bytes()).scales == model.scales
+
+
+def test_a_model_without_classes_leaves_the_data_theirs(tmp_path):
+    """An autoencoder has as many outputs as inputs, and digits have ten classes."""
+    random_model("flatten, linear 4, relu, linear 64", (1, 8, 8), 3, 64,
+                 f.RECONSTRUCTION).write(tmp_path / "ae.priot")
+    output = tmp_path / "digits.prd"
+    assert run("digits", "--for", tmp_path / "ae.priot", "--part", "test", "-o", output) == 0
+    assert Dataset.read(output).classes == 10
 
 
 @pytest.mark.parametrize("change, message", [

@@ -13,6 +13,7 @@ from priot.data.reading import Reading, listed
 from priot.errors import FileError, PriotError, mismatch
 from priot.formats import Adapter, Dataset, Model, read_magic
 from priot.formats.container import pack_names
+from priot.network import fields as f
 
 Known = tuple[int | None, tuple[str, ...], tuple[int, int, int] | None]
 
@@ -91,12 +92,14 @@ def _numbers(where: object, images: Images, classes: int) -> np.ndarray:
 def known_classes(path: Path) -> Known:
     """Number and names of the classes of a model, dataset or adapter file, and its image's shape.
 
-    Of an adapter there are only names. Raises FileError, OSError.
+    Of an adapter there are only names; a model without classes leaves the data theirs. Raises
+    FileError, OSError.
     """
     magic = read_magic(path)
     if magic == b"PRIM":
         model = Model.read(path)
-        return model.classes, model.names, model.shape
+        classes = model.classes if model.loss == f.CROSS_ENTROPY else None
+        return classes, model.names, model.shape
     if magic == b"PRID":
         dataset = Dataset.read(path)
         return dataset.classes, dataset.names, dataset.shape

@@ -10,6 +10,7 @@ from priot.errors import FileError, PriotError
 from priot.formats import Dataset, Model
 from priot.formats.golden import Golden, golden_path
 from priot.jobs.protocol import Target, absolute
+from priot.network import fields as f
 from priot.oracle.adapted import logits
 
 _SHOWN = 10  # differences that are told one by one
@@ -46,8 +47,9 @@ def replay(path: Path, target: Target, backend: str | None = None) -> dict[str, 
 def _on_target(path: Path, model: Model, golden: Golden, target: Target,
                backend: str | None) -> tuple[np.ndarray, str]:
     """The logits that the target computes, and its kernels."""
-    dataset = Dataset(golden.inputs, golden.logits.argmax(axis=1).astype(np.uint8), model.classes,
-                      model.names, model.scale, model.zero)
+    n, classes = len(golden.inputs), model.classes if model.loss == f.CROSS_ENTROPY else 1
+    dataset = Dataset(golden.inputs, np.zeros(n, np.uint8), classes,
+                      targets=np.zeros((n, model.n_targets), np.int8))  # nobody asks for labels
     found, used = {}, ""
     with tempfile.TemporaryDirectory(prefix="priot-golden-") as folder:
         data = Path(folder) / f"{path.stem}-golden.prd"
