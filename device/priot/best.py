@@ -2,13 +2,14 @@
 
 from .evaluation import percent_text, permille
 
+
 class Best:
     """Watches the epochs of Trainer.fit.
 
     path: adapter file, written whenever the validation gets better, first with what there is
     before the first epoch; or None. patience: epochs without a better one after which `look` says
-    that it is enough; 0: never. epoch, total, goodness (samples right, or minus the
-    sum of errors): of the best.
+    that it is enough; 0: never. epoch, total, goodness (samples right, or minus the sum of
+    errors): of the best.
     """
 
     def __init__(self, trainer, validate, path, patience, checkpoint):

@@ -104,7 +104,6 @@ class Recording:
             if reading is not None and windows.add(reading):
                 yield windows.image, label
 
-
     def save(self, path):
         """Write the images as a dataset file (`.prd`); the recording is played three times.
 

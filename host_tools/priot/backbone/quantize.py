@@ -91,22 +91,23 @@ def calibrate(model: Model, dataset: Dataset, naive: bool = False,
     relative: bits of updates by how far one sample moves the network (steps.py), not from the
     largest gradient.
     """
-    tensors, winners = _calibrate_forward(model, dataset.images, naive, ends or FloatEnds())
-    _calibrate_training(model, dataset, tensors, winners, naive, relative)
+    outcome = _calibrate_forward(model, dataset.images, naive, ends or FloatEnds())
+    if _learns_from_permuted(model, naive):
+        outcome = _forward(model, permuted(dataset.images))
+    _calibrate_training(model, dataset, *outcome, naive, relative)
 
 
 def calibrate_training(model: Model, dataset: Dataset, naive: bool = False) -> None:
     """Set what only training needs, of a model whose other shifts stand: `calibrate`, relative
     where it is not naive."""
-    _calibrate_training(model, dataset, *_forward(model, dataset.images), naive, not naive)
+    images = permuted(dataset.images) if _learns_from_permuted(model, naive) else dataset.images
+    _calibrate_training(model, dataset, *_forward(model, images), naive, not naive)
 
 
 def _calibrate_training(model: Model, dataset: Dataset, tensors: list[np.ndarray],
                         winners: list[np.ndarray], naive: bool, relative: bool) -> None:
-    """tensors, winners: as `_forward` returns them."""
+    """tensors, winners: as `_forward` returns them, of images whose gradients count."""
     stages = model.stages
-    if model.loss != f.CROSS_ENTROPY and not naive:
-        tensors, winners = _forward(model, permuted(dataset.images))
     gradients: dict[int, np.ndarray] = {
         len(stages) - 1: _loss_gradient(model, dataset, tensors, naive)}
     found: dict[int, Gradients] = {}
@@ -127,6 +128,11 @@ def _calibrate_training(model: Model, dataset: Dataset, tensors: list[np.ndarray
                 gradient_exponents.settle(before, tensor, stage.backward_shift)
     if relative:
         set_update_bits(model, dataset.images, found)
+
+
+def _learns_from_permuted(model: Model, naive: bool) -> bool:
+    """Whether gradients are those of permuted images, as labels have no part in them."""
+    return model.loss != f.CROSS_ENTROPY and not naive
 
 
 def permuted(images: np.ndarray) -> np.ndarray:

@@ -28,10 +28,8 @@ from priot.oracle.adapted import logits
 
 MOVERS = 8  # samples whose steps are tried
 _WATCHERS = 48  # samples whose outputs are watched
-# c
-_LEAST, _LEAST_OF_ERRORS = 5, 6
-_MOST = 16
-_CHANGE = 0.7
+_LEAST, _LEAST_OF_ERRORS, _MOST = 5, 6, 16  # c
+_CHANGE = 0.7  # of the outputs, relative to their norm
 _METHODS = ("weights", "gain")
 
 

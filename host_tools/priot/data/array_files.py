@@ -39,6 +39,20 @@ def find_xy(path: Path, arrays: Arrays, columns: Columns, test: bool = False) ->
                     + ("; --x NAME --y NAME say which" if len(arrays) > 1 else ""))
 
 
+def find_x(arrays: Arrays, columns: Columns) -> str | None:
+    """The name of the array of samples where none holds their labels; None: one may.
+
+    That which the user names, or the only one, or the first of a usual pair.
+    """
+    pairs = (*_PAIRS, TRAIN)
+    if columns.y or any(y in arrays for _, y in pairs):
+        return None
+    if columns.x:
+        return columns.x if columns.x in arrays else None
+    names = [*arrays] if len(arrays) == 1 else [x for x, _ in pairs if x in arrays]
+    return names[0] if names else None
+
+
 def has_test(arrays: Arrays) -> bool:
     """Whether arrays are in two parts, to learn and to test."""
     return {*TRAIN, *TEST} <= set(arrays)

@@ -7,6 +7,7 @@ a part. The same arguments give the same dataset.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -14,12 +15,15 @@ from scipy import ndimage
 
 from priot.data.images import Images
 from priot.data.look import check_look
+from priot.data.numbers import Samples
 from priot.data.pictures import fitted, grey_of, is_stretched
 from priot.data.reading import Reading, Size
 from priot.data.sources import SOURCES, load
 from priot.errors import PriotError, mismatch
 from priot.formats import Dataset
 from priot.reports.describe import classes_lines
+
+Some = TypeVar("Some", Images, Samples)
 
 PARTS = ("pretrain", "train", "test")
 
@@ -63,8 +67,8 @@ def read_part(name: str, path: Path | None, part: str | None,
     return images.take(order[start : start + sizes[names.index(part)]])
 
 
-def subset(images: Images, n: int, seed: int) -> Images:
-    """n images drawn by a seed. Raises PriotError where there are fewer."""
+def subset(images: Some, n: int, seed: int) -> Some:
+    """n images, or samples, drawn by a seed. Raises PriotError where there are fewer."""
     if not 1 <= n <= len(images):
         raise PriotError("--subset", f"found {n}, expected 1..{len(images)}")
     return images.take(permutation(len(images), seed)[:n])

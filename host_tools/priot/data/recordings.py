@@ -18,7 +18,7 @@ from priot.data.classes import class_name, natural, with_classes
 from priot.data.images import Images
 from priot.data.log_mel import LEVELS, LogMel
 from priot.data.numbers import Samples
-from priot.data.prepare import permutation
+from priot.data.prepare import subset
 from priot.data.reading import Reading
 from priot.data.windows import Part, part_of
 from priot.errors import FileError, PriotError, mismatch
@@ -72,9 +72,7 @@ def prepare_sound(path: Path, sound: Sound, part: Part, reading: Reading,
                      np.array([group for _, _, group in files]))
     chosen = part_of(path, chosen, part)
     if n is not None:
-        if not 1 <= n <= len(chosen):
-            raise PriotError("--subset", f"found {n}, expected 1..{len(chosen)}")
-        chosen = chosen.take(permutation(len(chosen), seed)[:n])
+        chosen = subset(chosen, n, seed)
     told: Counter[str] = Counter()
     values = np.stack([_columns(files[int(i)][0], mel, sound, told) for i in chosen.values[:, 0]])
     for what, count in told.items():

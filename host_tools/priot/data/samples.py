@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from priot.data import scaling, tables
-from priot.data.array_files import find_xy, read_arrays_of
+from priot.data.array_files import find_x, find_xy, read_arrays_of
 from priot.data.arrays import from_arrays
 from priot.data.classes import class_names, with_classes
 from priot.data.images import Images
 from priot.data.numbers import Columns, Samples, checked_samples
-from priot.data.prepare import finish, permutation, to_dataset
+from priot.data.prepare import finish, subset, to_dataset
 from priot.data.reading import Reading
 from priot.data.windows import Part, cut, part_of
 from priot.errors import FileError, PriotError, mismatch
@@ -71,10 +71,9 @@ def read_samples(path: Path, wanted: Wanted | None = None, reading: Reading | No
         return _with_targets(path, wanted)
     if loss == f.RECONSTRUCTION and reader is _read_arrays and wanted.labels is None:
         arrays = read_arrays_of(path, None)
-        x = wanted.columns.x or next((name for name in ("x", "x_train", "X") if name in arrays),
-                                     next(iter(arrays)) if len(arrays) == 1 else "")
-        if wanted.columns.y is None and x in arrays and not {"y", "y_train", "Y"} & set(arrays):
-            return checked_samples(path, arrays[x], np.zeros(len(arrays[x]), np.uint8))
+        x = find_x(arrays, wanted.columns)
+        if x is not None:
+            return _without_labels(path, arrays[x])
     return reader(path, wanted, reading or Reading())
 
 
@@ -84,7 +83,7 @@ def _with_targets(path: Path, wanted: Wanted) -> Samples:
         raise FileError(path, "samples with targets: expected an .npz file with x and targets y")
     arrays = read_arrays_of(path, wanted.labels)
     x, y = find_xy(path, arrays, wanted.columns, wanted.part.part == "test")
-    samples = checked_samples(path, arrays[x], np.zeros(len(arrays[x]), np.uint8))
+    samples = _without_labels(path, arrays[x])
     targets = arrays[y].reshape(len(arrays[y]), -1)
     if targets.dtype.kind not in "fiu" or not np.isfinite(targets).all() or (
             len(targets) != len(samples)):
@@ -92,6 +91,10 @@ def _with_targets(path: Path, wanted: Wanted) -> Samples:
                                        f"finite numbers [{len(samples)}][...]"))
     samples.targets = targets.astype(np.float64)
     return samples
+
+
+def _without_labels(path: Path, values: np.ndarray) -> Samples:
+    return checked_samples(path, values, np.zeros(values.shape[:1], np.uint8))
 
 
 def _read_table(path: Path, wanted: Wanted, reading: Reading) -> Samples:
@@ -154,9 +157,7 @@ def prepare_samples(path: Path, wanted: Wanted, reading: Reading,
         samples = cut(path, samples, wanted.window, wanted.hop or wanted.window)
     samples = part_of(path, samples, wanted.part)
     if wanted.n is not None:
-        if not 1 <= wanted.n <= len(samples):
-            raise PriotError("--subset", f"found {wanted.n}, expected 1..{len(samples)}")
-        samples = samples.take(permutation(len(samples), wanted.seed)[: wanted.n])
+        samples = subset(samples, wanted.n, wanted.seed)
     shape = like.shape if like else wanted.shape
     if shape and _are_pictures(wanted, like, shape):
         values = _shaped(path, samples.values, shape)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from priot.data.numbers import Samples
+from priot.data.prepare import permutation
 from priot.data.reading import listed
 from priot.errors import PriotError, mismatch
 
@@ -88,7 +89,7 @@ def part_of(where: object, samples: Samples, part: Part) -> Samples:
     if sum(part.split) > len(units):
         raise PriotError("--split", f"found {'+'.join(map(str, part.split))}, expected at most "
                          f"{len(units)} {'groups' if len(samples.groups) else 'samples'}")
-    order = np.random.RandomState(0).permutation(len(units))
+    order = permutation(len(units), 0)
     first = sum(part.split[: names.index(part.part)])
     chosen = order[first : first + part.split[names.index(part.part)]]
     if len(samples.groups):
