@@ -237,26 +237,26 @@ class Pretraining:
 
     def accuracy(self, dataset: Dataset) -> float:
         """Percent of a dataset's images that the network classifies rightly."""
-        graph = self.network().graph_for(dataset)
         right = 0
-        for first in range(0, len(dataset), 500):
-            some = slice(first, first + 500)
-            logits = run(graph, _inputs(dataset.images[some]))[-1]
-            top = logits.reshape(len(logits), -1).argmax(axis=1)
-            right += int((top == dataset.labels[some]).sum())
+        for some, _, logits in self._answers(dataset):
+            right += int((logits.argmax(axis=1) == dataset.labels[some]).sum())
         return 100 * right / len(dataset)
-
 
     def error(self, dataset: Dataset) -> float:
         """Mean squared error of the outputs on a dataset's samples."""
-        graph = self.network().graph_for(dataset)
         total = 0.0
-        for first in range(0, len(dataset), 500):
-            x = _inputs(dataset.images[first : first + 500])
-            y = run(graph, x)[-1].reshape(len(x), -1)
-            targets = _inputs(dataset.targets[first : first + 500]) if dataset.n_targets else x
+        for some, x, y in self._answers(dataset):
+            targets = _inputs(dataset.targets[some]) if dataset.n_targets else x
             total += squared_error(y, targets.reshape(y.shape))[0] * len(x)
         return total / len(dataset)
+
+    def _answers(self, dataset: Dataset) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Of some samples at a time: which they are, their inputs, the outputs [n][outputs]."""
+        graph = self.network().graph_for(dataset)
+        for first in range(0, len(dataset), 500):
+            some = slice(first, first + 500)
+            x = _inputs(dataset.images[some])
+            yield some, x, run(graph, x)[-1].reshape(len(x), -1)
 
 
 def _inputs(images: np.ndarray) -> np.ndarray:
