@@ -27,7 +27,7 @@ from test_readers import compare, device_says, host_says
 SCRIPTS = Path(__file__).parent / "device"
 SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 5"
 NAMES = ("cat", "dog", "owl", "fox", "elk")
-STEPS = 30
+STEPS = 16
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def test_advice_follows_the_heap(network_a):
     """A score an edge where there is room, then weights in place, then less, then nothing."""
     planner = Planner(UnixTarget(HEAP_BYTES), network_a, "viper")
     advised = []
-    for heap in (*range(100_000, 180_000, 2_000), *range(180_000, 246_144, 6_000)):
+    for heap in (*range(100_000, 180_000, 5_000), *range(180_000, 246_144, 16_000)):
         board = Limits(heap, backend="viper")
         advice = recommend(choices(planner, Training.of(), 4, board, {}))
         advised.append((advice.choice.training.method, advice.choice.plan.learned.layout)

@@ -16,7 +16,7 @@ from priot.oracle.step import Oracle
 from support import cpython_environment, micropython, random_dataset, random_model
 
 TRACE = Path(__file__).parent / "training" / "trace.py"
-STEPS = 50
+STEPS = 24
 
 # name -> network, input shape
 NETWORKS = {
@@ -149,7 +149,7 @@ def first_difference(a: list, b: list) -> int:
 
 @pytest.mark.parametrize("backend", ["native", "viper"])
 def test_trace_on_micropython(case, backend, tmp_path):
-    """50 steps of every method on the unix port: every buffer of every step."""
+    """Some steps of every method on the unix port: every buffer of every step."""
     for method, options in CASES:
         if method == "niti" and (not case.is_chain() or case.model.loss != f.CROSS_ENTROPY):
             continue  # test_dynamic_scales_want_a_chain, and errors of one scale
