@@ -17,7 +17,7 @@ from priot.network.link import addition_shift, exponents
 from priot.network.spec import parse_network
 from priot.network.stages import Stage, compile_layers
 from priot.package import compile_package
-from priot.paths import DEVICE, native_module, tool
+from priot.paths import DEVICE, native_folders, tool
 
 HEAP_BYTES = 2_000_000
 # Seconds after which a process under test can only hang, however busy the machine is.
@@ -71,7 +71,7 @@ def micropython_command(script: Path | str, *arguments: str, backend: str = "vip
     """Command and environment that run a script (a path, or code) with the device package."""
     folders = [compile_package("x64")]
     if backend in NATIVE_BACKENDS:
-        folders.append(native_module("x64").parent)
+        folders += native_folders()
     environment = dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, folders)))
     what = [str(script)] if isinstance(script, Path) else ["-c", script]
     command = [str(tool("micropython")), "-X", f"heapsize={heap_bytes}", *what, *arguments]

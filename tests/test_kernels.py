@@ -19,11 +19,12 @@ from priot.errors import PriotError
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
 from priot.package import compile_package
-from priot.paths import NATIVE_MODULES, native_module, tool
+from priot.paths import NATIVE_MODULES, native_folders, native_module, tool
 from support import HANG_S, cpython_environment, import_device
 
 RUNNER = Path(__file__).parent / "kernels" / "runner.py"
-HERE = {"viper-cpython": "viper", "viper-unix": "viper", "portable-unix": "portable"}
+HERE = {"viper-cpython": "viper", "viper-unix": "viper", "portable-x64": "portable",
+        "portable-x64-avx2": "portable"}
 # on the Cortex-M0+ of QEMU: the backend, and whether it chooses fast kernels first
 QEMU = {"viper-armv6m": ("viper", False), "portable-armv6m": ("portable", False),
         "planned-armv6m": ("native", True)}
@@ -69,14 +70,16 @@ def qemu(suite, tmp_path_factory):
 
 
 def _run_here(where: str, suite: list[Case], folder: Path) -> Run:
-    backend = HERE[where]
+    backend, arch = HERE[where], where.partition("-")[2]
+    if arch == "x64-avx2" and len(native_folders()) == 1:
+        pytest.skip("this processor has no AVX2")
     cases = [c for c in suite if not (c.heavy and where == "viper-cpython")]
     write_cases(folder / "cases", cases)
     if where == "viper-cpython":
         command, environment = [sys.executable], cpython_environment()
     else:
         command = [str(tool("micropython")), "-X", "heapsize=64M"]
-        modules = compile_package("x64") if backend == "viper" else native_module("x64").parent
+        modules = compile_package("x64") if backend == "viper" else native_module(arch).parent
         environment = dict(os.environ, MICROPYPATH=str(modules))
     done = subprocess.run(
         [*command, str(RUNNER), backend, str(folder / "cases"), str(folder / "answers")],

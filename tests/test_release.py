@@ -36,7 +36,9 @@ def other(tmp_path_factory):
     (copy / "build" / "bin").mkdir(parents=True)
     (copy / "build" / "bin" / "mpy-cross").symlink_to(tool("mpy-cross").resolve())
     for arch, name in MODULES:
-        subprocess.run(["make", "-C", copy / "native", f"ARCH={arch}", f"MOD={name}",
+        processor, _, cpu = arch.partition("-")
+        subprocess.run(["make", "-C", copy / "native", f"ARCH={processor}", f"CPU={cpu}",
+                        f"MOD={name}",
                         f"MPY_DIR={BUILD / 'micropython'}", f"PYTHON={sys.executable}"],
                        check=True, capture_output=True, text=True)
     return copy

@@ -4,6 +4,7 @@ A wheel brings a folder `bundle` that is laid out as a checkout is; nothing is e
 """
 
 import difflib
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -33,9 +34,10 @@ BUILD = _build_folder()
 PICO_FOLDER = BUILD / "pico"
 PICO_PORT = PICO_FOLDER / "port"
 
-# Modules of native code by architecture: portable C, kernels made for the processor, and what
+# Modules of native code by architecture, "x64-avx2" for processors that have it: portable C, kernels made for the processor, and what
 # makes samples of sensors into inputs.
 NATIVE_MODULES = {"x64": ("priot_portable", "priot_features"),
+                  "x64-avx2": ("priot_portable",),
                   "armv6m": ("priot_native", "priot_portable", "priot_features")}
 # For x64 alone: what the modules for the Pico would choose and take.
 PLANNING_MODULE = "priot_plan"
@@ -85,8 +87,22 @@ def how_to_get(target: str) -> str:
     return f"run 'make {target}'"
 
 
+def native_folders() -> list[Path]:
+    """Where MicroPython here finds native code, best first. Raises PriotError."""
+    return [native_module(arch).parent for arch in ("x64-avx2", "x64")
+            if arch == "x64" or _has_avx2()]
+
+
+@functools.cache
+def _has_avx2() -> bool:
+    try:
+        return " avx2 " in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
 def native_module(arch: str, name: str = "priot_portable") -> Path:
-    """A module of native code for "x64" or "armv6m". Raises PriotError."""
+    """A module of native code by its architecture, see NATIVE_MODULES. Raises PriotError."""
     path = ROOT / "build" / "native" / arch / f"{name}.mpy"
     if not path.exists():
         raise PriotError(str(path), "not built; run 'make native'")

@@ -3,6 +3,7 @@
 // Max-pooling lets one error through per window and ReLU kills errors, so that most of them
 // are 0: the work is KERNEL * KERNEL products per live error and input channel.
 
+#include "channels_last.h"
 #include "kernels.h"
 #include "loops.h"
 #include "scratch.h"
@@ -85,11 +86,48 @@ static int32_t group_backward(int8_t *dx, const int8_t *g, const uint8_t *argmax
     return largest;
 }
 
+// The same with the channels of the group innermost.
+static int32_t group_backward_channels_last(int8_t *dx, const int8_t *g, const uint8_t *argmax,
+    const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d) {
+    int32_t channels = d[GROUP_IN], plane = padded_plane(d), outputs = d[H_OUT] * d[W_OUT];
+    int32_t *sums = scratch, *row = sums + channels * plane, *list = row + d[W_IN];
+    int16_t *filter = (int16_t *)(list + outputs + 1);
+    int32_t largest = 0;
+    for (int32_t i = 0; i < channels * plane; i++) {
+        sums[i] = 0;
+    }
+    for (int32_t f = 0; f < d[GROUP_OUT]; f++) {
+        if (list_errors(list, g, argmax, d) != 0) {
+            bytes_channels_last(filter, w, 128, channels, d[KERNEL_H] * d[KERNEL_W]);
+            add_inputs(sums, filter, list, d);
+        }
+        g += outputs;
+        argmax += channel_argmax_bytes(d);
+        w += d[N_ROW];
+    }
+    for (int32_t c = 0; c < channels; c++) {
+        const int32_t *from = sums + padded_start(d) * channels + c;
+        for (int32_t y = d[H_IN]; y != 0; y--) {
+            for (int32_t i = 0; i < d[W_IN]; i++) {
+                row[i] = from[i * channels];
+            }
+            largest = larger(largest, put_gradients(dx, x, row, d[W_IN], d));
+            dx += d[W_IN];
+            x += d[W_IN];
+            from += padded_width(d) * channels;
+        }
+    }
+    return largest;
+}
+
 int32_t conv2d_backward(int8_t *dx, const int8_t *g, const uint8_t *argmax,
     const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d) {
     int32_t largest = 0, inputs = d[GROUP_IN] * d[H_IN] * d[W_IN];
     for (int32_t group = d[GROUPS]; group != 0; group--) {
-        largest = larger(largest, group_backward(dx, g, argmax, x, w, scratch, d));
+        int32_t of_group = has_channels_last(d)
+            ? group_backward_channels_last(dx, g, argmax, x, w, scratch, d)
+            : group_backward(dx, g, argmax, x, w, scratch, d);
+        largest = larger(largest, of_group);
         dx += inputs;
         x += inputs;
         g += d[GROUP_OUT] * d[H_OUT] * d[W_OUT];

@@ -3,6 +3,7 @@
 #ifndef PRIOT_SCRATCH_H
 #define PRIOT_SCRATCH_H
 
+#include "channels_last.h"
 #include "kernels.h"
 #include "loops.h"
 #include "rounding.h"
@@ -113,14 +114,25 @@ static inline int32_t tail_words(const int32_t *d) {
     return words_of(tail_rows(d[N_OUT], d) * d[N_ROW] + PATCH_STEP - 1);
 }
 
+// conv2d_update: the image and a filter's gradient with channels last
+static inline int32_t weights_last_words(const int32_t *d) {
+    return has_channels_last(d) ? words_of(2 * d[GROUP_IN] * padded_plane(d)) + d[N_ROW] : 0;
+}
+
+// conv2d_backward: sums, and with channels last a row of them and a filter
+static inline int32_t inputs_words(const int32_t *d) {
+    return has_channels_last(d)
+        ? d[GROUP_IN] * padded_plane(d) + d[W_IN] + words_of(2 * d[N_ROW]) : sums_words(d);
+}
+
 static inline int32_t conv2d_scratch_words(int32_t training, const int32_t *d) {
     int32_t padded = words_of(padded_bytes(d)), outputs = d[H_OUT] * d[W_OUT] + 1;
     int32_t words = 6 * d[N_OUT] + patches_words(d) + tail_words(d) + padded; // forward
     if (training == 2 || (training != 0 && d[RULE] != FROZEN)) {
-        words = larger(words, outputs + d[N_ROW] + padded); // update
+        words = larger(words, outputs + d[N_ROW] + weights_last_words(d) + padded); // update
     }
     if (training == 1) {
-        words = larger(words, outputs + sums_words(d)); // backward
+        words = larger(words, outputs + inputs_words(d)); // backward
     }
     return words;
 }

@@ -1,8 +1,10 @@
 // Learning: dW of a layer row by row, and the update rules.
 
+#include "channels_last.h"
 #include "effective.h"
 #include "loops.h"
 #include "scratch.h"
+#include "update_vectors.h"
 
 // The update rule for one edge whose dW is not 0.
 static void update_edge(const layer_t *layer, int32_t edge, uint8_t *score, int32_t dw) {
@@ -29,6 +31,11 @@ static int32_t update_row(const layer_t *layer, int32_t row, const int32_t *dw, 
     int32_t edge = row * d[N_ROW], end = edge + d[N_ROW];
     int32_t largest = 0;
     uint8_t *score = row_scores(layer, row);
+    if (PRIOT_VECTORS && every && d[MEASURE] == 0
+        && (!has_scores(d) || layer->scores_end - score >= d[N_ROW])) {
+        update_edges(layer, edge, score, dw, factor, d[N_ROW]);
+        return 0;
+    }
     if (d[RULE] == PRUNE && d[ROUNDING] == RHU && every && d[MEASURE] == 0
         && layer->shift != 0 && layer->weff != NULL) {
         prune_t prune = { factor, layer->shift, d[THRESHOLD] };
@@ -103,6 +110,21 @@ static void filter_gradient(int32_t *dw, const int32_t *list, const int8_t *x,
     }
 }
 
+// The same, x with its channels innermost; `sums` has room for a filter.
+static void filter_gradient_channels_last(int32_t *dw, int32_t *sums, const int32_t *list,
+    const int16_t *x, const int32_t *d) {
+    int32_t channels = d[GROUP_IN], taps = d[KERNEL_H] * d[KERNEL_W];
+    for (int32_t i = 0; i < d[N_ROW]; i++) {
+        sums[i] = 0;
+    }
+    add_weights(sums, x, list, d);
+    for (int32_t c = 0; c < channels; c++) {
+        for (int32_t k = 0; k < taps; k++) {
+            *dw++ = sums[k * channels + c];
+        }
+    }
+}
+
 int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
     const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
     int32_t *scratch, const int32_t *d) {
@@ -111,17 +133,29 @@ int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
         d, scores, scores + n_scores, weff, (uint8_t *)w, select,
         larger(0, d[UPDATE_SHIFT] - first),
     };
-    int32_t *dw = scratch, *list = dw + d[N_ROW];
+    int32_t *dw = scratch, *list = dw + d[N_ROW], *sums = list + outputs + 1;
     int32_t largest = 0, in_group = 0;
-    x = padded_image((int8_t *)(list + outputs + 1), x, d);
+    bool is_last = has_channels_last(d);
+    int16_t *x_last = (int16_t *)(sums + (is_last ? d[N_ROW] : 0));
+    x = padded_image((int8_t *)(sums + weights_last_words(d)), x, d);
+    if (is_last) {
+        image_channels_last(x_last, x, d[GROUP_IN], padded_plane(d));
+    }
     for (int32_t row = 0; row < d[N_OUT]; row++) {
         if (in_group == d[GROUP_OUT]) {
             in_group = 0;
             x += d[GROUP_IN] * padded_plane(d);
+            if (is_last) {
+                image_channels_last(x_last, x, d[GROUP_IN], padded_plane(d));
+            }
         }
         in_group++;
         if (list_errors(list, g, argmax, d) != 0) {
-            filter_gradient(dw, list, x, d);
+            if (is_last) {
+                filter_gradient_channels_last(dw, sums, list, x_last, d);
+            } else {
+                filter_gradient(dw, list, x, d);
+            }
             for (int32_t i = 0; first != 0 && i < d[N_ROW]; i++) {
                 dw[i] = round_half_up(dw[i], first);
             }

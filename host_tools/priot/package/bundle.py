@@ -38,7 +38,7 @@ def version() -> str:
 
 
 def native_modules(arch: str) -> list[Path]:
-    """All modules of native code for "x64" or "armv6m". Raises PriotError."""
+    """All modules of native code for an architecture. Raises PriotError."""
     return [native_module(arch, name) for name in NATIVE_MODULES[arch]]
 
 
@@ -51,6 +51,7 @@ def write_bundle(folder: Path) -> None:
     _copy((package_source() / "priot").glob("*.py"), built / "device" / "source" / "priot")
     for arch in ARCHITECTURES:
         _copy((compile_package(arch) / "priot").glob("*.mpy"), built / "device" / arch / "priot")
+    for arch in NATIVE_MODULES:
         _copy(native_modules(arch), built / "native" / arch)
     _copy([native_module("x64", PLANNING_MODULE)], built / "native" / "x64")
 

@@ -14,7 +14,7 @@ from priot.child import Guard
 from priot.errors import PriotError
 from priot.jobs.protocol import NATIVE_BACKENDS, PICO_HEAP_BYTES, Event, checked, parse_line
 from priot.package import compile_package
-from priot.paths import BUILD, native_module, tool
+from priot.paths import BUILD, native_folders, tool
 
 _WANTED = "1.23 or later for x64, with .mpy files 6.3, is needed"
 _WHERE = ("install Debian's package micropython, give PRIOT_MICROPYTHON=PATH, or run 'make setup' "
@@ -49,7 +49,7 @@ def unix_command(heap_bytes: int, with_native: bool = True) -> tuple[list[str], 
     """
     paths = [compile_package("x64")]
     if with_native:
-        paths.append(native_module("x64").parent)
+        paths += native_folders()
     return ([str(unix_port()), "-X", f"heapsize={heap_bytes}"],
             dict(os.environ, MICROPYPATH=os.pathsep.join(map(str, paths))))
 
