@@ -34,8 +34,8 @@ BUILD = _build_folder()
 PICO_FOLDER = BUILD / "pico"
 PICO_PORT = PICO_FOLDER / "port"
 
-# Modules of native code by architecture, "x64-avx2" for processors that have it: portable C, kernels
-# made for the processor, and what makes samples of sensors into inputs.
+# Modules of native code by architecture, "x64-avx2" for processors that have it: portable C,
+# kernels made for the processor, and what makes samples of sensors into inputs.
 NATIVE_MODULES = {"x64": ("priot_portable", "priot_features"),
                   "x64-avx2": ("priot_portable",),
                   "armv6m": ("priot_native", "priot_portable", "priot_features")}

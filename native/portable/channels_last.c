@@ -3,6 +3,8 @@
 #include "channels_last.h"
 #include "scratch.h"
 
+#if PRIOT_VECTORS
+
 void bytes_channels_last(int16_t *to, const uint8_t *from, int32_t offset, int32_t channels,
     int32_t n) {
     for (int32_t k = 0; k < n; k++) {
@@ -57,3 +59,5 @@ void add_weights(int32_t *dw, const int16_t *x, const int32_t *list, const int32
         }
     }
 }
+
+#endif

@@ -1,6 +1,9 @@
 // The update of a row, without a branch in its loops: see update_vectors.h.
 
+#include "loops.h"
 #include "update_vectors.h"
+
+#if PRIOT_VECTORS
 
 enum { AT_ONCE = 64 }; // edges whose steps wait
 
@@ -71,3 +74,5 @@ void update_edges(const layer_t *layer, int32_t edge, uint8_t *score, const int3
         }
     }
 }
+
+#endif
