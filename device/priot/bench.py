@@ -1,4 +1,4 @@
-"""Times training steps and their parts; on an emulated Pico the microseconds are exact cycles."""
+"""Times training steps and their parts; how well the flash cache of a Pico did meanwhile."""
 
 import gc
 import sys
