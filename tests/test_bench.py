@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pico_support import running_pico
 from priot import cli
 from priot.backbone.quantize import calibrate
 from priot.jobs.train import METHODS
@@ -36,6 +37,19 @@ def test_every_method(files, method, tmp_path):
     assert kinds[0] == first
     assert kinds[1] == inner  # the average pool; the other is part of its convolution
     assert kinds[-1] == last | ({"exponent"} if method == "niti" else set())
+
+
+def test_reads_of_the_flash_are_counted_on_a_pico(files, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    common = ["bench", *files, "--steps", "1", "--gmin", "0", "--json", str(out)]
+    assert cli.main([*common, "--backends", "portable"]) == 0
+    assert "cache of the flash" not in capsys.readouterr().out
+    with running_pico(tmp_path / "pico") as pico:
+        assert cli.main([*common, "--backends", "viper", "--target", pico.port]) == 0
+    report = json.loads(out.read_text())
+    accesses, hits = report["flash_accesses_per_step"], report["flash_hits_per_step"]
+    assert 0.9 * accesses < hits < accesses
+    assert f"{accesses:,} reads a step" in capsys.readouterr().out
 
 
 def test_a_table_in_a_document(files, tmp_path):

@@ -1,10 +1,15 @@
-"""Times training steps and their parts; on an emulated Pico the microseconds are exact cycles."""
+"""Times training steps and their parts; how well the flash cache of a Pico did meanwhile."""
 
 import gc
+import sys
 
 from .calls import run_timed
 from .clock import ticks_diff, ticks_us
 from .dataset import Dataset, check_dataset
+
+# of the RP2040 (data sheet, 2.6.3); any write clears them, at 2^32 - 1 they stop
+_FLASH_HITS = 0x1400000C
+_FLASH_ACCESSES = 0x14000010
 
 
 def clock_hz():
@@ -17,13 +22,24 @@ def clock_hz():
         return 0
 
 
+def _registers():
+    """machine.mem32 of an RP2040, whose flash cache has counters; None elsewhere."""
+    if sys.platform != "rp2" or "RP2040" not in sys.implementation._machine:
+        return None
+    import machine
+
+    return machine.mem32
+
+
 def measure(trainer, source, steps):
     """Time `steps` training steps that run their backward pass, on samples of a dataset.
 
     Whole steps and steps timed call by call take turns, so that both see the same training.
     Returns a dictionary: us_step and us_forward (microseconds, mean; a step includes reading its
     sample), us_skipped_step, us_read, us_loss, calls: [stage, kernel, us] of every kernel call,
-    samples: how many were looked at, peak_heap_bytes: the most heap in use, free_heap_bytes.
+    samples: how many were looked at, peak_heap_bytes: the most heap in use, free_heap_bytes,
+    flash_accesses and flash_hits: reads of the flash in a step (words of code, and data), and how
+    many of them its cache answered; on an RP2040, else 0.
     """
     net = trainer.net
     with Dataset(source) if isinstance(source, str) else source as data:
@@ -31,10 +47,11 @@ def measure(trainer, source, steps):
         gc.collect()
         used = gc.mem_alloc()
         whole = _Mean(2)
+        flash = _Mean(2)
         parts = _Mean(2 + len(net.forward_calls) + len(trainer.backward_calls))
         i = 0
         while whole.counts[0] < steps and i < 16 * steps:
-            _whole_step(trainer, data, i % len(data), whole)
+            _whole_step(trainer, data, i % len(data), whole, flash)
             _step_by_parts(trainer, data, (i + 1) % len(data), parts)
             i += 2
         forward = _forwards(net, data, steps)
@@ -45,6 +62,7 @@ def measure(trainer, source, steps):
         "us_step": whole.of(0), "us_skipped_step": whole.of(1), "us_forward": forward,
         "us_read": parts.of(0), "us_loss": parts.of(1), "calls": rows,
         "samples": i, "steps": whole.counts[0], "clock_hz": clock_hz(),
+        "flash_accesses": flash.of(0), "flash_hits": flash.of(1),
         "peak_heap_bytes": used, "free_heap_bytes": free,
     }
 
@@ -64,12 +82,23 @@ class _Mean:
         return self.sums[i] // max(1, self.counts[i])
 
 
-def _whole_step(trainer, data, i, mean):
+def _whole_step(trainer, data, i, mean, flash):
     """Read and learn a sample; entry 0 where its backward pass ran, 1 where it was skipped."""
+    registers = _registers()
+    accesses = hits = 0
     skipped = trainer.skipped
+    if registers:
+        registers[_FLASH_ACCESSES] = registers[_FLASH_HITS] = 0
     start = ticks_us()
     trainer.step(data.read(i, trainer.net.record))
-    mean.add(trainer.skipped - skipped, ticks_diff(ticks_us(), start))
+    us = ticks_diff(ticks_us(), start)
+    if registers:
+        hits = registers[_FLASH_HITS]
+        accesses = registers[_FLASH_ACCESSES]
+    mean.add(trainer.skipped - skipped, us)
+    if trainer.skipped == skipped:
+        flash.add(0, accesses)
+        flash.add(1, hits)
 
 
 def _step_by_parts(trainer, data, i, mean):

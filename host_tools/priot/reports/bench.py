@@ -19,6 +19,10 @@ def text(report: dict[str, Any]) -> str:
         lines.append(f"  {report['cycles_per_step']:,} cycles a step, "
                      f"{report['cycles_forward']:,} an inference, "
                      f"at {report['clock_hz'] / 1e6:.0f} MHz")
+    if report["flash_accesses_per_step"]:
+        accesses, hits = report["flash_accesses_per_step"], report["flash_hits_per_step"]
+        lines.append(f"  the cache of the flash answers {100 * hits / accesses:.2f} % of "
+                     f"{accesses:,} reads a step")
     lines.append(f"  reading a sample {report['us_read']} us, loss {report['us_loss']} us")
     for layer in report["layers"]:
         parts = ", ".join(f"{what} {us} us" for what, us in layer["us"].items())

@@ -12,10 +12,12 @@ const BANKED = ['divDividend', 'divDivisor', 'divQuotient', 'divRemainder', 'div
   'interp0', 'interp1'];
 
 export class Cores {
-  constructor(mcu, CortexM0Core) {
+  // makeCore() makes a core, twice; they take the place of rp2040js' own.
+  constructor(mcu, makeCore) {
     this.mcu = mcu;
-    this.core = [mcu.core, new CortexM0Core(mcu)];
-    this.current = 0;            // the core whose instruction is executed
+    this.core = [makeCore(), makeCore()];
+    this.core[0].reset();        // takes SP and PC from the vector table
+    this.select(0);
     this.core1Runs = false;
     this.waiting = [[], []];     // words on their way to core i
     this.errors = [0, 0];
@@ -123,7 +125,7 @@ export class Cores {
     this.#updateFifoInterrupt(0);
     this.#updateFifoInterrupt(1);
     Object.assign(core, { VTOR: 0, waiting: false, enabledInterrupts: 0, PM: false, IPSR: 0 });
-    core.reset();                // takes SP and PC from the vector table
+    core.reset();
     this.core1Runs = true;
   }
 }

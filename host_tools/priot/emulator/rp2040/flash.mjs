@@ -183,6 +183,6 @@ export class FlashPads {
 
 // RP2040: writes to the aliases of a register exclusive-or (1), set (2) or clear (3) its bits. A
 // plain write (0) must not read: that would take a byte from the data register.
-function combined(old, value, type) {
+export function combined(old, value, type) {
   return [value, old ^ value, old | value, old & ~value][type];
 }

@@ -4,8 +4,9 @@ import path from 'path';
 import { FlashInterface, FlashPads } from './flash.mjs';
 import { Cores } from './cores.mjs';
 import { makeUsbSerial } from './usb_serial.mjs';
+import { XipCache, XipControl, makeCachedCore } from './xip.mjs';
 
-const SSI = 0x18000, IO_QSPI = 0x40018, WATCHDOG = 0x40058;
+const XIP_CTRL = 0x14000, SSI = 0x18000, IO_QSPI = 0x40018, WATCHDOG = 0x40058;
 const FLASH_START = 0x10000000;
 const ROM_FUNCTIONS = 0x14;      // where the boot ROM has the address of its table of functions
 const USB_BOOT = 'UB'.charCodeAt(0) | 'UB'.charCodeAt(1) << 8;
@@ -15,7 +16,7 @@ export async function loadLibrary(folder) {
   const load = (name) => import(pathToFileURL(path.join(folder, 'dist/esm', name)).href);
   const { Simulator, USBCDC } = await load('index.js');
   const { CortexM0Core } = await load('cortex-m0-core.js');
-  return { Simulator, CortexM0Core, UsbSerial: makeUsbSerial(USBCDC) };
+  return { Simulator, Core: makeCachedCore(CortexM0Core), UsbSerial: makeUsbSerial(USBCDC) };
 }
 
 export class Machine {
@@ -34,7 +35,7 @@ export class Machine {
     this.mcu.loadBootrom(bootrom);   // this also clears rp2040js' own flash
     this.#catchBootloader();
     this.#attachFlash();
-    this.cores = new Cores(this.mcu, library.CortexM0Core);
+    this.cores = new Cores(this.mcu, () => new library.Core(this.mcu, this.cache));
     this.cores.core[0].PC = FLASH_START;
     this.watchdog = this.mcu.peripherals[WATCHDOG];
     this.watchdog.onWatchdogTrigger = () => {
@@ -60,6 +61,8 @@ export class Machine {
     mcu.flash = flash.bytes;
     mcu.flash16 = new Uint16Array(flash.bytes.buffer);
     mcu.flashView = new DataView(flash.bytes.buffer);
+    this.cache = new XipCache();
+    mcu.peripherals[XIP_CTRL] = new XipControl(this.cache);
     const flashInterface = new FlashInterface(flash, (nanos) => clock.tick(nanos));
     mcu.peripherals[SSI] = flashInterface;
     mcu.peripherals[IO_QSPI] = new FlashPads(flashInterface);
