@@ -1,61 +1,71 @@
 """Cross-layer equalisation: channels of a float network brought to one range, the function kept.
 
-A layer has one exponent for all its weights, so a channel much smaller than others loses its bits.
-Where a channel goes from one layer to the next through nothing but a ReLU and pooling, it may be
-divided by s there and multiplied by s here (Nagel et al. 2019, arXiv 1906.04721); s is chosen so
-that both layers use their ranges alike.
+A layer has one exponent for all its weights, and a tensor one for all its channels, so a channel
+much smaller than others loses its bits. Where a channel goes from layers to layers through nothing
+but ReLUs, pooling and sums, it may be divided by s in those that write it and multiplied by s in
+those that read it (Nagel et al. 2019, arXiv 1906.04721); s is chosen so that it takes the same
+part of the range in all. A sum ties the channels of what it adds, as in a residual block.
 """
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from priot.backbone.float_graph import FloatGraph
 from priot.backbone.float_stage import FloatStage
+from priot.network.stage import IMAGE
 
 _ROUNDS = 20
 _MOST = 1e3  # of a factor, and 1 / least
-_POOLS = ("max_pool", "avg_pool", "global_pool")
+
+
+@dataclass
+class _Space:
+    """Tensors whose channels can only be scaled together: numbers of the stages that give them,
+    and of those with weights that write and read them."""
+
+    tensors: list[int] = field(default_factory=list)
+    writers: list[int] = field(default_factory=list)
+    readers: list[int] = field(default_factory=list)
 
 
 def equalize(graph: FloatGraph) -> FloatGraph:
     """A copy that computes the same with channels of like ranges."""
     graph = copy.copy(graph)
     graph.stages = [copy.copy(stage) for stage in graph.stages]
-    pairs = _pairs(graph)
+    spaces = _spaces(graph.stages)
     for _ in range(_ROUNDS):
-        for before, after in pairs:
-            _balance(graph.stages[before], graph.stages[after])
+        for space in spaces:
+            _balance([graph.stages[i] for i in space.writers],
+                     [graph.stages[i] for i in space.readers])
     return graph
 
 
-def _pairs(graph: FloatGraph) -> list[tuple[int, int]]:
-    """Stages (i, j) with weights, where all that reads i is j, or pools that j alone reads."""
-    readers: list[list[int]] = [[] for _ in graph.stages]
-    for i, stage in enumerate(graph.stages):
-        for n in (stage.a, stage.b):
-            if n is not None and n >= 0:
-                readers[n].append(i)
-    found = []
-    for i, stage in enumerate(graph.stages):
-        if stage.weights is None or stage.clamp is not None or not _by_channel(stage):
-            continue
-        j = _next(graph.stages, readers, i)
-        if j is not None:
-            found.append((i, j))
-    return found
-
-
-def _next(stages: Sequence[FloatStage], readers: list[list[int]], i: int) -> int | None:
-    """The stage with weights that alone reads stage i, through pools without a clamp."""
-    while len(readers[i]) == 1:
-        i = readers[i][0]
-        if stages[i].weights is not None:
-            return i if _by_channel(stages[i]) else None
-        if stages[i].kind not in _POOLS or stages[i].clamp is not None:
-            return None
-    return None
+def _spaces(stages: Sequence[FloatStage]) -> list[_Space]:
+    """Those whose channels can be scaled: all that writes and reads them has weights by channel,
+    and none is clamped, the image or the logits."""
+    tied = list(range(len(stages)))  # a tensor to the first of its space
+    fixed = {len(stages) - 1}
+    for i, stage in enumerate(stages):
+        for n in (stage.a, stage.b) if stage.weights is None else ():
+            if n == IMAGE:
+                fixed.add(i)
+            elif n is not None:
+                old, new = tied[i], tied[n]
+                tied = [new if first == old else first for first in tied]
+    found = {first: _Space() for first in tied}
+    for i, stage in enumerate(stages):
+        found[tied[i]].tensors.append(i)
+        if stage.clamp is not None:
+            fixed.add(i)
+        if stage.weights is not None:
+            found[tied[i]].writers.append(i)
+            if stage.a != IMAGE:
+                found[tied[stage.a]].readers.append(i)
+    return [space for space in found.values() if not fixed.intersection(space.tensors)
+            and all(_by_channel(stages[i]) for i in space.writers + space.readers)]
 
 
 def _by_channel(stage: FloatStage) -> bool:
@@ -64,25 +74,39 @@ def _by_channel(stage: FloatStage) -> bool:
     return stage.groups == 1 or stage.weights.shape[1] == 1
 
 
-def _balance(before: FloatStage, after: FloatStage) -> None:
-    """Divide the channels of one and multiply those of the other."""
-    assert before.weights is not None and after.weights is not None
-    rows = _columns(after, before.n_out)
-    ours = np.abs(before.weights.reshape(before.n_out, -1)).max(axis=1)
-    theirs = np.abs(rows).max(axis=(0, 2))
-    factor = np.ones(before.n_out, np.float64)
+def _balance(writers: Sequence[FloatStage], readers: Sequence[FloatStage]) -> None:
+    """Divide the channels of some layers, and multiply those of others to make up for it."""
+    channels = writers[0].n_out
+    ours, theirs = (np.max([_largest(weights) for weights in some], axis=0) for some in (
+        [_rows(stage) for stage in writers], [_columns(stage, channels) for stage in readers]))
+    factor = np.ones(channels)
     live = (ours > 0) & (theirs > 0)
-    factor[live] = np.sqrt(ours[live] / theirs[live].astype(np.float64))
+    factor[live] = np.sqrt(ours[live] / theirs[live])
     factor = np.clip(factor, 1 / _MOST, _MOST).astype(np.float32)
-    before.weights = before.weights / factor.reshape(-1, *[1] * (before.weights.ndim - 1))
-    if before.bias is not None:
-        before.bias = before.bias / factor
-    if after.groups > 1:  # depthwise: the filters of a channel
-        times = after.n_out // after.groups
-        scaled = after.weights * np.repeat(factor, times)[:, None, None, None]
-    else:
-        scaled = rows * factor[None, :, None]
-    after.weights = scaled.reshape(after.weights.shape)
+    for stage in writers:
+        stage.weights = _scaled(stage, _rows(stage), 1 / factor)
+        if stage.bias is not None:
+            stage.bias = stage.bias / factor
+    for stage in readers:
+        stage.weights = _scaled(stage, _columns(stage, channels), factor)
+
+
+def _largest(weights: np.ndarray) -> np.ndarray:
+    """Of each channel of [out][channel][taps], as a part of the largest of all."""
+    sizes = np.abs(weights).max(axis=(0, 2)).astype(np.float64)
+    return sizes / (sizes.max() or 1.0)
+
+
+def _scaled(stage: FloatStage, weights: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """The weights of a stage, times a factor for each channel of [out][channel][taps]."""
+    assert stage.weights is not None
+    return (weights * factor[None, :, None]).reshape(stage.weights.shape)
+
+
+def _rows(stage: FloatStage) -> np.ndarray:
+    """Weights as [1][output channel][all]."""
+    assert stage.weights is not None
+    return stage.weights.reshape(1, stage.n_out, -1)
 
 
 def _columns(stage: FloatStage, channels: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The int8 model that is nearest to a float network, and how near."""
 
+import math
+
 from priot.backbone.equalize import equalize
 from priot.backbone.fidelity import Fidelity, compare
 from priot.backbone.float_graph import FloatGraph
@@ -37,14 +39,21 @@ def is_plain_chain(graph: FloatGraph, dataset: Dataset) -> bool:
 
 def nearest(graph: FloatGraph, dataset: Dataset, name: str, exponent: int = INPUT_EXPONENT,
             naive: bool = False, target_exponent: int = 0) -> Found:
-    """An int8 model of a graph with equalised channels, or of the graph as it is, whichever
-    agrees with it more. Arguments and errors are those of `quantize_graph`."""
+    """An int8 model of a graph, refined (refine.py), with equalised channels or as they are,
+    whichever gives the outputs more nearly. Arguments and errors are those of `quantize_graph`."""
     found = []
     for candidate in (graph, equalize(graph)):
         model = quantize_graph(candidate, dataset, name, exponent, naive,
-                               target_exponent=target_exponent, training=False)
+                               target_exponent=target_exponent, training=False, refined=not naive)
         found.append((model, candidate, compare(candidate, model, dataset)))
-    best = min(found, key=lambda entry: (-entry[2].same, entry[2].error or 0.0,
-                                         entry[2].largest_logit_error))
+    best = max(found, key=lambda entry: _outputs_db(entry[2]))
     calibrate_training(best[0], dataset, naive)
     return best
+
+
+def _outputs_db(found: Fidelity) -> float:
+    """The outputs' signal to error."""
+    sqnr = found.layers[-1].sqnr_db
+    if sqnr is None:
+        return math.inf if not found.largest_logit_error else -math.inf
+    return sqnr

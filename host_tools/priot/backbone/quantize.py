@@ -23,6 +23,7 @@ import numpy as np
 from priot.backbone.float_graph import FloatGraph
 from priot.backbone.float_network import check_weights
 from priot.backbone.float_stage import FloatStage
+from priot.backbone.refine import Twin, largest_output
 from priot.backbone.steps import MOVERS, Gradients, set_update_bits
 from priot.formats import Dataset, Model
 from priot.formats.model import INPUT_EXPONENT
@@ -156,9 +157,10 @@ def _loss_gradient(model: Model, dataset: Dataset, tensors: list[np.ndarray], na
 
 
 def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: FloatEnds,
+                       twin: Twin | None = None,
                        ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Forward shifts; returns the int8 output of every stage and, last, the images, which are
-    number -1; and the winners."""
+    number -1; and the winners. twin: refines weights, biases and shifts."""
     stages = model.stages
     tensors: list[np.ndarray] = [images.astype(np.int8)]
     winners = []
@@ -166,22 +168,28 @@ def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: Floa
         found = exponents(stages[:i], model.input_exponent)
         stage.b_shift = addition_shift(stage, found, model.input_exponent)
         exponent = min(model.input_exponent if n == IMAGE else found[n] for n in stage.inputs)
-        exponent -= stage.weight_exponent  # of the accumulators
-        if i in ends.biases:
-            stage.bias = quantize_bias(ends.biases[i], exponent, stage)
         x, *z = (tensors[n] for n in stage.inputs)
+        bias = ends.biases.get(i)
+        if twin is not None and stage.has_weights:
+            bias = twin.round_weights(i, x, 2.0**exponent)
+        exponent -= stage.weight_exponent  # of the accumulators
+        if bias is not None:
+            stage.bias = quantize_bias(bias, exponent, stage)
         parts = [batch.forward(stage, x[some], *(other[some] for other in z))
                  for some in batch.chunks(stage, len(x))]
         acc = np.concatenate([part[0].astype(np.int32) for part in parts])
         winners.append(np.concatenate([part[1] for part in parts]))
-        if stage.has_weights or stage.kind in (f.GLOBAL_POOL, f.ADD):
+        requantised = stage.has_weights or stage.kind in (f.GLOBAL_POOL, f.ADD)
+        if requantised:
             largest = _largest(np.maximum(acc, 0) if stage.relu else acc)
             if i in ends.clamps:
                 largest = np.minimum(largest, round(ends.clamps[i] * 2.0**-exponent))
             stage.forward_shift = max(0, percentile_bits(largest, naive) - 7)
-        if i in ends.clamps:
-            clamp = round(ends.clamps[i] * 2.0**-(exponent + stage.forward_shift))
-            stage.largest = max(1, min(127, clamp))
+        if twin is not None:
+            twin.advance(i)
+            if requantised and i < len(stages) - 1:
+                stage.forward_shift = twin.best_shift(i, acc, 2.0**exponent, ends.clamps.get(i))
+        stage.largest = largest_output(ends.clamps.get(i), 2.0 ** (exponent + stage.forward_shift))
         tensors.insert(len(tensors) - 1, batch.requantise(stage, acc))
     # masks follow from the clamps
     link(stages, model.shape, model.classes, model.signed, model.loss)
@@ -292,13 +300,14 @@ def accuracy(model: Model, dataset: Dataset) -> float:
 
 def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str,
                    exponent: int = INPUT_EXPONENT, naive: bool = False, relative: bool = True,
-                   target_exponent: int = 0, training: bool = True) -> Model:
+                   target_exponent: int = 0, training: bool = True, refined: bool = False,
+                   ) -> Model:
     """An int8 model of a float graph, calibrated on all images of a dataset.
 
     A value v of the dataset stands for the input v * 2^exponent, one of its targets for
     v * 2^target_exponent. naive, relative: see `calibrate`. training: False leaves out what
-    `calibrate_training` sets. Raises ValueError, FileError where the graph does not fit the images
-    or a limit.
+    `calibrate_training` sets. refined: weights, biases and shifts are those of refine.py. Raises
+    ValueError, FileError where the graph does not fit the images or a limit.
     """
     ends = FloatEnds()
     stages = [_stage_of(stage) for stage in graph.stages]
@@ -319,10 +328,11 @@ def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str,
             except ValueError as error:
                 raise ValueError(f"{_named(source, i)}: {error}") from None
     _check_pools(graph, stages)
+    twin = Twin(graph, stages, dataset.images * 2.0**exponent) if refined else None
     if training:
         calibrate(model, dataset, naive, ends, relative and not naive)
     else:
-        _calibrate_forward(model, dataset.images, naive, ends)
+        _calibrate_forward(model, dataset.images, naive, ends, twin)
     model.check()
     return model
 
