@@ -65,6 +65,10 @@ class Layout:
         """Bytes of both blocks."""
         return self.learned.size + self.work.size
 
+    def bytes_beside(self, net):
+        """How many bytes more they are than the loaded network takes; with less scratch, none."""
+        return max(0, self.size - net.idle_bytes)
+
     # ---- what there is -----------------------------------------------------------------------
 
     def _want_learned(self):
@@ -293,13 +297,17 @@ def _log2(n):
 
 
 def choose(name, net, layers, first, dynamic, free):
-    """The Layout "kept" or "small", or with "auto" kept where RESERVE bytes stay free.
+    """The Layout "kept" or "small"; "auto" is kept where RESERVE bytes stay free, or small takes
+    no less.
 
     free: bytes of heap beside the network's weights.
     """
     found = Layout(net, layers, first, name == "small", dynamic)
-    if name == "auto" and layers[0].rule < M.WEIGHTS and free - found.size < RESERVE:
+    kept = found.size
+    if name == "auto" and free - kept < RESERVE:
         found = Layout(net, layers, first, True, dynamic)
+        if found.size >= kept:
+            found = Layout(net, layers, first, False, dynamic)
     return found
 
 

@@ -84,7 +84,7 @@ class Trainer:
         self.layers, layout = options.plan(net, free_bytes)
         self.layout = layout.name
         calls = net.prepare(layout, self)
-        self.ram_bytes = layout.size - net.idle_bytes  # beside the loaded network
+        self.ram_bytes = layout.bytes_beside(net)
         fill_selection(self.layers, self.state)
         self._init_scores()
         for layer in self.layers:

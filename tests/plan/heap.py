@@ -56,6 +56,7 @@ else:
     look("trainer")
     trainer.fit(DATASET, epochs=1, verbose=False,  # noqa: F821
                 progress=lambda record: look("training"))
+    trainer.save("/learned.scores")
     answer += [trainer.ram_bytes, trainer.layout,
                [net.kernels.plan_name(s.plan) for s in net.stages]]
 print(json.dumps(answer))
