@@ -138,7 +138,7 @@ def public(tmp_path_factory) -> dict[str, Path]:
         rng = np.random.default_rng(1)
         np.savez(folder / "data.npz", x=rng.normal(0, 30, (8, *graph.file_shape)),
                  y=np.arange(8))
-        paths[file] = folder / f"{file.split('_')[1]}.priot"
+        paths[file] = folder / f"{file.split('_')[1].split('.')[0]}.priot"
         assert main(["import", str(MODELS / file), "--calibrate", str(folder / "data.npz"),
                      "--force", "-o", str(paths[file])]) == 0
     return paths
