@@ -48,11 +48,12 @@ CASES = [("a", "priot", {}), ("a", "gain", {"fraction": 10, "select": "layers"})
          ("a", "niti", {}), ("pools", "weights", {}), ("pools", "priot", {"keep": 80}),
          ("wide", "priot", {}), ("biased", "bias", {}), ("separable", "weights", {}),
          ("separable", "priot", {"layout": "small"})]
-# public networks, where they lie beside the checkout: file, method, options, layout of "auto"
+# public networks, where they lie beside the checkout: file, method, options, kernels
 MODELS = ROOT.parent / "shared" / "models"
 KEYWORDS = "mlperf_kws_ref_model_float32.tf2onnx.onnx"
-PUBLIC = [(KEYWORDS, "weights", {}, "small"), (KEYWORDS, "priot", {}, "small"),
-          ("mlperf_pretrainedResnet.tflite", "weights", {"last": 4}, "small")]
+PUBLIC = [(KEYWORDS, "weights", {}, "native"), (KEYWORDS, "priot", {}, "portable"),
+          (KEYWORDS, "gain", {}, "portable"),
+          ("mlperf_pretrainedResnet.tflite", "weights", {"last": 4}, "portable")]
 
 
 def planned(path: Path, training: Training, backend: str = "native",
@@ -151,7 +152,8 @@ def public_board(public, tmp_path_factory):
         yield connection
 
 
-def board_says(board: Connection, name: str, method: str, options: dict) -> tuple[dict, list]:
+def board_says(board: Connection, name: str, method: str, options: dict,
+               backend: str = "native") -> tuple[dict, list]:
     """Used, free and largest bytes of heap at each moment, and blocks, layout and kernels.
 
     What the measuring code itself takes is found from the heap before it came, and left out.
@@ -161,7 +163,8 @@ def board_says(board: Connection, name: str, method: str, options: dict) -> tupl
         "import gc; gc.collect(); gc.collect(); print(gc.mem_alloc())"))
     board.soft_reset()
     printed = board.execute(f"MODEL = '/{name}.priot'\nDATASET = '/{name}.prd'\n"
-                            f"METHOD = {method!r}\nOPTIONS = {options!r}\n{HEAP}")
+                            f"METHOD = {method!r}\nOPTIONS = {options!r}\n"
+                            f"BACKEND = {backend!r}\n{HEAP}")
     moments, *others = json.loads(printed.splitlines()[-1])
     measuring = moments[0][1] - before
     return {moment: (used - measuring, free + measuring, largest + measuring)
@@ -190,16 +193,17 @@ def test_heap_of_the_board(board, models, name, method, options, tmp_path):
 
 
 @pytest.mark.skipif(not MODELS.is_dir(), reason=f"no {MODELS}")
-@pytest.mark.parametrize("file, method, options, layout", PUBLIC)
+@pytest.mark.parametrize("file, method, options, backend", PUBLIC)
 def test_public_networks_train_on_a_pico(public, public_board, tmp_path, file, method, options,
-                                         layout):
+                                         backend):
     """What is said to fit trains, takes what is said, and learns as MicroPython here."""
     path = public[file]
-    plan = planned(path, Training.of(method, **options), samples=2)
-    assert not plan.refusals and plan.learned.layout == layout
-    found, (blocks, ram_bytes, *_) = board_says(public_board, path.stem, method, options)
+    plan = planned(path, Training.of(method, **options), backend, samples=2)
+    assert not plan.refusals
+    found, (blocks, ram_bytes, layout, _) = board_says(public_board, path.stem, method, options,
+                                                       backend)
     assert [plan.network.weight_bytes, plan.network.work_bytes] == blocks
-    assert plan.learned.ram_bytes == ram_bytes
+    assert (plan.learned.ram_bytes, plan.learned.layout) == (ram_bytes, layout)
     compare(plan, found, "training")
     assert learned_here(path, method, options, tmp_path) == learned_there(public_board)
 
