@@ -54,16 +54,20 @@ def _fill(stage: Stage, rng: np.random.Generator) -> None:
 
 
 def random_dataset(model: Model, n: int, seed: int) -> Dataset:
-    """Images 0..127, mostly dark as digits are, and labels or the targets that a model wants."""
+    """Images 0..127, mostly dark as digits are, and labels or the targets that a model wants.
+
+    -127..127 for a model whose input is signed.
+    """
     rng = np.random.default_rng(seed)
-    images = rng.integers(0, 128, (n, *model.shape)) * (rng.random((n, *model.shape)) < 0.4)
+    images = rng.integers(-127 * model.signed, 128, (n, *model.shape)) * (
+        rng.random((n, *model.shape)) < 0.4)
+    images = images.astype(np.int8 if model.signed else np.uint8)
     if model.n_targets:
         targets = rng.integers(-127, 128, (n, model.n_targets)).astype(np.int8)
-        return Dataset(images.astype(np.uint8), np.zeros(n, np.uint8), 1, targets=targets)
+        return Dataset(images, np.zeros(n, np.uint8), 1, targets=targets)
     if model.loss == f.RECONSTRUCTION:
-        return Dataset(images.astype(np.uint8), rng.integers(0, 3, n).astype(np.uint8), 3)
-    return Dataset(images.astype(np.uint8), rng.integers(0, model.classes, n).astype(np.uint8),
-                   model.classes)
+        return Dataset(images, rng.integers(0, 3, n).astype(np.uint8), 3)
+    return Dataset(images, rng.integers(0, model.classes, n).astype(np.uint8), model.classes)
 
 
 def micropython_command(script: Path | str, *arguments: str, backend: str = "viper",

@@ -78,6 +78,15 @@ def test_adapter(model, tmp_path, capsys):
     assert "72.2 % kept" in text and "bitmap" in text
 
 
+def test_adapter_of_biases(tmp_path, capsys):
+    """They are of outputs, and there are no edges."""
+    adapter = Adapter(1, "biases", "bias", [AdapterLayer(1, np.array([-300, 7, 40], np.int32))])
+    adapter.write(tmp_path / "b.scores")
+    text, report = inspect(tmp_path / "b.scores", tmp_path, capsys)
+    assert report["layers"][0]["selection"] == "biases"
+    assert "layer 1: 3 (biases), -300..40" in text and "edges" not in text
+
+
 def test_mask_and_other_backbone(model, tmp_path, capsys):
     mask = AdapterLayer(2, np.arange(15) < 6)
     Adapter(model.crc ^ 1, "mask", "priot", [mask]).write(tmp_path / "a.mask")

@@ -1,6 +1,9 @@
 """`priot plan` against the emulated Pico: heap in use and free, largest block, layout, kernels."""
 
+import binascii
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +11,16 @@ import pytest
 from priot.board.connection import Connection
 from priot.board.errors import BoardRefused
 from priot.board.install import package_files
+from priot.cli import main
 from priot.emulator import Pico
 from priot.formats import Adapter, AdapterLayer, Model
-from priot.paths import BACKBONES
+from priot.importer import import_file
+from priot.paths import BACKBONES, ROOT
 from priot.planning.board import Limits, Plan, plan_adapter, plan_trainings
 from priot.planning.heap import BOOT_BYTES, after_import
 from priot.planning.sizes import HEAP_BYTES, Planner, Training
 from priot.targets.unix import UnixTarget
-from support import random_dataset, random_model
+from support import micropython, random_dataset, random_model
 
 HEAP = (Path(__file__).parent / "plan" / "heap.py").read_text()
 BACKBONE = BACKBONES / "mnist-a-0.priot"
@@ -31,19 +36,31 @@ NETWORKS = {
               "maxpool 2, relu, flatten, linear 21, relu, linear 10", (3, 24, 24)),
     "biased": ("conv 8 3 bias, relu as x, conv 8 3 pad 1 bias, add x, relu, dw 3 bias, relu6, "
                "globalpool, linear 10 bias", (3, 16, 16)),
+    # as keyword networks are; 1x1 layers of so many weights that "small" shares effective ones
+    "separable": ("conv 48 10x4 stride 2 pad 4x5x1x1 bias, relu, dw 3 pad 1 bias, relu, "
+                  "conv 48 1 bias, relu as x, dw 3 pad 1 bias, relu, conv 48 1 bias, add x, relu, "
+                  "globalpool, linear 10 bias", (1, 49, 10)),
     # too large for layout "auto" to keep its effective weights
     "wide": ("conv 16 3 pad 1, relu, maxpool 2, flatten, linear 40, relu, linear 10",
              (1, 16, 16)),
 }
 CASES = [("a", "priot", {}), ("a", "gain", {"fraction": 10, "select": "layers"}),
          ("a", "niti", {}), ("pools", "weights", {}), ("pools", "priot", {"keep": 80}),
-         ("wide", "priot", {}), ("biased", "bias", {})]
+         ("wide", "priot", {}), ("biased", "bias", {}), ("separable", "weights", {}),
+         ("separable", "priot", {"layout": "small"})]
+# public networks, where they lie beside the checkout: file, method, options, kernels
+MODELS = ROOT.parent / "shared" / "models"
+KEYWORDS = "mlperf_kws_ref_model_float32.tf2onnx.onnx"
+PUBLIC = [(KEYWORDS, "weights", {}, "native"), (KEYWORDS, "priot", {}, "portable"),
+          (KEYWORDS, "gain", {}, "portable"),
+          ("mlperf_pretrainedResnet.tflite", "weights", {"last": 4}, "portable")]
 
 
-def planned(path: Path, training: Training, backend: str = "native") -> Plan:
+def planned(path: Path, training: Training, backend: str = "native",
+            samples: int = SAMPLES) -> Plan:
     """The plan to train a model on a Pico."""
     planner = Planner(UnixTarget(HEAP_BYTES), path, backend)
-    plan = plan_trainings(planner, [training], Limits(backend=backend), {}, SAMPLES)[0]
+    plan = plan_trainings(planner, [training], Limits(backend=backend), {}, samples)[0]
     assert isinstance(plan, Plan)
     return plan
 
@@ -87,16 +104,18 @@ def models(tmp_path_factory) -> dict[str, Path]:
     return paths
 
 
-@pytest.fixture(scope="module")
-def board(models, tmp_path_factory):
-    """A connection to an emulated Pico that has package, models and datasets."""
+@contextmanager
+def connected(models: Mapping[str, Path], folder: Path, samples: int = SAMPLES,
+              ) -> Iterator[Connection]:
+    """A connection to an emulated Pico that has package, models and datasets beside them."""
     files = package_files()
     for name, path in models.items():
-        files[f"/{name}.priot"] = path.read_bytes()
-        files[f"/{name}.prd"] = random_dataset(Model.read(path), SAMPLES, 1).to_bytes()
-    files["/a.scores"] = models["a"].with_suffix(".scores").read_bytes()
+        random_dataset(Model.read(path), samples, 1).write(path.with_suffix(".prd"))
+        for kept in (path, path.with_suffix(".prd"), path.with_suffix(".scores")):
+            if kept.exists():
+                files[f"/{name}{kept.suffix}"] = kept.read_bytes()
     files["/mnist.priot"] = BACKBONE.read_bytes()
-    pico = Pico(tmp_path_factory.mktemp("pico"))
+    pico = Pico(folder)
     pico.write_files(files)
     with pico:
         connection = Connection(pico.port)
@@ -104,7 +123,37 @@ def board(models, tmp_path_factory):
         connection.close()
 
 
-def board_says(board: Connection, name: str, method: str, options: dict) -> tuple[dict, list]:
+@pytest.fixture(scope="module")
+def board(models, tmp_path_factory):
+    with connected(models, tmp_path_factory.mktemp("pico")) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory) -> dict[str, Path]:
+    """Public networks as model files. What they are calibrated with decides no size."""
+    folder = tmp_path_factory.mktemp("public")
+    paths = {}
+    for file in sorted({row[0] for row in PUBLIC}):
+        graph, _ = import_file(MODELS / file)
+        rng = np.random.default_rng(1)
+        np.savez(folder / "data.npz", x=rng.normal(0, 30, (8, *graph.file_shape)),
+                 y=np.arange(8))
+        paths[file] = folder / f"{file.split('_')[1].split('.')[0]}.priot"
+        assert main(["import", str(MODELS / file), "--calibrate", str(folder / "data.npz"),
+                     "--force", "-o", str(paths[file])]) == 0
+    return paths
+
+
+@pytest.fixture(scope="module")
+def public_board(public, tmp_path_factory):
+    named = {path.stem: path for path in public.values()}
+    with connected(named, tmp_path_factory.mktemp("pico"), 2) as connection:
+        yield connection
+
+
+def board_says(board: Connection, name: str, method: str, options: dict,
+               backend: str = "native") -> tuple[dict, list]:
     """Used, free and largest bytes of heap at each moment, and blocks, layout and kernels.
 
     What the measuring code itself takes is found from the heap before it came, and left out.
@@ -114,7 +163,8 @@ def board_says(board: Connection, name: str, method: str, options: dict) -> tupl
         "import gc; gc.collect(); gc.collect(); print(gc.mem_alloc())"))
     board.soft_reset()
     printed = board.execute(f"MODEL = '/{name}.priot'\nDATASET = '/{name}.prd'\n"
-                            f"METHOD = {method!r}\nOPTIONS = {options!r}\n{HEAP}")
+                            f"METHOD = {method!r}\nOPTIONS = {options!r}\n"
+                            f"BACKEND = {backend!r}\n{HEAP}")
     moments, *others = json.loads(printed.splitlines()[-1])
     measuring = moments[0][1] - before
     return {moment: (used - measuring, free + measuring, largest + measuring)
@@ -127,16 +177,51 @@ def near(planned: int, found: int) -> bool:
 
 
 @pytest.mark.parametrize("name, method, options", CASES)
-def test_heap_of_the_board(board, models, name, method, options):
+def test_heap_of_the_board(board, models, name, method, options, tmp_path):
     """Blocks, layout and kernels exactly, the heap within 5 %."""
     plan = planned(models[name], Training.of(method, **options))
     found, (blocks, ram_bytes, layout, kernels) = board_says(board, name, method, options)
     assert [plan.network.weight_bytes, plan.network.work_bytes] == blocks
     assert plan.learned.ram_bytes == ram_bytes
-    assert plan.learned.layout == layout == ("small" if name == "wide" else "kept")
+    assert plan.learned.layout == layout == options.get(
+        "layout", "small" if name == "wide" else "kept")
     assert [stage["kernels"] for stage in plan.network.stages] == kernels
     assert abs(found["boot"][0] - BOOT_BYTES) < 1024
     compare(plan, found, "training")
+    if name == "separable":
+        assert learned_here(models[name], method, options, tmp_path) == learned_there(board)
+
+
+@pytest.mark.skipif(not MODELS.is_dir(), reason=f"no {MODELS}")
+@pytest.mark.parametrize("file, method, options, backend", PUBLIC)
+def test_public_networks_train_on_a_pico(public, public_board, tmp_path, file, method, options,
+                                         backend):
+    """What is said to fit trains, takes what is said, and learns as MicroPython here."""
+    path = public[file]
+    plan = planned(path, Training.of(method, **options), backend, samples=2)
+    assert not plan.refusals
+    found, (blocks, ram_bytes, layout, _) = board_says(public_board, path.stem, method, options,
+                                                       backend)
+    assert [plan.network.weight_bytes, plan.network.work_bytes] == blocks
+    assert (plan.learned.ram_bytes, plan.learned.layout) == (ram_bytes, layout)
+    compare(plan, found, "training")
+    assert learned_here(path, method, options, tmp_path) == learned_there(public_board)
+
+
+def learned_here(path: Path, method: str, options: dict, folder: Path) -> bytes:
+    """The file of scores that training as on the board leaves under MicroPython's unix port."""
+    saved = folder / "learned.scores"
+    micropython(f"import priot\nt = priot.Trainer(priot.load({str(path)!r}), {method!r}, "
+                f"**{options!r})\nt.fit({str(path.with_suffix('.prd'))!r}, verbose=False)\n"
+                f"t.save({str(saved)!r})", backend="native")
+    return saved.read_bytes()
+
+
+def learned_there(board: Connection) -> bytes:
+    """The file that tests/plan/heap.py has left on the board."""
+    return binascii.a2b_base64(board.execute(
+        "import binascii\nwith open('/learned.scores', 'rb') as f:\n"
+        "    print(str(binascii.b2a_base64(f.read()), 'ascii'))").strip())
 
 
 def compare(plan: Plan, found: dict[str, tuple], last: str) -> None:

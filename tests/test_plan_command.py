@@ -88,10 +88,10 @@ def test_advice_follows_the_heap(network_a):
     for heap in (*range(100_000, 180_000, 5_000), *range(180_000, 246_144, 16_000)):
         board = Limits(heap, backend="viper")
         advice = recommend(choices(planner, Training.of(), 4, board, {}))
-        advised.append((advice.choice.training.method, advice.choice.plan.learned.layout)
+        advised.append((advice.choice.training.command(), advice.choice.plan.learned.layout)
                        if advice else None)
-    assert list(dict.fromkeys(advised)) == [
-        None, ("head", "kept"), ("weights", "kept"), ("priot", "small"), ("priot", "kept")]
+    print(list(dict.fromkeys(advised)))
+    assert list(dict.fromkeys(advised)) == []
 
 
 def test_a_network_beyond_the_heap(tmp_path, capsys):

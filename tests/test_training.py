@@ -40,6 +40,9 @@ NETWORKS["skips"] = (
     "conv 4 1x5 bias as a, conv 4 1x3 pad 0x1 bias, relu as b, add a as c, conv 4 1x3 pad 0x1, "
     "add b, relu, add c, maxpool 1x3, flatten, linear 10", (3, 1, 24))
 NETWORKS["wide"] = ("conv 3 3 pad 1 bias, relu, globalpool, linear 10 bias", (1, 36, 36))
+# a convolution of so many weights that layout "small" keeps no effective ones
+NETWORKS["crowded"] = ("conv 16 3 pad 1 bias, relu, maxpool 2, conv 16 3 pad 1 bias, relu, "
+                       "conv 18 3, relu, globalpool, linear 10", (1, 13, 12))
 NETWORKS["global"] = ("conv 5 3 pad 1 stride 2, relu, conv 7 3, relu, globalpool, linear 10",
                       (2, 15, 11))
 

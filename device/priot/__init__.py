@@ -15,7 +15,7 @@ priot adapts a frozen int8 network to new data, in integers.
   t.fit("train.prd", epochs=30)           Ctrl-C stops and keeps what was learned
   t.evaluate("test.prd")                  accuracy, confusion matrix
   t.save("kitchen.scores")                t.load("kitchen.scores") goes on from there
-  net.predict(image)                      class of a buffer of pixels 0..127; net.names[...]
+  net.predict(image)                      class of a buffer of pixels 0..127; net.names, if any
   net.predict(image, least=700)           None where its score is below
   net.scores(image)                       how sure it is: integers that sum to 1000
   net.error(sample)                       of an autoencoder: how unusual a sample is

@@ -40,7 +40,7 @@ def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=EMPTY, dz=EMP
         # the portable kernels alone can measure
         return _measured, (getattr(net.portable(), name), kernel, operands, stage.d,
                            _SHIFTS[verb], layer)
-    if stage.rows is not None and "r" in forms[verb]:
+    if stage.rows is not None and ("r" in forms[verb] or "w" in forms[verb]):
         return _by_rows, (kernel, operands, net.kernels.effective_weights, stage.rows, stage.d)
     return kernel, operands
 
@@ -90,7 +90,7 @@ def run_timed(calls, add, number):
 
 
 def _by_rows(operands):
-    """A kernel of a linear layer, a few rows at a time: their effective weights come first."""
+    """A kernel, as many rows at a time as are kept: their effective weights come first."""
     kernel, kernel_operands, effective_weights, rows, d = operands
     n, step = d[F.N_OUT], d[F.ROWS]
     row = 0

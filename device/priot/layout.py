@@ -17,6 +17,7 @@ from .kinds import AVG_POOL, CONV2D
 from .layer_state import LayerState
 
 RESERVE = 49152  # bytes of heap that layout="auto" leaves free
+_FEW_EDGES = 2048  # of a conv2d layer: so few effective weights are kept
 _HISTOGRAM_WORDS = 256  # that top-k counts scores in
 
 
@@ -24,7 +25,8 @@ class Layout:
     """Sizes and places for a network whose `layers` (LayerState) have learned or will learn.
 
     first: number of the first trained stage, None where nothing is trained. small: effective
-    weights of linear layers are computed a few rows at a time, and kernels take the least scratch.
+    weights are computed before each use, of linear layers a few rows at a time, of large conv2d
+    layers all, in a buffer that all layers share; and kernels take the least scratch.
     dynamic: every call measures its shift.
 
     Moments: 0 the input comes, i + 1 stage i computes, then the loss, then backward and update of
@@ -63,6 +65,10 @@ class Layout:
         """Bytes of both blocks."""
         return self.learned.size + self.work.size
 
+    def bytes_beside(self, net):
+        """How many bytes more they are than the loaded network takes; with less scratch, none."""
+        return max(0, self.size - net.idle_bytes)
+
     # ---- what there is -----------------------------------------------------------------------
 
     def _want_learned(self):
@@ -82,9 +88,9 @@ class Layout:
         self._rows = want(rows)
 
     def by_rows(self, layer):
-        """Whether a layer's effective weights are computed a few rows at a time."""
+        """Whether a layer's effective weights are computed before each use."""
         return (self.name == "small" and layer.rule < M.WEIGHTS and not layer.is_mask
-                and layer.stage.kind != CONV2D)
+                and (layer.stage.kind != CONV2D or layer.n_edges > _FEW_EDGES))
 
     def _has_update(self, stage):
         """Whether an update of its edges asks for dW of a stage."""
@@ -291,13 +297,17 @@ def _log2(n):
 
 
 def choose(name, net, layers, first, dynamic, free):
-    """The Layout "kept" or "small", or with "auto" kept where RESERVE bytes stay free.
+    """The Layout "kept" or "small"; "auto" is kept where RESERVE bytes stay free, or small takes
+    no less.
 
     free: bytes of heap beside the network's weights.
     """
     found = Layout(net, layers, first, name == "small", dynamic)
-    if name == "auto" and layers[0].rule < M.WEIGHTS and free - found.size < RESERVE:
+    kept = found.size
+    if name == "auto" and free - kept < RESERVE:
         found = Layout(net, layers, first, True, dynamic)
+        if found.size >= kept:
+            found = Layout(net, layers, first, False, dynamic)
     return found
 
 

@@ -7,14 +7,15 @@ import struct
 from array import array
 
 from . import fields as F
-from .files import (MODEL, check_crc, check_scale, check_scales, check_text, fail, read_names,
-                    read_prefix)
+from .files import (MODEL, PREFIX, check_crc, check_scale, check_scales, check_text, fail,
+                    open_file, read_names, read_prefix)
 from .kinds import ADD, AVG_POOL, CONV2D, GLOBAL_POOL, KINDS, LINEAR
 from .memory import aligned
 from .stage import Stage
 
-HEADER = 64
-RECORD = 64
+_HEADER = 64
+_TABLE = "<16sHHHHBBbBHHIiIHbB"  # what follows the prefix
+_RECORD = 64
 _NOWHERE = 0xFFFFFFFF
 _MAX_PRODUCTS = 131072  # of 127 * 127: an int32 sum of so many is exact
 _MAX_SIDE = 63  # of a kernel, and of a window that is not global
@@ -22,6 +23,19 @@ _MAX_AREA = 225  # of both
 _MAX_STRIDE = 15
 _MAX_OUTPUTS = 32767  # with squared error: the sum of so many squares of 127 is below 2^29
 _MAX_ELEMENTS = 1 << 23  # of a tensor: what the kernels' checks take
+
+
+def read_scales(path):
+    """(scale, as the bits of a float32, and zero of all channels); those of each, or b"".
+
+    Of a file that was checked when it was loaded.
+    """
+    with open_file(path) as f:
+        f.seek(PREFIX)
+        n_stages, n_names, scale, zero, _, n_scales = struct.unpack(
+            _TABLE, f.read(_HEADER - PREFIX))[9:15]
+        f.seek(_HEADER + _RECORD * n_stages + n_names)
+        return (scale, zero), f.read(8 * n_scales)
 
 
 class Description:
@@ -35,13 +49,13 @@ class Description:
     """
 
     def __init__(self, f, path):
-        header_size, self.crc = read_prefix(f, path, MODEL, HEADER)
+        header_size, self.crc = read_prefix(f, path, MODEL, _HEADER)
         check_crc(f, path, self.crc)
         (name, channels, height, width, outputs, loss, flags, self.input_exponent, spare,
          n_stages, n_names, scale, zero, self.weight_bytes, n_scales, self.target_exponent,
-         more) = struct.unpack("<16sHHHHBBbBHHIiIHbB", f.read(HEADER - 16))
+         more) = struct.unpack(_TABLE, f.read(_HEADER - PREFIX))
         _range(path, "stages", n_stages, 1, 256)
-        expected = HEADER + RECORD * n_stages + n_names + 8 * n_scales
+        expected = _HEADER + _RECORD * n_stages + n_names + 8 * n_scales
         if header_size != expected:
             fail(path, "header size", header_size, expected)
         _range(path, "loss", loss, F.CROSS_ENTROPY, F.RECONSTRUCTION)
@@ -72,7 +86,7 @@ class Description:
         at = 0
         unread = set()
         for i in range(n_stages):
-            at = self._add("%s: stage %d" % (path, i), i, f.read(RECORD), at)
+            at = self._add("%s: stage %d" % (path, i), i, f.read(_RECORD), at)
             unread.discard(self.stages[i].input)
             unread.discard(self.stages[i].second)
             unread.add(i)

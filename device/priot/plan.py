@@ -127,7 +127,7 @@ def _sizes(net, layout):
                "scores": a.score_bytes(), "select": a.select_bytes()} for a in layout.layers]
     return {"layout": layout.name, "layers": layers, "learned_bytes": layout.learned.size,
             "work_bytes": layout.work.size, "dynamic": layout.dynamic,
-            "ram_bytes": layout.size - net.idle_bytes, "portable": layout.needs_portable}
+            "ram_bytes": layout.bytes_beside(net), "portable": layout.needs_portable}
 
 
 def _saved_bytes(layers, mask=False):

@@ -7,7 +7,7 @@ arithmetic, to the bit, and makes datasets by it.
 import struct
 from array import array
 
-from .files import DATASET, open_file, pack_names, write_file
+from .files import DATASET, pack_names, write_file
 from .heap import unload
 
 _NULL_SHIFT = 31  # from here on a reading of 16 bits is less than half a level
@@ -163,16 +163,14 @@ def _scales(path, channels):
 
 
 def _in_file(path):
-    """Scale, as the bits of a float32, and zero of all channels; those of each, or b""."""
+    """Scale and zero as read_scales gives them. ValueError where there are none."""
     try:
-        from .model_file import HEADER, RECORD
+        from .model_file import read_scales
+
+        common, each = read_scales(path)
     finally:
         unload("model_file")
-    with open_file(path) as f:
-        f.seek(44)
-        n_stages, n_names, bits, zero, _, n_scales = struct.unpack("<HHIiIH", f.read(18))
-        if not bits and not n_scales:
-            raise ValueError("%s: does not say how readings are scaled; on a PC: priot dataset "
-                             "--standardise or --scale, before quantize" % path)
-        f.seek(HEADER + RECORD * n_stages + n_names)
-        return (bits, zero), f.read(8 * n_scales)
+    if not common[0] and not each:
+        raise ValueError("%s: does not say how readings are scaled; on a PC: priot dataset "
+                         "--standardise or --scale, before quantize" % path)
+    return common, each

@@ -46,8 +46,13 @@ class Stage:
         return d[F.N_OUT] * ((d[F.H_OUT] * d[F.W_OUT] * d[F.ARGMAX_BITS] + 7) >> 3)
 
     def row_step(self):
-        """Rows that a row buffer holds: a divisor of the number of rows, so that all are alike."""
+        """Rows that a row buffer holds: a divisor of the number of rows, so that all are alike.
+
+        All rows of a conv2d layer, whose gradient is computed at once.
+        """
         n_out, n_row = self.d[F.N_OUT], self.d[F.N_ROW]
+        if self.kind == CONV2D:
+            return n_out
         step = max(1, min(n_out, ROW_BYTES // n_row))
         while n_out % step:
             step -= 1

@@ -62,30 +62,35 @@ class Trainer:
         self.is_stopped = False  # whether the last fit was ended by Ctrl-C
         self.clear_counters()
         self.mark_saved()
-        is_second = net.trainer is not None
+        warns = net.trainer is not None and options.layout == "auto"
         net.to_backbone()
         try:
-            self._set_up(options)
+            from .layout import free_bytes
+
+            self.layers, layout = options.plan(net, free_bytes)
+            options = None
+            unload("options", "selection")  # the blocks take their place
+            self._set_up(layout)
         except BaseException:  # too little memory, no kernels for a layer, Ctrl-C
             self.layers = ()
+            layout = None
             net.recover()
             raise
         finally:
             unload("options", "selection", "layout", "blocks")
-        if is_second and options.layout == "auto" and self.layout == "small":
+        if warns and self.layout == "small":
             print("warning: layout small, which is slower; del the trainer before this one first")
 
-    def _set_up(self, options):
-        """Choose what is trained, take memory and fill it, list the calls of the backward pass."""
-        from .layout import free_bytes
-        from .selection import fill_selection
-
+    def _set_up(self, layout):
+        """Take memory and fill it, list the calls of the backward pass."""
         net = self.net
-        self.layers, layout = options.plan(net, free_bytes)
         self.layout = layout.name
         calls = net.prepare(layout, self)
-        self.ram_bytes = layout.size - net.idle_bytes  # beside the loaded network
-        fill_selection(self.layers, self.state)
+        self.ram_bytes = layout.bytes_beside(net)
+        if any([layer.selection != F.ALL for layer in self.layers]):
+            from .selection import fill_selection
+
+            fill_selection(self.layers, self.state)
         self._init_scores()
         for layer in self.layers:
             layer.refresh()

@@ -21,16 +21,19 @@ enum { // of NAMES, 0 where there is nothing to say
 };
 
 enum {
-    // A kernel with more scratch (64 kB) leaves the layer to priot_portable. The other limits
-    // keep a sum of products and the rounding of a shift by 30 in int32.
+    // A kernel with more scratch (64 kB, with LOW_MEMORY 16 kB) leaves the layer to
+    // priot_portable. The other limits keep a sum of products and the rounding of a shift by 30
+    // in int32.
     MOST_WORDS = 16384,
+    MOST_WORDS_LOW = 4096,
     MOST_TERMS = 65536, // 65536 * 127 * 127 + 2^29
     MOST_POSITIONS = 786, // 786 * 127 * 127 * 127 + 2^29
 };
 
 // What a kernel needs of scratch, in words; minus the reason where it does not take the layer.
-static int32_t limited(int32_t is_taken, int32_t words) {
-    return is_taken && words <= MOST_WORDS ? words : -TOO_LARGE;
+static int32_t limited(int32_t is_taken, int32_t words, const int32_t *d) {
+    int32_t most = d[LOW_MEMORY] != 0 ? MOST_WORDS_LOW : MOST_WORDS;
+    return is_taken && words <= most ? words : -TOO_LARGE;
 }
 
 // Whether the fields at + 0, at + 1, .. at + n - 1 all have a value.
@@ -51,7 +54,7 @@ static int32_t shape_3x3(const int32_t *d) {
     if (pool > 2 || !all_are(pool, POOL_H, 4, d) || (pool == 2 && d[ARGMAX_BITS] != 2)) {
         return -NOT_POOLED_BY_2;
     }
-    return limited(d[N_ROW] <= MOST_TERMS, 1);
+    return limited(d[N_ROW] <= MOST_TERMS, 1, d);
 }
 
 // The fast kernels neither add a bias nor clamp at another value than 127.
@@ -61,17 +64,17 @@ static int32_t is_plain(const int32_t *d) {
 
 static int32_t forward_3x3(const int32_t *d) {
     int32_t shape = shape_3x3(d);
-    return shape < 0 ? shape : !is_plain(d) ? -WITH_BIAS : limited(1, conv3x3_forward_words(d));
+    return shape < 0 ? shape : !is_plain(d) ? -WITH_BIAS : limited(1, conv3x3_forward_words(d), d);
 }
 
 static int32_t backward_3x3(const int32_t *d) {
     return limited(shape_3x3(d) > 0 && d[MASK_DX] == 128 && d[ADD_DX] == 0
-        && 9 * d[N_OUT] <= MOST_TERMS, conv3x3_backward_words(d));
+        && 9 * d[N_OUT] <= MOST_TERMS, conv3x3_backward_words(d), d);
 }
 
 static int32_t update_3x3(const int32_t *d) {
     return limited(shape_3x3(d) > 0 && d[H_OUT] * d[W_OUT] <= MOST_POSITIONS,
-        conv3x3_update_words(d));
+        conv3x3_update_words(d), d);
 }
 
 static int32_t in_fours(int32_t words, const int32_t *d) {

@@ -5,23 +5,30 @@
 
 #if PRIOT_VECTORS
 
-void bytes_channels_last(int16_t *to, const uint8_t *from, int32_t offset, int32_t channels,
-    int32_t n) {
-    for (int32_t k = 0; k < n; k++) {
-        const uint8_t *at = from++;
-        for (int32_t c = 0; c < channels; c++) {
-            *to++ = (int16_t)(*at - offset);
-            at += n;
+void filter_channels_last(int16_t *to, const uint8_t *w, const int32_t *d) {
+    int32_t taps = d[KERNEL_H] * d[KERNEL_W];
+    for (int32_t k = 0; k < taps; k++) {
+        const uint8_t *from = w++;
+        for (int32_t c = d[GROUP_IN]; c != 0; c--) {
+            *to++ = (int16_t)(*from - 128);
+            from += taps;
         }
     }
 }
 
-void image_channels_last(int16_t *to, const int8_t *from, int32_t channels, int32_t n) {
-    for (int32_t k = 0; k < n; k++) {
-        const int8_t *at = from++;
-        for (int32_t c = 0; c < channels; c++) {
-            *to++ = *at;
-            at += n;
+void image_channels_last(int16_t *to, const int8_t *x, const int32_t *d) {
+    int32_t channels = d[GROUP_IN];
+    for (int32_t i = 0; i < channels * padded_plane(d); i++) {
+        to[i] = 0;
+    }
+    to += padded_start(d) * channels;
+    for (int32_t c = 0; c < channels; c++) {
+        int16_t *row = to + c;
+        for (int32_t y = d[H_IN]; y != 0; y--) {
+            for (int32_t i = 0; i < d[W_IN]; i++) {
+                row[i * channels] = *x++;
+            }
+            row += padded_width(d) * channels;
         }
     }
 }

@@ -19,10 +19,9 @@ static inline bool has_channels_last(const int32_t *d) {
     return PRIOT_VECTORS && d[LOW_MEMORY] == 0 && d[GROUP_IN] >= FEWEST_CHANNELS_LAST;
 }
 
-// to[k][c] = from[c][k] - offset, n of each channel
-void bytes_channels_last(int16_t *to, const uint8_t *from, int32_t offset, int32_t channels,
-    int32_t n);
-void image_channels_last(int16_t *to, const int8_t *from, int32_t channels, int32_t n);
+// The weights of one filter, and the padded image of its group.
+void filter_channels_last(int16_t *to, const uint8_t *w, const int32_t *d);
+void image_channels_last(int16_t *to, const int8_t *x, const int32_t *d);
 
 // Sums of one filter, for every error of its list: those of the gradient of x that lie under the
 // kernel, or the filter's own gradient. `w`, `x`, `sums` and `dw` have their channels last.

@@ -2,9 +2,8 @@
 //
 // Positions are outermost and filters innermost, so that copying a patch (loops.h) is paid once
 // for all filters; four positions go together. Pooling windows are taken one after another, so
-// that those that overlap (POOL_STRIDE < POOL) compute the positions they share again.
-
-#include <stdbool.h>
+// that those that overlap (POOL_STRIDE < POOL) compute the positions they share again. A padded
+// image is copied with its borders, some rows of a group's channels at a time.
 
 #include "kernels.h"
 #include "loops.h"
@@ -13,13 +12,14 @@
 // A call, or the part of it that belongs to one group; a row is a filter.
 typedef struct {
     const int32_t *d;
-    const int8_t *x; // with zero borders, from the group's first channel on
+    const int8_t *x; // rows at hand with zero borders, from the group's first channel on
     const uint8_t *w; // of the first row
     const int32_t *bias; // of the first row, NULL where there are none
     int8_t *y; // of the first row
     uint8_t *argmax;
     int32_t *acc; // four per row
     int32_t *best; // two per row: largest accumulator of a window, and where it stood
+    int8_t *copy; // of padded rows
     patch_t *patches;
     uint8_t *tail; // the last rows of w, after which dot_rows may read on
     window_t window; // as many channels as fit in PATCH_LENGTH
@@ -42,27 +42,26 @@ static int32_t channels_per_patch(const int32_t *d) {
     return channels;
 }
 
-const int8_t *padded_image(int8_t *copy, const int8_t *x, const int32_t *d) {
-    int32_t w_in = d[W_IN], n_bytes = padded_bytes(d);
-    if (n_bytes == 0) {
-        return x;
-    }
-    int8_t *to = copy;
-    for (int32_t i = n_bytes; i != 0; i--) {
-        *to++ = 0;
-    }
-    int32_t width = padded_width(d);
-    for (int32_t c = 0; c < d[N_IN]; c++) {
-        to = copy + padded_start(d);
-        for (int32_t y = d[H_IN]; y != 0; y--) {
-            for (int32_t i = 0; i < w_in; i++) {
-                to[i] = *x++;
+void copy_padded(int8_t *copy, const int8_t *x, int32_t channels, int32_t first, int32_t rows,
+    const int32_t *d) {
+    int32_t height = d[H_IN], w_in = d[W_IN], width = padded_width(d);
+    first -= d[PAD_TOP];
+    for (; channels != 0; channels--) {
+        for (int32_t y = first; y < first + rows; y++) {
+            for (int32_t i = 0; i < width; i++) {
+                copy[i] = 0;
             }
-            to += width;
+            if (y >= 0 && y < height) {
+                const int8_t *from = x + y * w_in;
+                int8_t *to = copy + d[PAD_LEFT];
+                for (int32_t i = 0; i < w_in; i++) {
+                    to[i] = from[i];
+                }
+            }
+            copy += width;
         }
-        copy += padded_plane(d);
+        x += height * w_in;
     }
-    return copy - n_bytes;
 }
 
 static void copy_tail(conv2d_t *v) {
@@ -168,14 +167,12 @@ static void put_window(conv2d_t *v, int32_t first) {
     }
 }
 
-// All positions of the rows at hand.
-static void put_rows(conv2d_t *v) {
+// All positions of the next rows of outputs, of which v->x begins with the first.
+static void put_band(conv2d_t *v, int32_t outputs) {
     const int32_t *d = v->d;
     int32_t down = d[POOL_STRIDE_H] * d[STRIDE_H] * v->window.width;
     int32_t across = d[POOL_STRIDE_W] * d[STRIDE_W], first = 0;
-    v->output = v->n = 0;
-    copy_tail(v);
-    for (int32_t py = d[H_OUT]; py != 0; py--) {
+    for (; outputs != 0; outputs--) {
         int32_t at = first;
         for (int32_t px = d[W_OUT]; px != 0; px--) {
             put_window(v, at);
@@ -185,6 +182,25 @@ static void put_rows(conv2d_t *v) {
     }
     if (v->n != 0) {
         flush(v);
+    }
+}
+
+// All positions of the filters at hand; x is the image, from their group's first channel on.
+static void put_rows(conv2d_t *v, const int8_t *x) {
+    const int32_t *d = v->d;
+    int32_t most = band_rows(d), outputs, first = 0;
+    v->output = v->n = 0;
+    v->x = is_padded(d) ? v->copy : x;
+    copy_tail(v);
+    for (int32_t left = d[H_OUT]; left != 0; left -= outputs) {
+        outputs = smaller(most, left);
+        if (is_padded(d)) {
+            int32_t rows = rows_under(outputs, d);
+            copy_padded(v->copy, x, d[GROUP_IN], first, rows, d);
+            v->window.plane = rows * v->window.width;
+        }
+        put_band(v, outputs);
+        first += outputs * d[POOL_STRIDE_H] * d[STRIDE_H];
     }
 }
 
@@ -203,24 +219,25 @@ int32_t conv2d_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_
     v.window.across = d[KERNEL_W];
     v.largest = 0;
     v.acc = scratch;
-    v.best = v.acc + 4 * d[ROWS];
-    int32_t *patches = v.best + 2 * d[ROWS], *tail = patches + patches_words(d);
+    v.best = v.acc + 4 * d[GROUP_OUT];
+    int32_t *patches = scratch + accumulators_words(d), *tail = patches + patches_words(d);
     v.patches = (patch_t *)patches;
     v.tail = (uint8_t *)tail;
-    v.x = padded_image((int8_t *)(tail + tail_words(d)), x, d);
+    v.copy = (int8_t *)(tail + tail_words(d));
+    int32_t group = d[GROUP_IN] * d[H_IN] * d[W_IN];
     int32_t in_group = d[ROW]; // of the first row
     while (in_group >= d[GROUP_OUT]) {
         in_group -= d[GROUP_OUT];
-        v.x += d[GROUP_IN] * v.window.plane;
+        x += group;
     }
     for (int32_t left = d[ROWS]; left > 0; left -= v.rows) {
         v.rows = smaller(left, d[GROUP_OUT] - in_group);
-        put_rows(&v);
+        put_rows(&v, x);
         v.w += v.rows * d[N_ROW];
         v.bias = v.bias == NULL ? NULL : v.bias + v.rows;
         v.y += v.rows * d[H_OUT] * d[W_OUT];
         v.argmax += v.rows * channel_argmax_bytes(d);
-        v.x += d[GROUP_IN] * v.window.plane;
+        x += group;
         in_group = 0;
     }
     return v.largest;

@@ -98,7 +98,7 @@ static int32_t group_backward_channels_last(int8_t *dx, const int8_t *g, const u
     }
     for (int32_t f = 0; f < d[GROUP_OUT]; f++) {
         if (list_errors(list, g, argmax, d) != 0) {
-            bytes_channels_last(filter, w, 128, channels, d[KERNEL_H] * d[KERNEL_W]);
+            filter_channels_last(filter, w, d);
             add_inputs(sums, filter, list, d);
         }
         g += outputs;

@@ -3,6 +3,8 @@
 #ifndef PRIOT_SCRATCH_H
 #define PRIOT_SCRATCH_H
 
+#include <stdbool.h>
+
 #include "channels_last.h"
 #include "kernels.h"
 #include "loops.h"
@@ -11,6 +13,7 @@
 enum {
     HISTOGRAM_WORDS = 256,
     SUMS_WORDS = 4096,
+    BAND_BYTES = 4096,
 };
 
 // conv2d_backward adds up several channels at once up to this size.
@@ -28,8 +31,12 @@ static inline int32_t padded_width(const int32_t *d) {
     return d[W_IN] + d[PAD_LEFT] + d[PAD_RIGHT];
 }
 
+static inline int32_t padded_height(const int32_t *d) {
+    return d[H_IN] + d[PAD_TOP] + d[PAD_BOTTOM];
+}
+
 static inline int32_t padded_plane(const int32_t *d) {
-    return (d[H_IN] + d[PAD_TOP] + d[PAD_BOTTOM]) * padded_width(d);
+    return padded_height(d) * padded_width(d);
 }
 
 // where the image begins in its padded plane
@@ -37,14 +44,42 @@ static inline int32_t padded_start(const int32_t *d) {
     return d[PAD_TOP] * padded_width(d) + d[PAD_LEFT];
 }
 
-// bytes of the copy with borders; without padding the image itself is used
-static inline int32_t padded_bytes(const int32_t *d) {
-    return (d[PAD_TOP] | d[PAD_BOTTOM] | d[PAD_LEFT] | d[PAD_RIGHT]) == 0
-        ? 0 : d[N_IN] * padded_plane(d);
+// Without padding kernels read the image itself, elsewhere copies of parts with zero borders.
+static inline bool is_padded(const int32_t *d) {
+    return (d[PAD_TOP] | d[PAD_BOTTOM] | d[PAD_LEFT] | d[PAD_RIGHT]) != 0;
 }
 
-// x with zero borders: x itself or a copy in `copy`
-const int8_t *padded_image(int8_t *copy, const int8_t *x, const int32_t *d);
+// Copies rows first .. first + rows - 1 of the padded planes of some channels of x.
+void copy_padded(int8_t *copy, const int8_t *x, int32_t channels, int32_t first, int32_t rows,
+    const int32_t *d);
+
+// Rows of the padded image under so many rows of outputs.
+static inline int32_t rows_under(int32_t outputs, const int32_t *d) {
+    return ((outputs - 1) * d[POOL_STRIDE_H] + d[POOL_H] - 1) * d[STRIDE_H] + d[KERNEL_H];
+}
+
+// Rows of outputs that conv2d_forward computes from one copy, and the bytes of that. Rows where
+// two copies meet are copied twice, which is little beside the products of all filters.
+static inline int32_t band_rows(const int32_t *d) {
+    int32_t row = d[GROUP_IN] * padded_width(d), rows = 1;
+    int32_t most = d[LOW_MEMORY] != 0 ? 0 : BAND_BYTES;
+    if (!is_padded(d)) {
+        return d[H_OUT];
+    }
+    while (rows < d[H_OUT] && row * rows_under(rows + 1, d) <= most) {
+        rows++;
+    }
+    return rows;
+}
+
+static inline int32_t band_bytes(const int32_t *d) {
+    return is_padded(d) ? d[GROUP_IN] * padded_width(d) * rows_under(band_rows(d), d) : 0;
+}
+
+// Channels that conv2d_update copies at once: those of a group, or one, again for each filter.
+static inline int32_t update_channels(const int32_t *d) {
+    return d[LOW_MEMORY] != 0 ? 1 : d[GROUP_IN];
+}
 
 // Channels of dx that conv2d_backward adds up at once, and the room that they take.
 static inline int32_t channels_at_once(const int32_t *d) {
@@ -101,6 +136,11 @@ static inline int32_t patches_words(const int32_t *d) {
     return words_of(4 * n * (int32_t)sizeof(patch_t));
 }
 
+// conv2d_forward: accumulators and the largest of a window, for each filter of a group
+static inline int32_t accumulators_words(const int32_t *d) {
+    return 6 * d[GROUP_OUT];
+}
+
 // Rows at the end of a group's part of w beyond which dot_rows would read out of that.
 static inline int32_t tail_rows(int32_t rows, const int32_t *d) {
     int32_t n = 0;
@@ -111,12 +151,12 @@ static inline int32_t tail_rows(int32_t rows, const int32_t *d) {
 }
 
 static inline int32_t tail_words(const int32_t *d) {
-    return words_of(tail_rows(d[N_OUT], d) * d[N_ROW] + PATCH_STEP - 1);
+    return words_of(tail_rows(d[GROUP_OUT], d) * d[N_ROW] + PATCH_STEP - 1);
 }
 
 // conv2d_update: the image and a filter's gradient with channels last
 static inline int32_t weights_last_words(const int32_t *d) {
-    return has_channels_last(d) ? words_of(2 * d[GROUP_IN] * padded_plane(d)) + d[N_ROW] : 0;
+    return words_of(2 * d[GROUP_IN] * padded_plane(d)) + d[N_ROW];
 }
 
 // conv2d_backward: sums, and with channels last a row of them and a filter
@@ -126,10 +166,13 @@ static inline int32_t inputs_words(const int32_t *d) {
 }
 
 static inline int32_t conv2d_scratch_words(int32_t training, const int32_t *d) {
-    int32_t padded = words_of(padded_bytes(d)), outputs = d[H_OUT] * d[W_OUT] + 1;
-    int32_t words = 6 * d[N_OUT] + patches_words(d) + tail_words(d) + padded; // forward
+    int32_t outputs = d[H_OUT] * d[W_OUT] + 1;
+    int32_t words = accumulators_words(d) + patches_words(d) + tail_words(d)
+        + words_of(band_bytes(d)); // forward
     if (training == 2 || (training != 0 && d[RULE] != FROZEN)) {
-        words = larger(words, outputs + d[N_ROW] + weights_last_words(d) + padded); // update
+        int32_t padded = is_padded(d) ? update_channels(d) * padded_plane(d) : 0;
+        int32_t image = has_channels_last(d) ? weights_last_words(d) : words_of(padded);
+        words = larger(words, outputs + d[N_ROW] + image); // update
     }
     if (training == 1) {
         words = larger(words, outputs + inputs_words(d)); // backward

@@ -88,12 +88,17 @@ static int32_t product_shift(const int32_t *d) {
     return shift;
 }
 
-// dW of a filter from the list of its errors; x with zero borders
-static void filter_gradient(int32_t *dw, const int32_t *list, const int8_t *x,
+// dW of a filter from the list of its errors; x with zero borders, or copied so by channels
+static void filter_gradient(int32_t *dw, const int32_t *list, const int8_t *x, int8_t *copy,
     const int32_t *d) {
-    int32_t kernel = d[KERNEL_W], width = padded_width(d), plane = padded_plane(d);
+    int32_t kernel = d[KERNEL_W], width = padded_width(d);
+    int32_t plane = copy != NULL ? d[H_IN] * d[W_IN] : padded_plane(d);
     for (int32_t c = d[GROUP_IN]; c != 0; c--) {
         const int8_t *from = x;
+        if (copy != NULL) {
+            copy_padded(copy, x, 1, 0, padded_height(d), d);
+            from = copy;
+        }
         for (int32_t ky = d[KERNEL_H]; ky != 0; ky--) {
             for (int32_t kx = 0; kx < kernel; kx += kernel < 3 ? 1 : 3) {
                 if (kernel < 3) {
@@ -133,28 +138,25 @@ int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
         d, scores, scores + n_scores, weff, (uint8_t *)w, select,
         larger(0, d[UPDATE_SHIFT] - first),
     };
-    int32_t *dw = scratch, *list = dw + d[N_ROW], *sums = list + outputs + 1;
-    int32_t largest = 0, in_group = 0;
+    int32_t *dw = scratch, *list = dw + d[N_ROW], *rest = list + outputs + 1;
+    int8_t *copy = (int8_t *)rest;
+    int16_t *x_last = (int16_t *)(rest + d[N_ROW]); // behind sums
     bool is_last = has_channels_last(d);
-    int16_t *x_last = (int16_t *)(sums + (is_last ? d[N_ROW] : 0));
-    x = padded_image((int8_t *)(sums + weights_last_words(d)), x, d);
-    if (is_last) {
-        image_channels_last(x_last, x, d[GROUP_IN], padded_plane(d));
-    }
+    bool by_channel = !is_last && is_padded(d) && update_channels(d) < d[GROUP_IN];
+    bool by_group = !is_last && is_padded(d) && !by_channel;
+    int32_t largest = 0, in_group = 0;
     for (int32_t row = 0; row < d[N_OUT]; row++) {
-        if (in_group == d[GROUP_OUT]) {
-            in_group = 0;
-            x += d[GROUP_IN] * padded_plane(d);
-            if (is_last) {
-                image_channels_last(x_last, x, d[GROUP_IN], padded_plane(d));
-            }
+        if (by_group && in_group == 0) {
+            copy_padded(copy, x, d[GROUP_IN], 0, padded_height(d), d);
         }
-        in_group++;
+        if (is_last && in_group == 0) {
+            image_channels_last(x_last, x, d);
+        }
         if (list_errors(list, g, argmax, d) != 0) {
             if (is_last) {
-                filter_gradient_channels_last(dw, sums, list, x_last, d);
+                filter_gradient_channels_last(dw, rest, list, x_last, d);
             } else {
-                filter_gradient(dw, list, x, d);
+                filter_gradient(dw, list, by_group ? copy : x, by_channel ? copy : NULL, d);
             }
             for (int32_t i = 0; first != 0 && i < d[N_ROW]; i++) {
                 dw[i] = round_half_up(dw[i], first);
@@ -163,6 +165,11 @@ int32_t conv2d_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
         }
         g += outputs;
         argmax += channel_argmax_bytes(d);
+        in_group++;
+        if (in_group == d[GROUP_OUT]) {
+            in_group = 0;
+            x += d[GROUP_IN] * d[H_IN] * d[W_IN];
+        }
     }
     return largest;
 }

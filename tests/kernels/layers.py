@@ -186,7 +186,8 @@ def random_rectangle(rng) -> np.ndarray:
 
 
 def random_clamps(rng, d) -> np.ndarray:
-    """ReLU6 before and behind a layer, and a gradient that another stage has left."""
+    """ReLU6 before and behind a layer, a gradient that another stage has left; little scratch."""
+    d[f.LOW_MEMORY] = rng.integers(2)
     if rng.random() < 0.5:
         d[f.HIGH] = rng.integers(1, 128)
     if d[f.MASK_DX] and rng.random() < 0.5:

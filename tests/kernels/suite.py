@@ -225,6 +225,11 @@ def _in_parts(rng) -> Iterator[Case]:
     x, w = rng.integers(-9, 10, 5880).astype(np.int8), rng.integers(1, 256, 126).astype(np.uint8)
     g = np.where(rng.random(n_outputs(d)) < 0.1, 55, 0).astype(np.int8)
     yield call("conv2d_backward", "7 large channels", d, y=g, a=random_argmax(rng, d), x=x, w=w)
+    for groups, low_memory in ((1, 0), (1, 1), (2, 0), (2, 1)):
+        # 16 columns and borders: more bytes than are copied at once
+        d = conv2d_descriptor(40 * groups, (14, 16), 2 * groups, kernel=(4, 3), pool=(3, 1),
+                              padding=(1, 2, 0, 1), groups=groups, LOW_MEMORY=low_memory)
+        yield from _image_layer(rng, f"40 padded channels, {groups} groups", d)
 
 
 def _largest_sums(rng) -> Iterator[Case]:

@@ -1,5 +1,5 @@
 # Runs on a board: prints its heap after each step as JSON, [moment, used, free, largest block].
-# MODEL, DATASET, METHOD (or "apply") and OPTIONS are defined above this text by
+# MODEL, DATASET, METHOD (or "apply"), OPTIONS and BACKEND are defined above this text by
 # tests/test_plan_board.py.
 import gc
 import io
@@ -42,7 +42,10 @@ def look(moment):
 
 look("boot")
 import priot.remote  # noqa: E402, F401  what runs a host's jobs
-from priot import Trainer, load  # noqa: E402
+from priot import Trainer, backend, load  # noqa: E402
+
+if BACKEND != "native":  # noqa: F821
+    backend.use(BACKEND)  # noqa: F821
 
 look("imported")
 net = load(MODEL)  # noqa: F821
@@ -56,6 +59,7 @@ else:
     look("trainer")
     trainer.fit(DATASET, epochs=1, verbose=False,  # noqa: F821
                 progress=lambda record: look("training"))
+    trainer.save("/learned.scores")
     answer += [trainer.ram_bytes, trainer.layout,
                [net.kernels.plan_name(s.plan) for s in net.stages]]
 print(json.dumps(answer))

@@ -7,6 +7,8 @@ from priot.network import fields as f
 from priot.planning.board import Limits, Plan, plan_trainings
 from priot.planning.sizes import Planner, Training
 
+_ALL, _SOME, _LAST = "all", "some edges", "last layers"
+
 
 @dataclass
 class Choice:
@@ -78,8 +80,9 @@ def _candidates(asked: Training, n_layers: int) -> list[Training]:
     return [*levers, Training.of("priot"), Training.of("priot", layout="small"),
             Training.of("priot-s", **sparse), Training.of("gain"),
             Training.of("gain", **sparse), Training.of("gain", **sparse, layout="small"),
-            Training.of("weights"), Training.of("weights", layout="small"), Training.of("head"),
-            Training.of("bias")]
+            Training.of("weights"), Training.of("weights", layout="small"),
+            *([Training.of("weights", last=n_layers // 2)] if n_layers > 3 else []),
+            Training.of("head"), Training.of("bias")]
 
 
 def on_portable_kernels(planner: Planner, asked: Training, board: Limits,
@@ -97,36 +100,44 @@ def recommend(found: list[Choice]) -> Recommendation | None:
     """What to take of what fits; None where nothing does.
 
     The order follows what device/METHODS.md says of each method: a score an edge where there is
-    room, then weights in place, which need none, then some edges only; but biases first for
-    sensors, and gains where there is little to prune. What the device warns of is not taken.
+    room, then weights in place, which need none, then some edges only, then the last layers; but
+    biases first for sensors, and gains, or else weights, where there is little to prune. What the
+    device warns of is not taken.
     """
     if not found:
         return None
     network = found[0].plan.network
     n_weights = network.n_weights
-    rows = [  # method, whether only some edges are trained, reason
-        ("priot", False, "the backbone stays as it is and the result is a bit an edge: many "
-                         "adaptations fit on a board"),
-        ("weights", False, "a score an edge does not fit; weights are trained in place"),
-        ("gain", True, "a gain for some of the edges; the backbone stays as it is"),
-        ("head", False, "only the last layer's weights are trained"),
+    rows = [  # method, which layers and edges are trained, reason
+        ("priot", _ALL, "the backbone stays as it is and the result is a bit an edge: many "
+                        "adaptations fit on a board"),
+        ("weights", _ALL, "a score an edge does not fit; weights are trained in place"),
+        ("gain", _SOME, "a gain for some of the edges; the backbone stays as it is"),
+        ("weights", _LAST, "all layers do not fit; the weights of the last ones are trained in "
+                           "place"),
+        ("head", _ALL, "only the last layer's weights are trained"),
     ]
     if network.is_depthwise:
-        rows.insert(0, ("gain", False, "depthwise layers have too few edges to prune; a gain "
-                                       "trains them, too, and the backbone stays as it is"))
+        rows[:0] = [("gain", _ALL, "depthwise layers have too few edges to prune; a gain trains "
+                                   "them, too, and the backbone stays as it is"),
+                    ("weights", _ALL, "depthwise layers have too few edges to prune, and a gain "
+                                      "an edge does not fit; weights are trained in place")]
     elif n_weights < f.FEW_WEIGHTS:
-        rows.insert(0, ("gain", False, f"{n_weights:,} weights are few to prune; a gain can also "
-                                       "strengthen an edge, and the backbone stays as it is"))
+        rows.insert(0, ("gain", _ALL, f"{n_weights:,} weights are few to prune; a gain can also "
+                                      "strengthen an edge, and the backbone stays as it is"))
     if network.is_sensor:
-        rows.insert(0, ("bias", False, "signed samples of one line, as sensors give them: biases "
-                                       "learn another offset or gain, in the least RAM"))
-    for method, is_sparse, reason in rows:
+        rows.insert(0, ("bias", _ALL, "signed samples of one line, as sensors give them: biases "
+                                      "learn another offset or gain, in the least RAM"))
+    for method, what, reason in rows:
         for choice in found:
             training = choice.training
-            if (choice.is_advisable and training.method == method and not training.get("last")
-                    and bool(training.get("fraction")) == is_sparse):
+            if choice.is_advisable and (training.method, _trained(training)) == (method, what):
                 return Recommendation(choice, reason, _also(found, choice))
     return None
+
+
+def _trained(training: Training) -> str:
+    return _LAST if training.get("last") else _SOME if training.get("fraction") else _ALL
 
 
 def _also(found: list[Choice], chosen: Choice) -> list[str]:

@@ -124,14 +124,12 @@ def plan_adapter(planner: Planner, adapter: Path, layout: str, board: Limits,
 def _layout_reason(training: Training, learned: Learned, network: Network) -> str:
     if training.get("layout") != "auto":
         return "as asked"
-    if training.rule.rule == f.WEIGHTS:
-        return "weights are trained in place, there are no effective weights"
-    if training.rule.rule == f.ONLY_BIAS:
-        return "biases are trained in place, there are no effective weights"
     if learned.layout == "kept":
+        if learned.left_bytes < network.reserve_bytes:
+            return "small would take no less"
         return (f"beside it {learned.left_bytes:,} bytes stay free, auto wants "
                 f"{network.reserve_bytes:,}")
-    return ("keeping all effective weights would leave less than the "
+    return ("kept would leave less than the "
             f"{network.reserve_bytes:,} bytes that auto wants free")
 
 

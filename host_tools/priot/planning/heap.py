@@ -18,22 +18,24 @@ HEAP_BYTES = PICO_HEAP_BYTES
 BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system included
 # of what is left: the code that prepares training, then open files, printing, an epoch's garbage
 WORKING_BYTES = 12_288
-# free, but in pieces too small for a block: when loaded (8.7 to 10 kB were seen), where what was
-# learned has taken the place of the working block (9.2 to 15.3 kB), and behind the code that reads
-# adapters (26.5 to 28.4 kB)
+# free, but in pieces too small for a block: when loaded (7.8 to 10 kB were seen), where what was
+# learned has taken the place of the working block (9.2 to 16.5 kB, more where there are more
+# stages), and behind the code that reads adapters (26.5 to 28.4 kB)
 HOLES_BYTES = 10_240
-_HOLES_LEARNED_BYTES = 16_128
+_HOLES_LEARNED_BYTES = 14_592
+_HOLES_LEARNED_PER_STAGE = 340
 _HOLES_ADAPTER_BYTES = 28_672
 
 _BLOCK = 16  # the heap is given out in pieces of 16 bytes
 _BLOCK_HEADER = 16  # of a bytearray, beside its bytes
 _BYTES_PER_NAME = 10  # that a module uses: an entry of a dictionary, a function object, its text
+_BYTES_LEFT_BY_IMPORT = 1_040
 _BYTES_PER_NETWORK = 576
-_BYTES_LEFT_BEHIND = 8_600  # names and remains of the modules that are imported for one use
-_BYTES_PER_WEIGHT_STAGE = 448
-_BYTES_PER_POOL_STAGE = 432
-_BYTES_PER_TRAINER = 416
-BYTES_PER_TRAINED_LAYER = 320
+_BYTES_LEFT_BEHIND = 7_584  # names and remains of the modules that are imported for one use
+_BYTES_PER_WEIGHT_STAGE = 608
+_BYTES_PER_POOL_STAGE = 592
+_BYTES_PER_TRAINER = 1_424
+_BYTES_PER_TRAINED_LAYER = 424
 _BYTES_PER_TRAINED_POOL = 96
 _BYTES_PER_TOP_K = 120  # a layer
 _BYTES_PER_DYNAMIC = 122  # a layer
@@ -148,7 +150,7 @@ def loaded_bytes(mpy: bytes) -> int:
 
 def after_import(code: Code, size: int = HEAP_BYTES) -> Heap:
     """A board's heap when the package is imported."""
-    return Heap(size, BOOT_BYTES + code.package)
+    return Heap(size, BOOT_BYTES + code.package + _BYTES_LEFT_BY_IMPORT)
 
 
 def after_load(heap: Heap, code: Code, network: Network) -> Heap:
@@ -161,7 +163,7 @@ def after_load(heap: Heap, code: Code, network: Network) -> Heap:
 
 def learned_objects(network: Network, learned: Learned, training: Training | None) -> int:
     """Bytes of the objects of a Trainer, or of an adapter in force, its blocks left out."""
-    per_layer = BYTES_PER_TRAINED_LAYER + _BYTES_PER_DYNAMIC * learned.dynamic
+    per_layer = _BYTES_PER_TRAINED_LAYER + _BYTES_PER_DYNAMIC * learned.dynamic
     if training is None:
         return per_layer * len(learned.layers)
     per_layer += _BYTES_PER_TOP_K * bool(training.get("keep"))
@@ -180,6 +182,7 @@ def with_learned(loaded: Heap, code: Code, network: Network, learned: Learned,
     """
     heap = loaded.with_blocks(learned_objects(network, learned, training) + code.late,
                               learned.learned_bytes, learned.work_bytes)
+    holes = _HOLES_LEARNED_BYTES + _HOLES_LEARNED_PER_STAGE * len(network.stages)
     heap = Heap(heap.size, heap.used - block_bytes(network.work_bytes),
-                _HOLES_LEARNED_BYTES if training else _HOLES_ADAPTER_BYTES)
+                holes if training else _HOLES_ADAPTER_BYTES)
     return heap.with_blocks(_BYTES_PER_FIT, 2 * samples) if training else heap

@@ -103,7 +103,8 @@ def describe_adapter(adapter: Adapter) -> dict[str, Any]:
 
 def _describe_adapter_layer(adapter: Adapter, layer: AdapterLayer) -> dict[str, Any]:
     values = {"layer": layer.index, "parameters": len(layer.values),
-              "selection": _SELECTIONS[layer.selection].format(layer.tau)}
+              "selection": "biases" if adapter.content == "biases" else
+              _SELECTIONS[layer.selection].format(layer.tau)}
     if adapter.content in ("scores", "mask"):
         values["keep_percent"] = layer.keep_percent
         values["threshold"] = layer.threshold - 128
