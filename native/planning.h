@@ -6,10 +6,15 @@
 #include "check.h"
 #include "dispatch.h"
 
-// The kind of layer to check d for; only those with weights have scratch or a plan.
+// The kind of layer to check d for; only those with weights have scratch or a plan, but for
+// priot_layers.
 static int32_t kind_of(mp_obj_t kind_in) {
     mp_int_t kind = mp_obj_get_int(kind_in);
+    #ifdef PRIOT_LAYERS
+    return kind;
+    #else
     return HAS_WEIGHTS(kind) ? kind : 0;
+    #endif
 }
 
 static mp_obj_t call_scratch_words(mp_obj_t kind_in, mp_obj_t training, mp_obj_t d_in) {

@@ -1,0 +1,186 @@
+// Convolution of any kernel, stride and padding, without pooling: eight positions at a time, for
+// all filters (tiles_lanes.S).
+//
+// Scratch: the image with its borders, a tile, where each tap lies, the filters with what their
+// sums start from and the segments of their taps, the list of segments for the largest weights, and
+// the outputs of a tile that is not whole.
+
+#include <stddef.h>
+
+#include "bytes.h"
+#include "fast.h"
+#include "rounding.h"
+#include "scratch.h"
+#include "tiles.h"
+
+enum {
+    CENTRE = 64, // inputs of 0..127 are stored less this much
+    LANE_WEIGHTS = 511, // sum(|w|) of the taps in a lane: 511 * 64 < 32768
+    LANE_WEIGHTS_SIGNED = 258, // the same for inputs of -127..127: 258 * 127 < 32768
+    LANE_START = 32768, // of the low lanes
+    // A larger bias saturates as this does, since shifts are at most TILES_SHIFT where there is one;
+    // with sums of 2^29 and the rounding it fits int32.
+    MOST_BIAS = 1 << 30,
+};
+
+typedef struct {
+    const int32_t *d;
+    const int8_t *x; // with borders
+    int32_t is_signed;
+    uint32_t *tile;
+    int32_t *offsets; // of the taps in x
+    struct tiles_filter *filters;
+    uint8_t *segments;
+    uint8_t *common; // segments of as few taps as any weights need
+    int8_t *outputs;
+} layer_t;
+
+static void divide(layer_t *v, int32_t *scratch, const int32_t *d) {
+    v->d = d;
+    v->tile = (uint32_t *)scratch + tiles_image_words(d);
+    v->offsets = (int32_t *)v->tile + TAP_WORDS * d[N_ROW];
+    v->filters = (struct tiles_filter *)(v->offsets + d[N_ROW]);
+    int32_t *segments = (int32_t *)(v->filters + d[N_OUT]);
+    v->segments = (uint8_t *)segments;
+    int32_t *common = segments + tiles_segments_words(d);
+    v->common = (uint8_t *)common;
+    v->outputs = (int8_t *)(common + tiles_common_words(d));
+}
+
+static const int8_t *with_borders(int8_t *to, const int8_t *x, const int32_t *d) {
+    int32_t n = padded_bytes(d), width = padded_width(d), w_in = d[W_IN];
+    if (n == 0) {
+        return x;
+    }
+    clear_bytes(to, n);
+    const int8_t *image = to;
+    to += padded_start(d);
+    for (int32_t c = d[N_IN]; c != 0; c--) {
+        int8_t *row = to;
+        for (int32_t y = d[H_IN]; y != 0; y--) {
+            for (int32_t i = 0; i < w_in; i++) {
+                row[i] = x[i];
+            }
+            x += w_in;
+            row += width;
+        }
+        to += padded_plane(d);
+    }
+    return image;
+}
+
+static void list_taps(int32_t *to, const int32_t *d) {
+    int32_t plane = 0;
+    for (int32_t c = d[GROUP_IN]; c != 0; c--) {
+        int32_t row = plane;
+        for (int32_t ky = d[KERNEL_H]; ky != 0; ky--) {
+            for (int32_t kx = 0; kx < d[KERNEL_W]; kx++) {
+                *to++ = row + kx;
+            }
+            row += padded_width(d);
+        }
+        plane += padded_plane(d);
+    }
+}
+
+// Segments of n taps of whatever weights; returns how many.
+static int32_t list_common(const layer_t *v) {
+    int32_t most = v->is_signed ? 2 : 4, number = 0; // 2 * 127 <= 258, 4 * 127 <= 511
+    uint8_t *to = v->common;
+    for (int32_t left = v->d[N_ROW]; left > 0; left -= most) {
+        *to++ = smaller(left, most);
+        number++;
+    }
+    *to = 0;
+    return number;
+}
+
+// The segments of a filter, and what its sums start from. They are written behind those of the
+// others, where there is room for every tap; if they are too many they do not stay there.
+static void cut_filter(layer_t *v, struct tiles_filter *filter, const uint8_t *w, int32_t bias,
+    int32_t common) {
+    const int32_t *d = v->d;
+    uint8_t *to = v->segments;
+    int32_t sum = tiles_cut(w + d[N_ROW], d[N_ROW], &to,
+        v->is_signed ? LANE_WEIGHTS_SIGNED : LANE_WEIGHTS);
+    int32_t number = (int32_t)(to - v->segments);
+    filter->segments = v->segments;
+    if (number < tiles_segments(d)) {
+        *to++ = 0;
+        v->segments = to;
+    } else {
+        filter->segments = v->common;
+        number = common;
+    }
+    int32_t start = smaller(bias, MOST_BIAS) + (1 << d[FORWARD_SHIFT] >> 1);
+    filter->high_start = start + (v->is_signed ? 0 : CENTRE * sum);
+    filter->low_start = (int32_t)((uint32_t)filter->high_start - LANE_START * (uint32_t)number);
+}
+
+// Where the patch of an output begins in x; one beyond the last is the last.
+static const int8_t *patch(const layer_t *v, int32_t output) {
+    const int32_t *d = v->d;
+    const int8_t *x = v->x;
+    output = smaller(output, d[H_OUT] * d[W_OUT] - 1);
+    for (; output >= d[W_OUT]; output -= d[W_OUT]) {
+        x += d[STRIDE_H] * padded_width(d);
+    }
+    return x + output * d[STRIDE_W];
+}
+
+static void pack_tile(const layer_t *v, int32_t output) {
+    const int32_t *end = v->offsets + v->d[N_ROW];
+    uint32_t zero = v->is_signed ? 0 : 0 - ((uint32_t)CENTRE << 16) - CENTRE;
+    for (int32_t i = 0; i < TAP_WORDS; i++) { // positions 0, 2; 1, 3; 4, 6; 5, 7
+        int32_t first = output + (i & 1) + 2 * (i & 2);
+        tiles_pack(v->tile + i, patch(v, first), patch(v, first + 2), v->offsets, end, zero);
+    }
+}
+
+// The outputs of a tile that is not whole.
+static void copy_outputs(const layer_t *v, int8_t *y) {
+    const int32_t *d = v->d;
+    int32_t outputs = d[H_OUT] * d[W_OUT];
+    const int8_t *from = v->outputs;
+    for (int32_t row = d[ROWS]; row != 0; row--) {
+        for (int32_t i = 0; i < outputs; i++) {
+            y[i] = from[i];
+        }
+        y += outputs;
+        from += TILE;
+    }
+}
+
+int32_t tiles_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
+    const int32_t *bias, int32_t *scratch, const int32_t *d) {
+    (void)argmax;
+    layer_t v;
+    divide(&v, scratch, d);
+    v.is_signed = d[NONNEGATIVE] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
+    v.x = with_borders((int8_t *)scratch, x, d);
+    list_taps(v.offsets, d);
+    int32_t common = list_common(&v), outputs = d[H_OUT] * d[W_OUT];
+    for (int32_t i = 0; i < d[ROWS]; i++) {
+        cut_filter(&v, &v.filters[i], w + i * d[N_ROW], bias == NULL ? 0 : bias[d[ROW] + i],
+            common);
+    }
+    y += d[ROW] * outputs;
+    struct tiles_job job = {
+        v.tile, v.filters, w, v.outputs, TILE, d[FORWARD_SHIFT], d[RELU] != 0 ? 0 : -127, d[HIGH],
+        v.filters + d[ROWS],
+    };
+    if (outputs < TILE) {
+        pack_tile(&v, 0);
+        tiles_filters(&job);
+        copy_outputs(&v, y);
+        return 0;
+    }
+    job.y_step = outputs;
+    for (int32_t output = 0; output < outputs; output += TILE) {
+        int32_t first = smaller(output, outputs - TILE); // the last may do some outputs again
+        pack_tile(&v, first);
+        job.y = y + first;
+        tiles_filters(&job);
+    }
+    return 0;
+}

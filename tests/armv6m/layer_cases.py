@@ -1,0 +1,80 @@
+"""Calls of the kernels of priot_layers for tests/test_layers.py: random ones, and whole layers."""
+
+from collections.abc import Callable
+
+import numpy as np
+from kernels.layers import (
+    conv2d_descriptor,
+    n_inputs,
+    n_outputs,
+    random_activations,
+)
+from priot.network import fields as f
+
+from armv6m.cases import NOTHING, RUBBISH, Rng, some_rows, weights
+from armv6m.target import LAYERS, LayersTarget, compare
+
+
+def biases(rng: Rng, d: np.ndarray) -> np.ndarray:
+    """Biases of a layer, some as large as they may be; none where it has none."""
+    if not d[f.BIAS]:
+        return np.zeros(0, np.int32)
+    most = 2**31 - 1 - 127 * 127 * int(d[f.N_ROW])
+    n = int(d[f.N_OUT])
+    small = rng.integers(-20_000, 20_000, n)
+    return np.where(rng.random(n) < 0.8, small, rng.choice([-most, most], n)).astype(np.int32)
+
+
+def forward(target: LayersTarget, kernel: str, d: np.ndarray, x: np.ndarray, w: np.ndarray,
+            bias: np.ndarray = NOTHING) -> int:
+    """Compare a forward call of a layer with weights; returns its cycles."""
+    kind = f.LINEAR if LAYERS[kernel] == "linear_forward" else f.CONV2D
+    assert target.plan(kind, d)
+    assert target.planned(kind, f.PLAN_FORWARD, d) == kernel
+    words = np.zeros(target.scratch_words(kind, 0, d), np.int32)
+    y = np.full(n_outputs(d), RUBBISH, np.uint8)
+    operands = (y, x, w, bias, words, d) if kind == f.LINEAR else (
+        y, NOTHING, x, w, bias, words, d)
+    return compare(target, LAYERS[kernel], operands)
+
+
+def ends(rng: Rng, d: np.ndarray) -> np.ndarray:
+    """What lies before and behind a layer: ReLU, clamps, a bias; shifts."""
+    every = rng.random() < 0.3
+    d[f.FORWARD_SHIFT], d[f.BACKWARD_SHIFT] = rng.integers(0, 31, 2) if every else (
+        rng.integers(4, 11, 2))
+    d[f.RELU], d[f.BIAS], d[f.NONNEGATIVE] = rng.integers(0, 2, 3)
+    if rng.random() < 0.3:
+        d[f.HIGH] = rng.integers(1, 128)
+    if d[f.BIAS]:
+        d[f.FORWARD_SHIFT] = min(d[f.FORWARD_SHIFT], 22)
+    return d
+
+
+def random_tiles(rng: Rng) -> np.ndarray:
+    """A convolution of any kernel, stride and padding."""
+    while True:
+        kernel = [int(k) for k in rng.choice([1, 1, 1, 3, 3, 2, 5, 10], 2)]
+        if rng.random() < 0.5:
+            kernel[1] = kernel[0]
+        channels = int(rng.choice([1, 2, 3, 8, 16, 40])) if max(kernel) < 4 else 2
+        d = conv2d_descriptor(
+            channels, tuple(int(n) for n in rng.integers(1, 12, 2)), int(rng.integers(1, 6)),
+            kernel, [int(s) for s in rng.integers(1, 4, 2)],
+            [int(rng.integers(0, kernel[i // 2])) for i in range(4)])
+        if min(d[[f.H_CONV, f.W_CONV]]) >= 1:
+            return ends(rng, d)
+
+
+def random_tiles_forward(target: LayersTarget, rng: Rng) -> None:
+    """One random forward call."""
+    d = random_tiles(rng)
+    some_rows(rng, d)
+    forward(target, "tiles_forward", d,
+            random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE])), weights(rng, d),
+            biases(rng, d))
+
+
+RANDOM: dict[str, Callable[[LayersTarget, Rng], None]] = {
+    "tiles_forward": random_tiles_forward,
+}

@@ -1,0 +1,74 @@
+"""Cycles of the kernels of priot_layers on layers as networks have them.
+
+    PYTHONPATH=.:tests .venv/bin/python -m armv6m.layer_cycles [--write]
+
+prints the table that native/KERNELS.md quotes; --write makes its figures the committed ones. Inputs
+come from a ReLU; weights are as large as those of trained networks are on average.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from kernels.layers import conv2d_descriptor, n_inputs
+from priot.network import fields as f
+
+from armv6m import layer_cases as cases
+from armv6m.target import LayersTarget
+
+FIGURES = Path(__file__).with_name("layer_cycles.json")
+# of the weights; 15 to 25 in the 1x1 and 3x3 layers of DS-CNN and ResNet-8, scaled to 127
+DEVIATION = 22
+# name -> kernel, descriptor
+LAYERS = {
+    "1x1 64->64, 25x5": ("tiles_forward", dict(n_in=64, size=(25, 5), n_out=64, kernel=1)),
+    "1x1 16->32, 24x24": ("tiles_forward", dict(n_in=16, size=(24, 24), n_out=32, kernel=1)),
+    "3x3 stride 2 16->32, 32x32": ("tiles_forward", dict(
+        n_in=16, size=(32, 32), n_out=32, kernel=3, stride=2, padding=(0, 1, 0, 1))),
+    "3x3 stride 2 1->8, 48x48": ("tiles_forward", dict(
+        n_in=1, size=(48, 48), n_out=8, kernel=3, stride=2, padding=(0, 1, 0, 1))),
+    "3x3 3->16, 32x32": ("tiles_forward", dict(
+        n_in=3, size=(32, 32), n_out=16, kernel=3, padding=1)),
+    "10x4 stride 2 1->64, 49x10": ("tiles_forward", dict(
+        n_in=1, size=(49, 10), n_out=64, kernel=(10, 4), stride=2, padding=(4, 5, 1, 1))),
+}
+
+
+def operands(rng: np.random.Generator, d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Inputs, weights and biases."""
+    n = int(d[f.N_OUT] * d[f.N_ROW])
+    w = np.clip(np.rint(rng.normal(0, DEVIATION, n)), -127, 127) + 128
+    x = np.clip(np.rint(rng.normal(0, 40, n_inputs(d))), 0, 127)
+    return (x.astype(np.int8), w.astype(np.uint8),
+            rng.integers(-5000, 5000, int(d[f.N_OUT])).astype(np.int32))
+
+
+def measure(target: LayersTarget) -> dict[str, tuple[int, int]]:
+    """Of each layer: cycles of a forward call, and its products."""
+    found = {}
+    for name, (kernel, shape) in LAYERS.items():
+        rng = np.random.default_rng(1)
+        d = conv2d_descriptor(**shape, RELU=1, NONNEGATIVE=1, BIAS=1, FORWARD_SHIFT=9)
+        cycles = cases.forward(target, kernel, d, *operands(rng, d))
+        found[name] = cycles, int(d[f.N_OUT] * d[f.N_ROW] * d[f.H_CONV] * d[f.W_CONV])
+    return found
+
+
+def table(figures: dict[str, tuple[int, int]]) -> str:
+    """One line per layer: cycles, and cycles per product."""
+    return "\n".join(f"{name:36}{cycles:10,}{cycles / work:8.2f}"
+                     for name, (cycles, work) in figures.items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true")
+    figures = measure(LayersTarget())
+    print(table(figures))
+    if parser.parse_args().write:
+        FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
