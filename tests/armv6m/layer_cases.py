@@ -75,6 +75,23 @@ def random_tiles_forward(target: LayersTarget, rng: Rng) -> None:
             biases(rng, d))
 
 
+def random_depthwise_forward(target: LayersTarget, rng: Rng) -> None:
+    """One random forward call of a depthwise layer."""
+    while True:
+        channels = int(rng.integers(1, 5))
+        d = conv2d_descriptor(
+            channels, tuple(int(n) for n in rng.integers(1, 14, 2)), channels, 3,
+            int(rng.integers(1, 3)), [int(n) for n in rng.integers(0, 3, 4)], groups=channels)
+        if min(d[[f.H_CONV, f.W_CONV]]) >= 1 and d[f.GROUP_IN] == 1:
+            break
+    ends(rng, d)
+    some_rows(rng, d)
+    forward(target, "depthwise3x3_forward", d,
+            random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE])), weights(rng, d),
+            biases(rng, d))
+
+
 RANDOM: dict[str, Callable[[LayersTarget, Rng], None]] = {
+    "depthwise3x3_forward": random_depthwise_forward,
     "tiles_forward": random_tiles_forward,
 }

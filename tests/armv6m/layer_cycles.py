@@ -24,6 +24,12 @@ DEVIATION = 22
 LAYERS = {
     "1x1 64->64, 25x5": ("tiles_forward", dict(n_in=64, size=(25, 5), n_out=64, kernel=1)),
     "1x1 16->32, 24x24": ("tiles_forward", dict(n_in=16, size=(24, 24), n_out=32, kernel=1)),
+    "depthwise 3x3 16, 24x24": ("depthwise3x3_forward", dict(
+        n_in=16, size=(24, 24), n_out=16, kernel=3, padding=1, groups=16)),
+    "depthwise 3x3 64, 25x5": ("depthwise3x3_forward", dict(
+        n_in=64, size=(25, 5), n_out=64, kernel=3, padding=1, groups=64)),
+    "depthwise 3x3 stride 2 16, 48x48": ("depthwise3x3_forward", dict(
+        n_in=16, size=(48, 48), n_out=16, kernel=3, stride=2, padding=(0, 1, 0, 1), groups=16)),
     "3x3 stride 2 16->32, 32x32": ("tiles_forward", dict(
         n_in=16, size=(32, 32), n_out=32, kernel=3, stride=2, padding=(0, 1, 0, 1))),
     "3x3 stride 2 1->8, 48x48": ("tiles_forward", dict(

@@ -6,6 +6,7 @@
 
 #include "kernels.h"
 
+conv2d_forward_t depthwise3x3_forward;
 conv2d_forward_t tiles_forward;
 
 #endif

@@ -2,12 +2,14 @@
 
 #include <stddef.h>
 
+#include "depthwise.h"
 #include "dispatch.h"
 #include "rounding.h"
 #include "tiles.h"
 
 enum { // of NAMES
     FAST_TILES = LAYERS_PLAN,
+    FAST_DEPTHWISE,
 };
 
 enum { MOST_WORDS = 16384 }; // a kernel with more scratch (64 kB) leaves the layer to priot_portable
@@ -21,9 +23,19 @@ static int32_t is_pooled(const int32_t *d) {
     return d[POOL_H] != 1 || d[POOL_W] != 1;
 }
 
+static int32_t has_good_bias(const int32_t *d) {
+    return d[BIAS] == 0 || d[FORWARD_SHIFT] <= MOST_SHIFT;
+}
+
 static int32_t tiles(const int32_t *d) {
-    return limited(d[GROUPS] == 1 && !is_pooled(d) && d[N_ROW] <= TILES_TAPS
-        && (d[BIAS] == 0 || d[FORWARD_SHIFT] <= TILES_SHIFT), tiles_forward_words(d));
+    return limited(d[GROUPS] == 1 && !is_pooled(d) && d[N_ROW] <= TILES_TAPS && has_good_bias(d),
+        tiles_forward_words(d));
+}
+
+static int32_t depthwise(const int32_t *d) {
+    return limited(d[GROUP_IN] == 1 && d[GROUP_OUT] == 1 && d[KERNEL_H] == 3 && d[KERNEL_W] == 3
+        && d[STRIDE_H] == d[STRIDE_W] && d[STRIDE_H] <= 2 && !is_pooled(d) && has_good_bias(d),
+        depthwise_forward_words(d));
 }
 
 #ifdef PRIOT_PLAN_ONLY // another processor wants to know what this one would do
@@ -43,6 +55,7 @@ typedef struct {
 } choice_t;
 
 static const choice_t CHOICES[] = {
+    { CONV2D, PLAN_FORWARD, FAST_DEPTHWISE, depthwise, KERNEL(depthwise3x3_forward) },
     { CONV2D, PLAN_FORWARD, FAST_TILES, tiles, KERNEL(tiles_forward) },
 };
 
@@ -72,7 +85,7 @@ planned_t layers_planned(int32_t kind, int32_t slot, const int32_t *d) {
 }
 
 // in the order of the numbers
-static const char NAMES[] = "armv6m tiles\0";
+static const char NAMES[] = "armv6m tiles\0armv6m depthwise\0";
 
 const char *layers_plan_name(int32_t number) {
     const char *name = NAMES;

@@ -18,9 +18,6 @@ enum {
     LANE_WEIGHTS = 511, // sum(|w|) of the taps in a lane: 511 * 64 < 32768
     LANE_WEIGHTS_SIGNED = 258, // the same for inputs of -127..127: 258 * 127 < 32768
     LANE_START = 32768, // of the low lanes
-    // A larger bias saturates as this does, since shifts are at most TILES_SHIFT where there is one;
-    // with sums of 2^29 and the rounding it fits int32.
-    MOST_BIAS = 1 << 30,
 };
 
 typedef struct {
