@@ -2,7 +2,7 @@
 // depthwise_rows.S.
 //
 // Scratch: a channel's inputs, packed or with borders, a row of zeros, the weights of a filter, and
-// outputs of whole blocks where the image is not of those.
+// outputs of whole blocks where the image is not of those (stride 2).
 
 #include "bytes.h"
 #include "conv3x3.h"
@@ -63,12 +63,13 @@ static void prepare(layer_t *v, const int8_t *x, int32_t *scratch, const int32_t
         job->phase_step = 4 * width;
         job->back = 8 * width - 8;
         job->row_step = 8 * width - 8 * job->columns;
-        job->width_out = 4 * job->columns;
     } else {
         job->phase_step = 4 * width - 16;
         job->back = 4 * width + 8;
         job->row_step = 8 * width - 8 * job->columns;
-        job->width_out = job->y_skip = 2 * job->columns;
+        job->y_skip = 2 * d[W_OUT] - 2 * job->columns;
+        job->last_right = 1 - (d[W_OUT] & 1);
+        job->last_lower = d[W_OUT] * (1 - (d[H_OUT] & 1));
     }
 }
 
@@ -161,7 +162,7 @@ static void copy_outputs(const layer_t *v, int8_t *y) {
         for (int32_t x = 0; x < v->d[W_OUT]; x++) {
             *y++ = row[x];
         }
-        row += v->job.width_out;
+        row += 4 * v->job.columns;
     }
 }
 
@@ -171,7 +172,7 @@ int32_t depthwise3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const 
     layer_t v;
     struct depthwise_job *job = &v.job;
     prepare(&v, x, scratch, d);
-    int32_t outputs = d[H_OUT] * d[W_OUT], is_whole = outputs == v.geometry.outputs;
+    int32_t outputs = d[H_OUT] * d[W_OUT], is_whole = !v.is_strided || outputs == v.geometry.outputs;
     for (int32_t row = d[ROW], end = row + d[ROWS]; row < end; row++) {
         const int8_t *channel = x + row * d[H_IN] * d[W_IN];
         job->rounding = pack_weights(&v, w, &job->is_exact) + (1 << d[FORWARD_SHIFT] >> 1)
@@ -179,6 +180,7 @@ int32_t depthwise3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const 
         job->y = is_whole ? y + row * outputs : v.outputs;
         job->rows = v.geometry.rows;
         if (!v.is_strided) {
+            job->lower = d[W_OUT];
             pack_channel(&v, channel);
             depthwise_blocks(job);
         } else {

@@ -32,21 +32,23 @@ static inline int32_t depthwise_rows(const depthwise_geometry *v) {
     return 2 * v->rows + 1;
 }
 
-// Those, a row of zeros, the packed weights of a filter, a byte per output of whole blocks.
+// Those, a row of zeros, the packed weights of a filter; stride 2: a byte per output of whole
+// blocks.
 static inline int32_t depthwise_forward_words(const int32_t *d) {
     depthwise_geometry v = depthwise_geometry_of(d);
-    return depthwise_rows(&v) * v.width + words_of(d[W_IN]) + 12 + words_of(v.outputs);
+    return depthwise_rows(&v) * v.width + words_of(d[W_IN]) + 12
+        + (d[STRIDE_H] == 2 ? words_of(v.outputs) : 0);
 }
 
 struct depthwise_job {
     int32_t shift; // four words, loaded together
     int32_t low; // outputs are clamped to low..high
     int32_t high;
-    int32_t width_out; // bytes of a row of outputs of whole blocks
+    int32_t lower; // bytes from an output to the one below; 0 where the last row has none below
     int8_t *y; // of the next block
     int32_t rounding; // what the sums start from
     int32_t back; // bytes from behind a block's last input to the next block
-    int32_t left; // for depthwise_blocks
+    int32_t left; // blocks of this row, counted down
     int32_t columns; // of blocks
     int32_t rows; // of blocks; counted down
     int32_t row_step; // bytes from behind the last block of a row to the next row
@@ -55,6 +57,9 @@ struct depthwise_job {
     const uint32_t *weights;
     const uint32_t *inputs;
     int32_t is_exact; // 1: lanes are read out behind every MULS
+    int32_t right; // bytes from an output to the one beside it, for depthwise_blocks
+    int32_t last_right; // the same for the last block of a row: 0 where there is none
+    int32_t last_lower; // `lower` of the last row of blocks
 };
 
 // depthwise_blocks.S

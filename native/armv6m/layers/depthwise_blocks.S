@@ -8,6 +8,7 @@
 #include "conv3x3_lanes.h"
 
 // struct depthwise_job (depthwise.h)
+.set JOB_LOWER, 12
 .set JOB_Y, 16
 .set JOB_ROUNDING, 20
 .set JOB_BACK, 24
@@ -20,6 +21,7 @@
 .set JOB_WEIGHTS, 52
 .set JOB_INPUTS, 56
 .set JOB_EXACT, 60
+.set JOB_RIGHT, 64      // three words, loaded together: right, last_right, last_lower
 
 // Stores an accumulator; r1 shift, r3 low, r5 high. Clobbers r2. 11 cycles.
 .macro STORE_OUTPUT accumulator, address, offset
@@ -54,9 +56,22 @@ FUNCTION depthwise_blocks
     mov lr, r0
     ldr r0, [r7, #JOB_INPUTS]
 next_row:                       // r7 job
-    ldr r2, [r7, #JOB_COLUMNS]
+    movs r2, #1
+    str r2, [r7, #JOB_RIGHT]
+    ldr r2, [r7, #JOB_ROWS]
+    subs r2, #1
+    str r2, [r7, #JOB_ROWS]
+    bne 1f
+    ldr r2, [r7, #(JOB_RIGHT + 8)]
+    str r2, [r7, #JOB_LOWER]
+1:  ldr r2, [r7, #JOB_COLUMNS]
+next_block:                     // r7 job, r2 blocks left
     str r2, [r7, #JOB_LEFT]
-next_block:                     // r7 job
+    cmp r2, #1
+    bne 1f
+    ldr r2, [r7, #(JOB_RIGHT + 4)]
+    str r2, [r7, #JOB_RIGHT]
+1:
     ldr r2, [r7, #JOB_ROUNDING]
     mov r8, r2
     mov r9, r2
@@ -73,32 +88,32 @@ next_block:                     // r7 job
     PHASE
     FLUSH r2, r9, r8
     FLUSH r4, r11, r10
-store_four:
+store_four:                     // an output that is not there goes where another will lie
     ldr r7, [sp]
     ldmia r7!, {r1, r3, r5, r6}
     ldr r4, [r7]
-    STORE_OUTPUT r8, r4, #0
-    STORE_OUTPUT r10, r4, #1
+    ldr r7, [r7, #(JOB_RIGHT - JOB_Y)]
     adds r6, r6, r4
+    STORE_OUTPUT r11, r6, r7
     STORE_OUTPUT r9, r6, #0
-    STORE_OUTPUT r11, r6, #1
+    STORE_OUTPUT r10, r4, r7
+    STORE_OUTPUT r8, r4, #0
     adds r4, #2
-    str r4, [r7]
-    subs r7, #JOB_Y
+    ldr r7, [sp]
+    str r4, [r7, #JOB_Y]
     ldr r2, [r7, #JOB_BACK]
     subs r0, r0, r2
     ldr r2, [r7, #JOB_LEFT]
     subs r2, #1
-    str r2, [r7, #JOB_LEFT]
-    bne next_block
-    ldr r2, [r7, #JOB_ROW_STEP]
+    beq 1f
+    b next_block
+1:  ldr r2, [r7, #JOB_ROW_STEP]
     adds r0, r0, r2
     ldr r2, [r7, #JOB_Y_SKIP]
     adds r4, r4, r2
     str r4, [r7, #JOB_Y]
     ldr r2, [r7, #JOB_ROWS]
-    subs r2, #1
-    str r2, [r7, #JOB_ROWS]
+    cmp r2, #0
     beq 1f
     b next_row
 1:  pop {r0}
