@@ -31,14 +31,17 @@ static mp_obj_t call_plan(mp_obj_t kind_in, mp_obj_t d_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(plan_obj, call_plan);
 
-static mp_obj_t call_plan_name(mp_obj_t number) {
-    const char *text = CHOSEN(plan_name)(mp_obj_get_int(number));
+static mp_obj_t text_of(const char *text) {
     check(text != NULL, "plan: unknown number");
     size_t n = 0;
     while (text[n] != 0) {
         n++;
     }
     return mp_obj_new_str(text, n);
+}
+
+static mp_obj_t call_plan_name(mp_obj_t number) {
+    return text_of(CHOSEN(plan_name)(mp_obj_get_int(number)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(plan_name_obj, call_plan_name);
 
