@@ -4,25 +4,19 @@ from collections.abc import Callable
 
 import numpy as np
 from kernels.layers import (
+    add_descriptor,
     conv2d_descriptor,
+    global_pool_descriptor,
+    linear_descriptor,
     n_inputs,
     n_outputs,
+    pool_descriptor,
     random_activations,
 )
 from priot.network import fields as f
 
-from armv6m.cases import NOTHING, RUBBISH, Rng, some_rows, weights
+from armv6m.cases import NOTHING, RUBBISH, Rng, biases, some_rows, weights
 from armv6m.target import LAYERS, LayersTarget, compare
-
-
-def biases(rng: Rng, d: np.ndarray) -> np.ndarray:
-    """Biases of a layer, some as large as they may be; none where it has none."""
-    if not d[f.BIAS]:
-        return np.zeros(0, np.int32)
-    most = 2**31 - 1 - 127 * 127 * int(d[f.N_ROW])
-    n = int(d[f.N_OUT])
-    small = rng.integers(-20_000, 20_000, n)
-    return np.where(rng.random(n) < 0.8, small, rng.choice([-most, most], n)).astype(np.int32)
 
 
 def forward(target: LayersTarget, kernel: str, d: np.ndarray, x: np.ndarray, w: np.ndarray,
@@ -91,7 +85,53 @@ def random_depthwise_forward(target: LayersTarget, rng: Rng) -> None:
             biases(rng, d))
 
 
+def random_linear_any_forward(target: LayersTarget, rng: Rng) -> None:
+    """One random forward call of a linear layer."""
+    d = ends(rng, linear_descriptor(int(rng.integers(1, 70)), int(rng.integers(1, 12))))
+    some_rows(rng, d)
+    forward(target, "linear_any_forward", d,
+            random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE])), weights(rng, d),
+            biases(rng, d))
+
+
+def _without_weights(target: LayersTarget, rng: Rng, kernel: str, d: np.ndarray) -> None:
+    kind = next(n for n, (name, *_) in f.KINDS.items() if LAYERS[kernel] == f"{name}_forward")
+    ends(rng, d)
+    d[f.BIAS] = 0
+    assert target.plan(kind, d) and target.planned(kind, f.PLAN_FORWARD, d) == kernel
+    inputs = [random_activations(rng, n_inputs(d), False) for _ in range(1 + (kind == f.ADD))]
+    compare(target, LAYERS[kernel], (np.full(n_outputs(d), RUBBISH, np.uint8), *inputs, d))
+
+
+def random_average_forward(target: LayersTarget, rng: Rng) -> None:
+    """One random average pool."""
+    pool = [int(n) for n in rng.integers(1, 5, 2)]
+    size = [int(rng.integers(p, 12)) for p in pool]
+    d = pool_descriptor(int(rng.integers(1, 4)), size, pool, [int(n) for n in rng.integers(1, 4, 2)])
+    d[f.ARGMAX_BITS] = 0
+    _without_weights(target, rng, "average_forward", d)
+
+
+def random_mean_forward(target: LayersTarget, rng: Rng) -> None:
+    """One random global pool."""
+    size = [int(n) for n in rng.integers(1, 12, 2)]
+    d = global_pool_descriptor(int(rng.integers(1, 5)), size)
+    d[f.ARGMAX_BITS] = 0
+    _without_weights(target, rng, "mean_forward", d)
+
+
+def random_sum_forward(target: LayersTarget, rng: Rng) -> None:
+    """One random sum of two tensors."""
+    d = add_descriptor(int(rng.integers(1, 4)), [int(n) for n in rng.integers(1, 12, 2)],
+                       Z_SHIFT=rng.integers(-15, 16))
+    _without_weights(target, rng, "sum_forward", d)
+
+
 RANDOM: dict[str, Callable[[LayersTarget, Rng], None]] = {
     "depthwise3x3_forward": random_depthwise_forward,
     "tiles_forward": random_tiles_forward,
+    "linear_any_forward": random_linear_any_forward,
+    "average_forward": random_average_forward,
+    "mean_forward": random_mean_forward,
+    "sum_forward": random_sum_forward,
 }

@@ -4,13 +4,13 @@
 // Scratch: a channel's inputs, packed or with borders, a row of zeros, the weights of a filter, and
 // outputs of whole blocks where the image is not of those (stride 2).
 
+#include "bias.h"
 #include "bytes.h"
 #include "conv3x3.h"
 #include "depthwise.h"
 #include "fast.h"
 #include "rounding.h"
 #include "scratch.h"
-#include "tiles.h"
 
 enum {
     CENTRE = 64, // inputs of 0..127 are stored less this much
@@ -175,8 +175,7 @@ int32_t depthwise3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const 
     int32_t outputs = d[H_OUT] * d[W_OUT], is_whole = !v.is_strided || outputs == v.geometry.outputs;
     for (int32_t row = d[ROW], end = row + d[ROWS]; row < end; row++) {
         const int8_t *channel = x + row * d[H_IN] * d[W_IN];
-        job->rounding = pack_weights(&v, w, &job->is_exact) + (1 << d[FORWARD_SHIFT] >> 1)
-            + (bias == NULL ? 0 : smaller(bias[row], MOST_BIAS));
+        job->rounding = pack_weights(&v, w, &job->is_exact) + sum_start(bias, row, d);
         job->y = is_whole ? y + row * outputs : v.outputs;
         job->rows = v.geometry.rows;
         if (!v.is_strided) {

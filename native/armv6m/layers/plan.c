@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "bias.h"
 #include "depthwise.h"
 #include "dispatch.h"
 #include "rounding.h"
@@ -10,9 +11,14 @@
 enum { // of NAMES
     FAST_TILES = LAYERS_PLAN,
     FAST_DEPTHWISE,
+    FAST_LINEAR,
+    FAST_OTHERS,
 };
 
-enum { MOST_WORDS = 16384 }; // a kernel with more scratch (64 kB) leaves the layer to priot_portable
+enum {
+    MOST_WORDS = 16384, // a kernel with more scratch (64 kB) leaves the layer to priot_portable
+    MOST_TERMS = 32768, // 32768 * 127 * 127 + 2^30 + 2^29 fits int32
+};
 
 // What a kernel needs of scratch, in words, and one; 0 where it does not take the layer.
 static int32_t limited(int32_t is_taken, int32_t words) {
@@ -23,19 +29,24 @@ static int32_t is_pooled(const int32_t *d) {
     return d[POOL_H] != 1 || d[POOL_W] != 1;
 }
 
-static int32_t has_good_bias(const int32_t *d) {
-    return d[BIAS] == 0 || d[FORWARD_SHIFT] <= MOST_SHIFT;
-}
-
 static int32_t tiles(const int32_t *d) {
-    return limited(d[GROUPS] == 1 && !is_pooled(d) && d[N_ROW] <= TILES_TAPS && has_good_bias(d),
+    return limited(d[GROUPS] == 1 && !is_pooled(d) && d[N_ROW] <= MOST_TERMS && is_bias_small(d),
         tiles_forward_words(d));
 }
 
 static int32_t depthwise(const int32_t *d) {
     return limited(d[GROUP_IN] == 1 && d[GROUP_OUT] == 1 && d[KERNEL_H] == 3 && d[KERNEL_W] == 3
-        && d[STRIDE_H] == d[STRIDE_W] && d[STRIDE_H] <= 2 && !is_pooled(d) && has_good_bias(d),
+        && d[STRIDE_H] == d[STRIDE_W] && d[STRIDE_H] <= 2 && !is_pooled(d) && is_bias_small(d),
         depthwise_forward_words(d));
+}
+
+static int32_t linear(const int32_t *d) {
+    return limited(d[N_IN] <= MOST_TERMS && is_bias_small(d), 0);
+}
+
+static int32_t any(const int32_t *d) {
+    (void)d;
+    return 1;
 }
 
 #ifdef PRIOT_PLAN_ONLY // another processor wants to know what this one would do
@@ -57,6 +68,10 @@ typedef struct {
 static const choice_t CHOICES[] = {
     { CONV2D, PLAN_FORWARD, FAST_DEPTHWISE, depthwise, KERNEL(depthwise3x3_forward) },
     { CONV2D, PLAN_FORWARD, FAST_TILES, tiles, KERNEL(tiles_forward) },
+    { LINEAR, PLAN_FORWARD, FAST_LINEAR, linear, KERNEL(linear_any_forward) },
+    { AVG_POOL, PLAN_FORWARD, FAST_OTHERS, any, KERNEL(average_forward) },
+    { GLOBAL_POOL, PLAN_FORWARD, FAST_OTHERS, any, KERNEL(mean_forward) },
+    { ADD, PLAN_FORWARD, FAST_OTHERS, any, KERNEL(sum_forward) },
 };
 
 enum { N_CHOICES = sizeof(CHOICES) / sizeof(CHOICES[0]) };
@@ -85,7 +100,7 @@ planned_t layers_planned(int32_t kind, int32_t slot, const int32_t *d) {
 }
 
 // in the order of the numbers
-static const char NAMES[] = "armv6m tiles\0armv6m depthwise\0";
+static const char NAMES[] = "armv6m tiles\0armv6m depthwise\0armv6m any linear\0armv6m\0";
 
 const char *layers_plan_name(int32_t number) {
     const char *name = NAMES;

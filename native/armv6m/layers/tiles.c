@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "bias.h"
 #include "bytes.h"
 #include "fast.h"
 #include "rounding.h"
@@ -92,9 +93,9 @@ static int32_t list_common(const layer_t *v) {
     return number;
 }
 
-// The segments of a filter, and what its sums start from. They are written behind those of the
+// The segments of a filter, and what its sums start from: `start`, and more. They are written behind those of the
 // others, where there is room for every tap; if they are too many they do not stay there.
-static void cut_filter(layer_t *v, struct tiles_filter *filter, const uint8_t *w, int32_t bias,
+static void cut_filter(layer_t *v, struct tiles_filter *filter, const uint8_t *w, int32_t start,
     int32_t common) {
     const int32_t *d = v->d;
     uint8_t *to = v->segments;
@@ -109,7 +110,6 @@ static void cut_filter(layer_t *v, struct tiles_filter *filter, const uint8_t *w
         filter->segments = v->common;
         number = common;
     }
-    int32_t start = smaller(bias, MOST_BIAS) + (1 << d[FORWARD_SHIFT] >> 1);
     filter->high_start = start + (v->is_signed ? 0 : CENTRE * sum);
     filter->low_start = (int32_t)((uint32_t)filter->high_start - LANE_START * (uint32_t)number);
 }
@@ -158,8 +158,7 @@ int32_t tiles_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t
     list_taps(v.offsets, d);
     int32_t common = list_common(&v), outputs = d[H_OUT] * d[W_OUT];
     for (int32_t i = 0; i < d[ROWS]; i++) {
-        cut_filter(&v, &v.filters[i], w + i * d[N_ROW], bias == NULL ? 0 : bias[d[ROW] + i],
-            common);
+        cut_filter(&v, &v.filters[i], w + i * d[N_ROW], sum_start(bias, d[ROW] + i, d), common);
     }
     y += d[ROW] * outputs;
     struct tiles_job job = {

@@ -10,12 +10,7 @@
 enum {
     TILE = 8, // positions of a tile
     TAP_WORDS = 4, // of a tile
-    TILES_TAPS = 32768, // 32768 * 127 * 127 < 2^29: the most that tiles_forward takes
 };
-
-// A larger bias saturates as MOST_BIAS does, where shifts are at most MOST_SHIFT; with sums of
-// 2^29 and the rounding it fits int32.
-enum { MOST_BIAS = 1 << 30, MOST_SHIFT = 22 };
 
 // The filters of a call on one tile.
 struct tiles_job {
