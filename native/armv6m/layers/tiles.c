@@ -1,4 +1,4 @@
-// Convolution of any kernel, stride and padding, without pooling: eight positions at a time, for
+// Convolution of any kernel, stride and padding, without pooling: ten positions at a time, for
 // all filters (tiles_lanes.S).
 //
 // Scratch: the image with its borders, a tile, where each tap lies, the filters with what their
@@ -25,6 +25,7 @@ typedef struct {
     const int32_t *d;
     const int8_t *x; // with borders
     int32_t is_signed;
+    int32_t is_row; // 1: the positions of a tile lie side by side
     uint32_t *tile;
     int32_t *offsets; // of the taps in x
     struct tiles_filter *filters;
@@ -114,23 +115,30 @@ static void cut_filter(layer_t *v, struct tiles_filter *filter, const uint8_t *w
     filter->low_start = (int32_t)((uint32_t)filter->high_start - LANE_START * (uint32_t)number);
 }
 
-// Where the patch of an output begins in x; one beyond the last is the last.
-static const int8_t *patch(const layer_t *v, int32_t output) {
-    const int32_t *d = v->d;
-    const int8_t *x = v->x;
-    output = smaller(output, d[H_OUT] * d[W_OUT] - 1);
-    for (; output >= d[W_OUT]; output -= d[W_OUT]) {
-        x += d[STRIDE_H] * padded_width(d);
-    }
-    return x + output * d[STRIDE_W];
-}
-
+// The inputs of the tile that begins with an output; what lies beyond the last output is that.
 static void pack_tile(const layer_t *v, int32_t output) {
-    const int32_t *end = v->offsets + v->d[N_ROW];
+    const int32_t *d = v->d;
+    int32_t column = output, row = 0, last = d[W_OUT] - 1, outputs = d[H_OUT] * d[W_OUT];
     uint32_t zero = v->is_signed ? 0 : 0 - ((uint32_t)CENTRE << 16) - CENTRE;
-    for (int32_t i = 0; i < TAP_WORDS; i++) { // positions 0, 2; 1, 3; 4, 6; 5, 7
-        int32_t first = output + (i & 1) + 2 * (i & 2);
-        tiles_pack(v->tile + i, patch(v, first), patch(v, first + 2), v->offsets, end, zero);
+    if (v->is_row) {
+        const int8_t *x = v->x + output;
+        tiles_pack_row(v->tile, x, outputs, x + d[N_IN] * outputs, zero);
+        return;
+    }
+    for (; column > last; column -= d[W_OUT]) {
+        row++;
+    }
+    int32_t down = d[STRIDE_H] * padded_width(d) - d[STRIDE_W] * last;
+    const int8_t *at = v->x + row * d[STRIDE_H] * padded_width(d) + column * d[STRIDE_W], *before = at;
+    for (int32_t i = 0; i < TILE; i++) {
+        if ((i & 1) != 0) {
+            tiles_pack(v->tile + (i >> 1), before, at, v->offsets, v->offsets + d[N_ROW], zero);
+        }
+        before = at;
+        if (output + i + 1 < outputs) {
+            at += column == last ? down : d[STRIDE_W];
+            column = column == last ? 0 : column + 1;
+        }
     }
 }
 
@@ -155,6 +163,8 @@ int32_t tiles_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t
     divide(&v, scratch, d);
     v.is_signed = d[NONNEGATIVE] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
     v.x = with_borders((int8_t *)scratch, x, d);
+    v.is_row = !v.is_signed && d[N_ROW] == d[N_IN] && d[H_OUT] * d[W_OUT] == d[H_IN] * d[W_IN]
+        && d[H_OUT] * d[W_OUT] >= TILE;
     list_taps(v.offsets, d);
     int32_t common = list_common(&v), outputs = d[H_OUT] * d[W_OUT];
     for (int32_t i = 0; i < d[ROWS]; i++) {

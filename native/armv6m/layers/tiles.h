@@ -8,13 +8,13 @@
 #include "scratch.h"
 
 enum {
-    TILE = 8, // positions of a tile
-    TAP_WORDS = 4, // of a tile
+    TILE = 10, // positions of a tile
+    TAP_WORDS = TILE / 2, // of a tile
 };
 
 // The filters of a call on one tile.
 struct tiles_job {
-    const uint32_t *inputs; // packed: four words a tap
+    const uint32_t *inputs; // packed: five words a tap
     const struct tiles_filter *filters;
     const uint8_t *w; // of the first filter
     int8_t *y; // of the first filter
@@ -66,5 +66,7 @@ void tiles_filters(const struct tiles_job *job);
 int32_t tiles_cut(const uint8_t *w_end, int32_t n, uint8_t **to, int32_t limit);
 void tiles_pack(uint32_t *to, const int8_t *a, const int8_t *b, const int32_t *offsets,
     const int32_t *offsets_end, uint32_t zero);
+void tiles_pack_row(uint32_t *to, const int8_t *x, int32_t size, const int8_t *x_end,
+    uint32_t zero);
 
 #endif
