@@ -81,17 +81,17 @@ static int32_t columns_seen(const layer_t *v) {
 
 static void pack_channel(const layer_t *v, const int8_t *x) {
     const int32_t *d = v->d;
-    int32_t n = columns_seen(v), width = v->geometry.width, left = d[PAD_LEFT];
-    uint32_t *upper = v->inputs + left, zero = zero_word(v);
-    int32_t y = -d[PAD_TOP];
-    for (int32_t pair = 0; pair <= v->geometry.rows; pair++) {
-        // the last rows have no block below them, the first none above
-        uint32_t *to_upper = pair < v->geometry.rows ? upper : v->nobody + left;
-        uint32_t *to_lower = pair > 0 ? upper - width : v->nobody + left;
-        const int8_t *a = (uint32_t)y < (uint32_t)d[H_IN] ? x + y * d[W_IN] : v->zeros;
-        const int8_t *b = (uint32_t)(y + 1) < (uint32_t)d[H_IN] ? x + (y + 1) * d[W_IN] : v->zeros;
-        conv3x3_pack_rows(to_upper, to_lower, a + n, b + n, -n, zero);
-        y += 2;
+    int32_t n = columns_seen(v), width = v->geometry.width, w_in = d[W_IN];
+    uint32_t *upper = v->inputs + d[PAD_LEFT], *nobody = v->nobody + d[PAD_LEFT];
+    uint32_t *to_lower = nobody, zero = zero_word(v); // the first rows have no block above them
+    const int8_t *zeros = v->zeros + n, *end = x + n + d[H_IN] * w_in, *first = x + n;
+    const int8_t *a = first - d[PAD_TOP] * w_in;
+    for (int32_t left = v->geometry.rows; left >= 0; left--) {
+        const int8_t *b = a + w_in;
+        conv3x3_pack_rows(left != 0 ? upper : nobody, to_lower, a >= first && a < end ? a : zeros,
+            b >= first && b < end ? b : zeros, -n, zero);
+        a = b + w_in;
+        to_lower = upper + width;
         upper += 2 * width;
     }
 }

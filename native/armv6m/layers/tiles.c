@@ -165,7 +165,9 @@ int32_t tiles_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t
     v.x = with_borders((int8_t *)scratch, x, d);
     v.is_row = !v.is_signed && d[N_ROW] == d[N_IN] && d[H_OUT] * d[W_OUT] == d[H_IN] * d[W_IN]
         && d[H_OUT] * d[W_OUT] >= TILE;
-    list_taps(v.offsets, d);
+    if (!v.is_row) {
+        list_taps(v.offsets, d);
+    }
     int32_t common = list_common(&v), outputs = d[H_OUT] * d[W_OUT];
     for (int32_t i = 0; i < d[ROWS]; i++) {
         cut_filter(&v, &v.filters[i], w + i * d[N_ROW], sum_start(bias, d[ROW] + i, d), common);

@@ -293,13 +293,16 @@ next_tap:
     ldrb r4, [r2, r1]
     adds r7, r7, r4
     subs r4, #128
-    bmi 1f
-    subs r6, r6, r4
+    bmi 2f
+1:  subs r6, r6, r4
     bmi cut
     adds r1, #1
-    bne next_tap
-    b taps_done
-1:  adds r6, r6, r4
+    beq taps_done
+    ldrb r4, [r2, r1]
+    adds r7, r7, r4
+    subs r4, #128
+    bpl 1b
+2:  adds r6, r6, r4
     bmi cut
     adds r1, #1
     bne next_tap
