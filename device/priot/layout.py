@@ -13,7 +13,7 @@ from . import fields as F
 from . import methods as M
 from .blocks import ALWAYS, Block
 from .calls import BACKWARD, EMPTY, FORWARD, UPDATE, bias_call, stage_call
-from .kinds import AVG_POOL, CONV2D, MAX_POOL
+from .kinds import AVG_POOL, CONV2D, LINEAR, MAX_POOL
 from .layer_state import LayerState
 
 RESERVE = 49152  # bytes of heap that layout="auto" leaves free
@@ -72,7 +72,7 @@ class Layout:
         d = stage.d
         stage.plan = self.net.kernels.plan(stage.kind, d)
         if (not d[F.PLAN_FORWARD] and stage.kind != MAX_POOL and not d[F.ARGMAX_BITS]
-                and d[F.GROUPS] in (1, d[F.N_OUT])):
+                and (d[F.BIAS] if stage.kind == LINEAR else d[F.GROUPS] in (1, d[F.N_OUT]))):
             layers = self.net.layers()
             if layers:
                 stage.plan = layers.plan(stage.kind, d) or stage.plan

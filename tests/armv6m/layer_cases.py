@@ -85,11 +85,12 @@ def random_depthwise_forward(target: LayersTarget, rng: Rng) -> None:
             biases(rng, d))
 
 
-def random_linear_any_forward(target: LayersTarget, rng: Rng) -> None:
+def random_biased_linear_forward(target: LayersTarget, rng: Rng) -> None:
     """One random forward call of a linear layer."""
     d = ends(rng, linear_descriptor(int(rng.integers(1, 70)), int(rng.integers(1, 12))))
+    d[f.BIAS], d[f.FORWARD_SHIFT] = 1, min(d[f.FORWARD_SHIFT], 22)
     some_rows(rng, d)
-    forward(target, "linear_any_forward", d,
+    forward(target, "biased_linear_forward", d,
             random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE])), weights(rng, d),
             biases(rng, d))
 
@@ -130,7 +131,7 @@ def random_sum_forward(target: LayersTarget, rng: Rng) -> None:
 RANDOM: dict[str, Callable[[LayersTarget, Rng], None]] = {
     "depthwise3x3_forward": random_depthwise_forward,
     "tiles_forward": random_tiles_forward,
-    "linear_any_forward": random_linear_any_forward,
+    "biased_linear_forward": random_biased_linear_forward,
     "average_forward": random_average_forward,
     "mean_forward": random_mean_forward,
     "sum_forward": random_sum_forward,

@@ -23,6 +23,7 @@ DEVIATION = 22
 # name -> kernel, descriptor
 LAYERS = {
     "1x1 64->64, 25x5": ("tiles_forward", dict(n_in=64, size=(25, 5), n_out=64, kernel=1)),
+    "1x1 64->64, 16x16": ("tiles_forward", dict(n_in=64, size=(16, 16), n_out=64, kernel=1)),
     "1x1 16->32, 24x24": ("tiles_forward", dict(n_in=16, size=(24, 24), n_out=32, kernel=1)),
     "depthwise 3x3 16, 24x24": ("depthwise3x3_forward", dict(
         n_in=16, size=(24, 24), n_out=16, kernel=3, padding=1, groups=16)),

@@ -8,7 +8,7 @@
 
 conv2d_forward_t depthwise3x3_forward;
 conv2d_forward_t tiles_forward;
-linear_forward_t linear_any_forward;
+linear_forward_t biased_linear_forward;
 avg_pool_forward_t average_forward;
 global_pool_forward_t mean_forward;
 add_forward_t sum_forward;

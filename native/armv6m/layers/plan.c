@@ -11,7 +11,7 @@
 enum { // of NAMES
     FAST_TILES = LAYERS_PLAN,
     FAST_DEPTHWISE,
-    FAST_LINEAR,
+    FAST_BIASED_LINEAR,
     FAST_OTHERS,
 };
 
@@ -41,7 +41,7 @@ static int32_t depthwise(const int32_t *d) {
 }
 
 static int32_t linear(const int32_t *d) {
-    return limited(d[N_IN] <= MOST_TERMS && is_bias_small(d), 0);
+    return limited(d[BIAS] != 0 && d[N_IN] <= MOST_TERMS && is_bias_small(d), 0);
 }
 
 static int32_t any(const int32_t *d) {
@@ -68,7 +68,7 @@ typedef struct {
 static const choice_t CHOICES[] = {
     { CONV2D, PLAN_FORWARD, FAST_DEPTHWISE, depthwise, KERNEL(depthwise3x3_forward) },
     { CONV2D, PLAN_FORWARD, FAST_TILES, tiles, KERNEL(tiles_forward) },
-    { LINEAR, PLAN_FORWARD, FAST_LINEAR, linear, KERNEL(linear_any_forward) },
+    { LINEAR, PLAN_FORWARD, FAST_BIASED_LINEAR, linear, KERNEL(biased_linear_forward) },
     { AVG_POOL, PLAN_FORWARD, FAST_OTHERS, any, KERNEL(average_forward) },
     { GLOBAL_POOL, PLAN_FORWARD, FAST_OTHERS, any, KERNEL(mean_forward) },
     { ADD, PLAN_FORWARD, FAST_OTHERS, any, KERNEL(sum_forward) },
@@ -100,7 +100,7 @@ planned_t layers_planned(int32_t kind, int32_t slot, const int32_t *d) {
 }
 
 // in the order of the numbers
-static const char NAMES[] = "armv6m tiles\0armv6m depthwise\0armv6m any linear\0armv6m\0";
+static const char NAMES[] = "armv6m tiles\0armv6m depthwise\0armv6m linear, bias\0armv6m\0";
 
 const char *layers_plan_name(int32_t number) {
     const char *name = NAMES;

@@ -47,13 +47,13 @@ static void divide(layer_t *v, int32_t *scratch, const int32_t *d) {
 }
 
 static const int8_t *with_borders(int8_t *to, const int8_t *x, const int32_t *d) {
-    int32_t n = padded_bytes(d), width = padded_width(d), w_in = d[W_IN];
+    int32_t n = 4 * tiles_image_words(d), width = tiles_width(d), w_in = d[W_IN];
     if (n == 0) {
         return x;
     }
     clear_bytes(to, n);
     const int8_t *image = to;
-    to += padded_start(d);
+    to += tiles_start(d);
     for (int32_t c = d[N_IN]; c != 0; c--) {
         int8_t *row = to;
         for (int32_t y = d[H_IN]; y != 0; y--) {
@@ -63,7 +63,7 @@ static const int8_t *with_borders(int8_t *to, const int8_t *x, const int32_t *d)
             x += w_in;
             row += width;
         }
-        to += padded_plane(d);
+        to += tiles_plane(d);
     }
     return image;
 }
@@ -76,9 +76,9 @@ static void list_taps(int32_t *to, const int32_t *d) {
             for (int32_t kx = 0; kx < d[KERNEL_W]; kx++) {
                 *to++ = row + kx;
             }
-            row += padded_width(d);
+            row += tiles_width(d);
         }
-        plane += padded_plane(d);
+        plane += tiles_plane(d);
     }
 }
 
@@ -128,8 +128,8 @@ static void pack_tile(const layer_t *v, int32_t output) {
     for (; column > last; column -= d[W_OUT]) {
         row++;
     }
-    int32_t down = d[STRIDE_H] * padded_width(d) - d[STRIDE_W] * last;
-    const int8_t *at = v->x + row * d[STRIDE_H] * padded_width(d) + column * d[STRIDE_W], *before = at;
+    int32_t step = d[STRIDE_H] * tiles_width(d), down = step - d[STRIDE_W] * last;
+    const int8_t *at = v->x + row * step + column * d[STRIDE_W], *before = at;
     for (int32_t i = 0; i < TILE; i++) {
         if ((i & 1) != 0) {
             tiles_pack(v->tile + (i >> 1), before, at, v->offsets, v->offsets + d[N_ROW], zero);

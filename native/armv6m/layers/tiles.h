@@ -46,8 +46,24 @@ static inline int32_t tiles_common_words(const int32_t *d) {
     return words_of((d[N_ROW] >> 1) + 2);
 }
 
+// The image with its borders, of which neighbours share one: the right one of a row with the left
+// one of the next, the bottom one of a channel with the top one of the next.
+static inline int32_t tiles_width(const int32_t *d) {
+    return d[W_IN] + larger(d[PAD_LEFT], d[PAD_RIGHT]);
+}
+
+static inline int32_t tiles_plane(const int32_t *d) {
+    return (d[H_IN] + larger(d[PAD_TOP], d[PAD_BOTTOM])) * tiles_width(d);
+}
+
+static inline int32_t tiles_start(const int32_t *d) {
+    return d[PAD_TOP] * tiles_width(d) + d[PAD_LEFT];
+}
+
+// Without borders the image itself is used.
 static inline int32_t tiles_image_words(const int32_t *d) {
-    return words_of(padded_bytes(d));
+    return (d[PAD_TOP] | d[PAD_BOTTOM] | d[PAD_LEFT] | d[PAD_RIGHT]) == 0 ? 0
+        : words_of(tiles_start(d) + d[N_IN] * tiles_plane(d));
 }
 
 // A tile of which there are not so many positions, for every filter.

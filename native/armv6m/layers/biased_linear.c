@@ -9,7 +9,7 @@ static int8_t output(int32_t sum, const int32_t *d) {
     return (int8_t)clamp(sum >> d[FORWARD_SHIFT], d[RELU] != 0 ? 0 : -127, d[HIGH]);
 }
 
-int32_t linear_any_forward(int8_t *y, const int8_t *x, const uint8_t *w, const int32_t *bias,
+int32_t biased_linear_forward(int8_t *y, const int8_t *x, const uint8_t *w, const int32_t *bias,
     int32_t *scratch, const int32_t *d) {
     (void)scratch;
     int32_t n = d[N_IN], last = d[ROW] + d[ROWS] - 1, offset = 0; // 128 * sum(x)
