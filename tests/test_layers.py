@@ -1,4 +1,4 @@
-"""The kernels of priot_layers on a simulated Cortex-M0+: exact at every bound, and their cycles."""
+"""The kernels of priot_layers on a simulated Cortex-M0+: exact at every bound, no slower."""
 
 import json
 import os
@@ -50,8 +50,8 @@ def weights_of(total: int, taps: int, n: int) -> np.ndarray:
     return w
 
 
-# sum(|w|) of the taps in a lane: the last that fits, the first that does not, behind a ReLU and for
-# signed inputs; and the largest of all
+# sum(|w|) of the taps in a lane: the last that fits, the first that does not, behind a ReLU and
+# for signed inputs; and the largest of all
 @pytest.mark.parametrize("low", [0, -127])
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("total", [258, 259, 510, 511, 512, 762])
@@ -101,7 +101,8 @@ def test_segments_of_weights_of_all_sizes(aligned, value):
 
 
 CHANGES = [  # kernel, field of d and what it becomes after the plan
-    ("tiles_forward", f.GROUPS, 2), ("tiles_forward", f.POOL_H, 2), ("tiles_forward", f.MEASURE, 1),
+    ("tiles_forward", f.GROUPS, 2), ("tiles_forward", f.POOL_H, 2),
+    ("tiles_forward", f.MEASURE, 1),
     ("depthwise3x3_forward", f.KERNEL_W, 5), ("depthwise3x3_forward", f.STRIDE_H, 3),
     ("biased_linear_forward", f.FORWARD_SHIFT, 23), ("biased_linear_forward", f.BIAS, 0),
 ]
@@ -119,7 +120,6 @@ def test_what_changed_since_the_plan_is_refused(aligned, kernel, field, value):
 
 def test_what_priot_native_has_planned_stays(aligned):
     d = linear_descriptor(16, 4, BIAS=1)
-    address = aligned.machine.place(d)
     d[f.PLAN_FORWARD] = 4
     aligned.machine.clear()
     address = aligned.machine.place(d, writable=True)

@@ -67,8 +67,8 @@ class Layout:
     # ---- what there is -----------------------------------------------------------------------
 
     def _plan(self, stage):
-        """Choose a stage's kernels; those of priot_layers only where they may take it, since asking
-        loads them."""
+        """Choose a stage's kernels. priot_layers is asked, which loads it, only where it may take
+        the stage."""
         d = stage.d
         stage.plan = self.net.kernels.plan(stage.kind, d)
         if (not d[F.PLAN_FORWARD] and stage.kind != MAX_POOL and not d[F.ARGMAX_BITS]

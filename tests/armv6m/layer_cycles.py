@@ -1,11 +1,10 @@
-"""Cycles of the kernels of priot_layers on layers as networks have them.
+"""Cycles of the kernels of priot_layers, and of biases, on layers as networks have them.
 
     PYTHONPATH=.:tests .venv/bin/python -m armv6m.layer_cycles [--write] [MODEL]
 
-prints the table that native/KERNELS.md quotes; --write makes its figures the committed ones. With a
+prints the table that native/KERNELS.md quotes; --write makes its figures the committed ones. Its
+inputs come from a ReLU; weights are as large as those of trained networks are on average. With a
 model: the inference of a random image, stage by stage, as a Pico runs it with all weights in RAM.
-Inputs of the table
-come from a ReLU; weights are as large as those of trained networks are on average.
 """
 
 import argparse
@@ -19,8 +18,10 @@ from priot.network import fields as f
 from priot.oracle.step import Oracle
 
 from armv6m import layer_cases as cases
+from armv6m.cases import forward
 from armv6m.step import recorded
 from armv6m.target import FAST, LayersTarget, Target, compare
+from armv6m.target import LAYERS as LAYERS_KERNELS
 
 FIGURES = Path(__file__).with_name("layer_cycles.json")
 # of the weights; 15 to 25 in the 1x1 and 3x3 layers of DS-CNN and ResNet-8, scaled to 127
@@ -37,6 +38,8 @@ LAYERS = {
         n_in=64, size=(25, 5), n_out=64, kernel=3, padding=1, groups=64)),
     "depthwise 3x3 stride 2 16, 48x48": ("depthwise3x3_forward", dict(
         n_in=16, size=(48, 48), n_out=16, kernel=3, stride=2, padding=(0, 1, 0, 1), groups=16)),
+    "3x3 3->16, 32x32": ("conv3x3_forward", dict(
+        n_in=3, size=(32, 32), n_out=16, kernel=3, padding=1)),
     "3x3 stride 2 16->32, 32x32": ("tiles_forward", dict(
         n_in=16, size=(32, 32), n_out=32, kernel=3, stride=2, padding=(0, 1, 0, 1))),
     "3x3 stride 2 1->8, 48x48": ("tiles_forward", dict(
@@ -58,10 +61,12 @@ def operands(rng: np.random.Generator, d: np.ndarray) -> tuple[np.ndarray, np.nd
 def measure(target: LayersTarget) -> dict[str, tuple[int, int]]:
     """Of each layer: cycles of a forward call, and its products."""
     found = {}
+    fast = Target()
     for name, (kernel, shape) in LAYERS.items():
         rng = np.random.default_rng(1)
         d = conv2d_descriptor(**shape, RELU=1, NONNEGATIVE=1, BIAS=1, FORWARD_SHIFT=9)
-        cycles = cases.forward(target, kernel, d, *operands(rng, d))
+        cycles = (cases.forward(target, kernel, d, *operands(rng, d)) if kernel in LAYERS_KERNELS
+                  else forward(fast, f.CONV2D, d, *operands(rng, d)))
         found[name] = cycles, int(d[f.N_OUT] * d[f.N_ROW] * d[f.H_CONV] * d[f.W_CONV])
     return found
 

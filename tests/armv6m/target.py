@@ -23,7 +23,8 @@ GLUE = ("module", "check", "operands", "features_module")
 # Letters of a form as parts of a signature: those that are written are in capitals, "n" is the
 # length of the buffer before it, which C wants to know, "number" what stands beside the tuple.
 _PARTS = {
-    "Y": "Y", "X": "DX", "Z": "DZ", "z": "z", "y": "g", "x": "x", "A": "ARGMAX", "a": "argmax", "d": "d", "r": "w",
+    "Y": "Y", "X": "DX", "Z": "DZ", "z": "z", "y": "g", "x": "x", "A": "ARGMAX", "a": "argmax",
+    "d": "d", "r": "w",
     "R": "WEFF", "w": "w", "W": "w", "S": "SCORES n", "s": "scores n", "E": "WEFF", "b": "select",
     "v": "values n", "0": "SCRATCH", "1": "SCRATCH", "2": "SCRATCH", "3": "SCRATCH",
     "#": "number", "c": "bias",
