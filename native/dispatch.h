@@ -1,10 +1,13 @@
-// Which kernels a module is made of: one source of glue (module.c, check.c, planning.h), two
+// Which kernels a module is made of: one source of glue (module.c, check.c, planning.h), three
 // modules.
 //
 // priot_portable holds every kernel in portable C. Where a folder is named after the architecture
 // (armv6m/: *.S, *.c and fast.h), priot_native holds its kernels: the Makefile finds them by
 // wildcard and defines PRIOT_FAST. They take some layers only, and the network calls the other
 // module for the rest (device/priot/backend.py).
+//
+// priot_layers holds those of the folder's own folder layers/, for the layers that imported
+// networks consist of, and defines PRIOT_LAYERS: a network that has such layers loads it too.
 //
 // fast.h declares the kernels of such a folder, any number of a type; of those of no kind, the
 // first. Its plan.c defines what follows here. It compiles for other processors as well, with
@@ -15,9 +18,15 @@
 
 #include "kernels.h"
 
-#ifdef PRIOT_FAST
-
+#if defined(PRIOT_LAYERS)
+#define CHOSEN(name) layers_##name
+#elif defined(PRIOT_FAST)
 #define CHOSEN(name) fast_##name
+#else
+#define CHOSEN(name) name
+#endif
+
+#ifdef PRIOT_FAST
 
 typedef void (*planned_t)(void); // any kernel
 
@@ -34,9 +43,12 @@ planned_t fast_planned(int32_t kind, int32_t slot, const int32_t *d);
 // Words for any kernel that fast_planned may return.
 int32_t fast_scratch_words(int32_t kind, int32_t training, const int32_t *d);
 
-#else
-
-#define CHOSEN(name) name
+// The same of layers/, for every kind of layer. Asked after fast_plan: layers_plan fills in
+// what that has left at 0, with LAYERS_PLAN and above, and its numbers are of LAYERS_PLAN on.
+int32_t layers_plan(int32_t kind, int32_t *d);
+const char *layers_plan_name(int32_t number);
+planned_t layers_planned(int32_t kind, int32_t slot, const int32_t *d);
+int32_t layers_scratch_words(int32_t kind, int32_t training, const int32_t *d);
 
 #endif
 

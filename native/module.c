@@ -1,5 +1,5 @@
-// The modules priot_portable and priot_native: every kernel as a function of one tuple
-// (device/DESIGN.md, Kernels). dispatch.h says which of the two this is.
+// The modules priot_portable, priot_native and priot_layers: every kernel as a function of one tuple
+// (device/DESIGN.md, Kernels). dispatch.h says which of them this is.
 //
 // A function fetches and checks its operands (check.h) and calls the kernel. It allocates
 // nothing, and a Ctrl-C is seen after it.
@@ -54,7 +54,7 @@ static mp_obj_t call(mp_obj_t tuple, mp_obj_t number, int i) {
     (void)d;
     #else
     if (entry->slot != 0) {
-        kernel = (kernel_t)fast_planned(entry->kind, entry->slot, d);
+        kernel = (kernel_t)CHOSEN(planned)(entry->kind, entry->slot, d);
         check(kernel != NULL, "d: not planned");
     }
     #endif
@@ -62,6 +62,7 @@ static mp_obj_t call(mp_obj_t tuple, mp_obj_t number, int i) {
         kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
 }
 
+#ifndef PRIOT_LAYERS
 static mp_obj_t call_cross_entropy(mp_obj_t tuple, mp_obj_t label_in) {
     const mp_obj_t *o = objects_of(tuple, 4);
     const int32_t *d = descriptor(o, 3, 0);
@@ -91,6 +92,7 @@ static mp_obj_t call_shuffle(mp_obj_t tuple) {
     return mp_obj_new_int(shuffle(order.buf, order.n >> 1, at_least(o, 1, 1)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(shuffle_obj, call_shuffle);
+#endif
 
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
@@ -99,9 +101,11 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     for (const entry_t *entry = ENTRIES; entry != ENTRIES + N_ENTRIES; entry++) {
         mp_store_global(mp_native_qstr_table[entry->qstr], MP_OBJ_FROM_PTR(&entry->function));
     }
+    #ifndef PRIOT_LAYERS
     STORE(MP_QSTR_cross_entropy, cross_entropy);
     STORE(MP_QSTR_init_scores, init_scores);
     STORE(MP_QSTR_shuffle, shuffle);
+    #endif
     STORE(MP_QSTR_scratch_words, scratch_words);
     STORE(MP_QSTR_plan, plan);
     STORE(MP_QSTR_plan_name, plan_name);

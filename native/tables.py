@@ -1,6 +1,6 @@
 """Writes tables.h for a native module: the tables of device/priot as C.
 
-    python native/tables.py DEVICE_PACKAGE [FAST_H]
+    python native/tables.py DEVICE_PACKAGE [FAST_H [only]]
 
 Fields of the descriptor, kinds, rules and roundings as enums; HAS_WEIGHTS(kind); for every kernel
 a type made from its form (device/priot/kinds.py) and a prototype; and KERNELS(ROW), a row for each
@@ -8,7 +8,7 @@ kernel of the module: how many arguments Python gives it, name, name as a qstr, 
 slot of its plan or 0, and its operands, by the names of check.h. The function is NULL where the
 plan says which it is. Without FAST_H the module is priot_portable. With it, the header of a
 processor's folder, it is priot_native, which has the kernels that are declared there and those of
-no kind.
+no kind; or, with "only", priot_layers, which has those that are declared there.
 """
 
 import re
@@ -67,7 +67,7 @@ def declared(header: Path) -> list[tuple[str, str]]:
     return re.findall(r"^(\w+)_t (\w+);", header.read_text(), re.MULTILINE)
 
 
-def tables(package: Path, fast: Path | None) -> str:
+def tables(package: Path, fast: Path | None, only: bool = False) -> str:
     """The text of tables.h."""
     fields, kinds, methods = (
         runpy.run_path(str(package / f"{name}.py")) for name in ("fields", "kinds", "methods"))
@@ -78,7 +78,7 @@ def tables(package: Path, fast: Path | None) -> str:
     functions = dict(reversed(declared(fast))) if fast else {}
     rows = []
     for name, form, kind, slot in every:
-        if not fast or slot == "0" or name in functions:
+        if not fast or (slot == "0" and not only) or name in functions:
             function = functions.get(name, name) if not fast or slot == "0" else "NULL"
             operands = ", ".join(OPERANDS[letter][1] for letter in form)
             rows.append(f'    ROW({1 + ("#" in form)}, {name}, MP_QSTR_{name}, {function}, '
@@ -91,4 +91,4 @@ def tables(package: Path, fast: Path | None) -> str:
 
 if __name__ == "__main__":
     paths = [Path(argument) for argument in sys.argv[1:]]
-    sys.stdout.write(tables(paths[0], paths[1] if len(paths) > 1 else None))
+    sys.stdout.write(tables(paths[0], paths[1] if len(paths) > 1 else None, len(paths) > 2))

@@ -1,8 +1,9 @@
 """Chooses the kernels once: native code, else viper.
 
-Two modules hold native code. priot_portable has every kernel in portable C; priot_native, on
-processors for which there is one, has those that are faster, for some layers only. `native` is
-both, the first loaded where a layer needs it; `portable` is priot_portable alone, which takes
+Three modules hold native code. priot_portable has every kernel in portable C; priot_native, on
+processors for which there is one, has those that are faster, for some layers only, and
+priot_layers those for the layers that imported networks consist of. `native` is all three, the
+first and the last loaded where a layer needs them; `portable` is priot_portable alone, which takes
 the least memory.
 """
 
@@ -50,6 +51,11 @@ def portable(kernels):
     if found is None:
         raise ImportError("priot_portable.mpy: not installed; a layer needs its kernels")
     return found
+
+
+def layers(kernels):
+    """The fast kernels for more layers that stand beside a backend's own; None: there are none."""
+    return native_module("priot_layers") if kernels.__name__ == "priot_native" else None
 
 
 def _find(candidate):

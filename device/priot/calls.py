@@ -26,7 +26,8 @@ def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=EMPTY, dz=EMP
     """
     name, *forms = KINDS[stage.kind]
     name = "%s_%s" % (name, _VERBS[verb])
-    kernels = net.kernels if stage.d[_PLANS[verb]] else net.portable()
+    plan = stage.d[_PLANS[verb]]
+    kernels = net.kernels_of(plan) if plan else net.portable()
     places = {"Y": stage.y, "X": dx, "Z": dz, "y": g, "x": stage.x, "z": stage.z,
               "A": stage.argmax, "a": stage.argmax, "c": stage.bias, "r": stage.weff,
               "w": stage.weff, "W": stage.w, "0": scratch, "1": scratch, "2": scratch,

@@ -26,7 +26,7 @@ def network(net):
     for stage in net.stages:
         plan = ""
         if stage.index >= 0:
-            plan = "  [%s]" % net.kernels.plan_name(stage.plan)
+            plan = "  [%s]" % net.kernels_of(stage.plan).plan_name(stage.plan)
         lines.append("  %r%s" % (stage, plan))
     return "\n".join(lines) + ">"
 
@@ -45,6 +45,7 @@ def trainer(t):
             text += ", %s pruned" % percent_text(permille(layer.n_pruned(), layer.n_params))
             text += (", top %d %%" % layer.keep) if layer.keep else (
                 ", threshold %d" % (layer.stage.d[F.THRESHOLD] - 128))
-        text += "  [%s]" % t.net.kernels.plan_name(layer.stage.plan)
+        plan = layer.stage.plan
+        text += "  [%s]" % t.net.kernels_of(plan).plan_name(plan)
         lines.append(text)
     return "\n".join(lines) + ">"

@@ -13,7 +13,7 @@ from . import fields as F
 from . import methods as M
 from .blocks import ALWAYS, Block
 from .calls import BACKWARD, EMPTY, FORWARD, UPDATE, bias_call, stage_call
-from .kinds import AVG_POOL, CONV2D
+from .kinds import AVG_POOL, CONV2D, LINEAR, MAX_POOL
 from .layer_state import LayerState
 
 RESERVE = 49152  # bytes of heap that layout="auto" leaves free
@@ -40,6 +40,7 @@ class Layout:
         self.name = "small" if small else "kept"
         self.dynamic = dynamic
         self.needs_portable = bool(layers) and layers[0].rule == M.ONLY_BIAS
+        self.needs_layers = False
         self.learned = Block()
         self.work = Block()
         self._of = {id(layer.stage): layer for layer in layers}
@@ -47,7 +48,7 @@ class Layout:
         self._set_additions()
         for stage in net.stages:
             stage.d[F.LOW_MEMORY] = 1 if small else 0
-            stage.plan = net.kernels.plan(stage.kind, stage.d)
+            self._plan(stage)
         self._want_learned()
         self._want_activations()
         self._want_gradients()
@@ -70,6 +71,18 @@ class Layout:
         return max(0, self.size - net.idle_bytes)
 
     # ---- what there is -----------------------------------------------------------------------
+
+    def _plan(self, stage):
+        """Choose a stage's kernels. priot_layers is asked, which loads it, only where it may take
+        the stage."""
+        d = stage.d
+        stage.plan = self.net.kernels.plan(stage.kind, d)
+        if (not d[F.PLAN_FORWARD] and stage.kind != MAX_POOL and not d[F.ARGMAX_BITS]
+                and (d[F.BIAS] if stage.kind == LINEAR else d[F.GROUPS] in (1, d[F.N_OUT]))):
+            layers = self.net.layers()
+            if layers:
+                stage.plan = layers.plan(stage.kind, d) or stage.plan
+                self.needs_layers = True
 
     def _want_learned(self):
         want = self.learned.want
@@ -191,6 +204,8 @@ class Layout:
         """What the kernels of a stage need at a moment, of the backend's own and portable ones."""
         net, kind, d = self.net, stage.kind, stage.d
         words = net.kernels.scratch_words(kind, training, d)
+        if max(d[F.PLAN_FORWARD], d[F.PLAN_BACKWARD], d[F.PLAN_UPDATE]) >= F.LAYERS_PLAN:
+            words = max(words, net.layers().scratch_words(kind, training, d))
         if (self.dynamic or not d[F.PLAN_FORWARD] or (training == 1 and not d[F.PLAN_BACKWARD])
                 or (training and d[F.RULE] and not d[F.PLAN_UPDATE])):
             self.needs_portable = True

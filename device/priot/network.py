@@ -137,6 +137,14 @@ class Network:
         """The kernels that take any layer."""
         return backend.portable(self.kernels)
 
+    def layers(self):
+        """Fast kernels for more layers than the backend's own take; None: there are none."""
+        return backend.layers(self.kernels)
+
+    def kernels_of(self, plan):
+        """Where the kernel lies that a PLAN_* of a layer says, or that a stage's plan names."""
+        return self.layers() if plan >= F.LAYERS_PLAN else self.kernels
+
     def set_exponent(self):
         """Tell the loss the exponent of the logits: a logit z stands for z * 2^exponent."""
         exponent = self.stages[-1].exponent

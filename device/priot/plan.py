@@ -27,8 +27,7 @@ def run(job):
     layout is "auto"); trainings: [method, options] each; adapters: [path, layout] each.
     """
     backend.use(None if job["arch"] else job["backend"])
-    kernels, portable = _kernels_of(job)
-    net = _Planned(job["model"], kernels, portable)
+    net = _Planned(job["model"], *_kernels_of(job))
     emit("network", **_network(net))
     for method, options in job.get("trainings", ()):
         net.to_backbone()
@@ -45,8 +44,9 @@ def run(job):
 class _Planned(Network):
     """A network that reads its weights, and computes nothing."""
 
-    def __init__(self, path, kernels, portable):
+    def __init__(self, path, kernels, portable, layers=None):
         self._portable = portable
+        self._layers = layers
         Network.__init__(self, path, kernels)
 
     def prepare(self, layout, trainer=None):
@@ -55,6 +55,9 @@ class _Planned(Network):
 
     def portable(self):
         return self._portable
+
+    def layers(self):
+        return self._layers
 
 
 class _Asked:
@@ -68,7 +71,7 @@ class _Asked:
 
 
 def _kernels_of(job):
-    """What stands for the board's kernels: (the backend's, the portable ones)."""
+    """What stands for the board's kernels: the backend's, portable ones, perhaps priot_layers."""
     if not job["arch"]:
         return backend.kernels, backend.portable(backend.kernels)
     if job["backend"] == "viper":
@@ -80,7 +83,9 @@ def _kernels_of(job):
     portable = _Asked(_no_plan, lambda number: "portable C", priot_plan.portable_scratch_words)
     if job["backend"] == "portable":
         return portable, portable
-    return _Asked(priot_plan.plan, priot_plan.plan_name, priot_plan.scratch_words), portable
+    return (_Asked(priot_plan.plan, priot_plan.plan_name, priot_plan.scratch_words), portable,
+            _Asked(priot_plan.layers_plan, priot_plan.layers_plan_name,
+                   priot_plan.layers_scratch_words))
 
 
 def _no_plan(kind, d):
@@ -93,12 +98,12 @@ def _network(net):
     layout = net.layout
     stages = [{"kind": KINDS[s.kind][0], "text": repr(s), "weights": s.n_edges(),
                "outputs": s.size_out(), "argmax": s.argmax_bytes(),
-               "kernels": net.kernels.plan_name(s.plan)} for s in net.stages]
+               "kernels": net.kernels_of(s.plan).plan_name(s.plan)} for s in net.stages]
     return {"stages": stages, "n_classes": net.n_classes, "weight_bytes": net.weight_bytes,
             "is_depthwise": any([is_depthwise(s) for s in net.stages]),
             "is_sensor": bool(net.signed) and min(net.shape[1:]) == 1 < max(net.shape[1:]),
             "reserve_bytes": RESERVE, "work_bytes": layout.work.size,
-            "portable": layout.needs_portable}
+            "portable": layout.needs_portable, "layers": layout.needs_layers}
 
 
 def _training(net, name, options, free):

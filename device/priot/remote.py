@@ -228,7 +228,7 @@ def _bench(job):
     trainer = Trainer(net, job.get("method", "priot"), **job.get("options", {}))
     emit("bench", backend=net.backend, network=repr(net), layout=trainer.layout,
          stages=[repr(stage) for stage in net.stages], free_heap_at_rest_bytes=at_rest,
-         kernels=[net.kernels.plan_name(stage.plan) for stage in net.stages],
+         kernels=[net.kernels_of(stage.plan).plan_name(stage.plan) for stage in net.stages],
          heap_bytes=heap.size, **bench.measure(trainer, _source(job["train"]), job["steps"]))
     emit("done")
 

@@ -4,6 +4,7 @@
 // for its winner (or, where there is no pooling and the image is not of whole blocks, for the
 // output), and for one input channel the list of blocks that are not zero.
 
+#include "bias.h"
 #include "bytes.h"
 #include "conv3x3.h"
 #include "fast.h"
@@ -73,16 +74,16 @@ static void listed_blocks(const layer_t *v, int8_t *y) {
     }
 }
 
-// The outputs of one filter, whole blocks.
-static void filter(layer_t *v, int8_t *y, const uint8_t *w, const int32_t *d) {
+// The outputs of one filter, whole blocks; their sums start from `start`.
+static void filter(layer_t *v, int8_t *y, const uint8_t *w, int32_t start, const int32_t *d) {
     int32_t lanes[2];
     int32_t sum = conv3x3_pack_weights(v->weights, w, d[N_IN], lanes);
-    v->job.rounding = v->centre * sum + (1 << d[FORWARD_SHIFT] >> 1);
+    v->job.rounding = v->centre * sum + start;
     v->job.y = y;
     if (v->job.pool) {
         v->job.to_winner = (int32_t)((int8_t *)v->bytes - y);
     }
-    if (d[N_IN] == 1 && lanes[0] <= v->limit) {
+    if (d[N_IN] == 1 && lanes[0] <= v->limit && d[BIAS] == 0) {
         listed_blocks(v, y);
         return;
     }
@@ -105,15 +106,14 @@ static void cut_out(int8_t *y, const layer_t *v, const int32_t *d) {
 
 int32_t conv3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
     const int32_t *bias, int32_t *scratch, const int32_t *d) {
-    (void)bias;
     layer_t v;
     prepare(&v, x, scratch, d);
     int32_t outputs = d[H_OUT] * d[W_OUT], argmax_bytes = channel_argmax_bytes(d);
     int32_t is_whole = outputs == v.geometry.outputs;
     y += d[ROW] * outputs;
     argmax += d[ROW] * argmax_bytes;
-    for (int32_t row = d[ROWS]; row != 0; row--) {
-        filter(&v, is_whole ? y : (int8_t *)v.bytes, w, d);
+    for (int32_t row = d[ROW], left = d[ROWS]; left != 0; left--) {
+        filter(&v, is_whole ? y : (int8_t *)v.bytes, w, sum_start(bias, row++, d), d);
         if (d[POOL_H] == 2) {
             conv3x3_pack_winners(argmax, v.bytes, argmax_bytes);
         } else if (!is_whole) {

@@ -59,42 +59,6 @@
     adds r4, r4, r6
 .endm
 
-// Add the lanes of `sum` to two accumulators (high registers). Clobbers r3. 5 cycles.
-.macro FLUSH sum, high, low
-    sxth r3, \sum
-    add \low, r3
-    subs \sum, \sum, r3
-    asrs \sum, \sum, #16
-    add \high, \sum
-.endm
-
-// A phase that flushes every product. 43 cycles.
-.macro PHASE_EXACT
-    ldmia r1!, {r4, r5, r6}
-    ldmia r0!, {r2, r7}
-    muls r2, r4, r2
-    FLUSH r2, r8, r9
-    muls r4, r7, r4
-    FLUSH r4, r10, r11
-    ldmia r0!, {r2, r4}
-    muls r7, r5, r7
-    FLUSH r7, r8, r9
-    muls r5, r2, r5
-    FLUSH r5, r10, r11
-    muls r2, r6, r2
-    FLUSH r2, r8, r9
-    muls r4, r6, r4
-    FLUSH r4, r10, r11
-.endm
-
-// Exchanges two high registers. Clobbers r2, r3. 4 cycles.
-.macro SWAP a, b
-    mov r2, \a
-    mov r3, \b
-    mov \b, r2
-    mov \a, r3
-.endm
-
 // Store a clamped and rounded accumulator; r3 shift, r5 low. Clobbers r2. 11 cycles.
 .macro STORE_OUTPUT accumulator, address, offset
     mov r2, \accumulator

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "bias.h"
 #include "conv3x3.h"
 #include "conv3x3_backward.h"
 #include "conv3x3_update.h"
@@ -17,7 +18,6 @@ enum { // of NAMES, 0 where there is nothing to say
     NOT_POOLED_BY_2,
     NOT_IN_FOURS,
     TOO_LARGE,
-    WITH_BIAS,
 };
 
 enum {
@@ -26,7 +26,7 @@ enum {
     // in int32.
     MOST_WORDS = 16384,
     MOST_WORDS_LOW = 4096,
-    MOST_TERMS = 65536, // 65536 * 127 * 127 + 2^29
+    MOST_TERMS = 32768, // 32768 * 127 * 127 + 2^30 + 2^29
     MOST_POSITIONS = 786, // 786 * 127 * 127 * 127 + 2^29
 };
 
@@ -57,14 +57,11 @@ static int32_t shape_3x3(const int32_t *d) {
     return limited(d[N_ROW] <= MOST_TERMS, 1, d);
 }
 
-// The fast kernels neither add a bias nor clamp at another value than 127.
-static int32_t is_plain(const int32_t *d) {
-    return d[BIAS] == 0 && d[HIGH] == 127;
-}
-
+// They do not clamp at another value than 127.
 static int32_t forward_3x3(const int32_t *d) {
     int32_t shape = shape_3x3(d);
-    return shape < 0 ? shape : !is_plain(d) ? -WITH_BIAS : limited(1, conv3x3_forward_words(d), d);
+    return shape < 0 ? shape : d[HIGH] != 127 || !is_bias_small(d) ? 0
+        : limited(1, conv3x3_forward_words(d), d);
 }
 
 static int32_t backward_3x3(const int32_t *d) {
@@ -83,11 +80,11 @@ static int32_t in_fours(int32_t words, const int32_t *d) {
 }
 
 static int32_t forward_in_fours(const int32_t *d) {
-    return in_fours(is_plain(d) ? linear_forward_words(d) : -WITH_BIAS, d);
+    return in_fours(d[BIAS] == 0 && d[HIGH] == 127 ? linear_forward_words(d) : 0, d);
 }
 
 static int32_t backward_in_fours(const int32_t *d) {
-    return in_fours(d[ADD_DX] == 0 && (d[MASK_DX] & 127) == 0 ? linear_backward_words(d) : -WITH_BIAS, d);
+    return in_fours(d[ADD_DX] == 0 && (d[MASK_DX] & 127) == 0 ? linear_backward_words(d) : 0, d);
 }
 
 #ifdef PRIOT_PLAN_ONLY // another processor wants to know what this one would do
@@ -157,8 +154,8 @@ planned_t fast_planned(int32_t kind, int32_t slot, const int32_t *d) {
 // in the order of the numbers
 static const char NAMES[] =
     "portable C\0armv6m 3x3\0armv6m linear\0portable C: not 3x3 with stride 1\0"
-    "portable C: not pooled by 2x2\0portable C: inputs not a multiple of 4\0"
-    "portable C: too large\0portable C: bias or clamp\0";
+    "portable C: not pooled by 2x2\0portable C: inputs no multiple of 4\0"
+    "portable C: too large\0";
 
 const char *fast_plan_name(int32_t number) {
     const char *name = NAMES;

@@ -40,7 +40,18 @@ def scratch(target: Target, kind: int, training: int, d: np.ndarray) -> np.ndarr
     return np.zeros(target.scratch_words(kind, training, d), np.int32)
 
 
-def forward(target: Target, kind: int, d: np.ndarray, x: np.ndarray, w: np.ndarray) -> int:
+def biases(rng: Rng, d: np.ndarray) -> np.ndarray:
+    """Biases of a layer, some as large as they may be; none where it has none."""
+    if not d[f.BIAS]:
+        return np.zeros(0, np.int32)
+    most = 2**31 - 1 - 127 * 127 * int(d[f.N_ROW])
+    n = int(d[f.N_OUT])
+    small = rng.integers(-20_000, 20_000, n)
+    return np.where(rng.random(n) < 0.8, small, rng.choice([-most, most], n)).astype(np.int32)
+
+
+def forward(target: Target, kind: int, d: np.ndarray, x: np.ndarray, w: np.ndarray,
+            bias: np.ndarray = NOTHING) -> int:
     """Compare a forward call; returns its cycles."""
     assert target.plan(kind, d) and d[f.PLAN_FORWARD], "not a layer for the fast kernel"
     words = scratch(target, kind, 0, d)
@@ -48,7 +59,7 @@ def forward(target: Target, kind: int, d: np.ndarray, x: np.ndarray, w: np.ndarr
     if kind == f.LINEAR:
         return compare(target, "linear_forward", (y, x, w, NOTHING, words, d))
     argmax = np.full(argmax_bytes(d), RUBBISH, np.uint8)
-    return compare(target, "conv2d_forward", (y, argmax, x, w, NOTHING, words, d))
+    return compare(target, "conv2d_forward", (y, argmax, x, w, bias, words, d))
 
 
 def backward(target: Target, kind: int, d: np.ndarray, g: np.ndarray, argmax: np.ndarray,
@@ -143,8 +154,10 @@ def random_forward(target: Target, rng: Rng, kind: int) -> None:
     """One random forward call."""
     d = random_conv2d(rng) if kind == f.CONV2D else random_linear(rng)
     some_rows(rng, d)
+    if kind == f.CONV2D and rng.random() < 0.4:
+        d[f.BIAS], d[f.FORWARD_SHIFT] = 1, min(d[f.FORWARD_SHIFT], 22)
     forward(target, kind, d, random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE])),
-            weights(rng, d))
+            weights(rng, d), biases(rng, d))
 
 
 def random_backward(target: Target, rng: Rng, kind: int) -> None:

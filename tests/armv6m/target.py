@@ -1,7 +1,7 @@
 """Runs the kernels of the module for the Pico on the simulated Cortex-M0+, as the oracle is run.
 
 The program is linked from the object files that native/Makefile makes, those that go into
-priot_native.mpy and priot_portable.mpy, less their glue to MicroPython.
+priot_native.mpy, priot_portable.mpy and priot_layers.mpy, less their glue to MicroPython.
 """
 
 import runpy
@@ -23,17 +23,26 @@ GLUE = ("module", "check", "operands", "features_module")
 # Letters of a form as parts of a signature: those that are written are in capitals, "n" is the
 # length of the buffer before it, which C wants to know, "number" what stands beside the tuple.
 _PARTS = {
-    "Y": "Y", "X": "DX", "y": "g", "x": "x", "A": "ARGMAX", "a": "argmax", "d": "d", "r": "w",
+    "Y": "Y", "X": "DX", "Z": "DZ", "z": "z", "y": "g", "x": "x", "A": "ARGMAX", "a": "argmax",
+    "d": "d", "r": "w",
     "R": "WEFF", "w": "w", "W": "w", "S": "SCORES n", "s": "scores n", "E": "WEFF", "b": "select",
     "v": "values n", "0": "SCRATCH", "1": "SCRATCH", "2": "SCRATCH", "3": "SCRATCH",
     "#": "number", "c": "bias",
 }
 _FORMS = {f"{name}_{verb}": form for name, *forms in f.KINDS.values()
           for verb, form in zip(("forward", "backward", "update"), forms, strict=True)} | f.SHARED
+_declared = runpy.run_path(str(NATIVE / "tables.py"))["declared"]
 # kernel -> its fast twin
-FAST = dict(runpy.run_path(str(NATIVE / "tables.py"))["declared"](NATIVE / "armv6m" / "fast.h"))
+FAST = dict(_declared(NATIVE / "armv6m" / "fast.h"))
+# the fast kernels of priot_layers, and of which kernel each is a twin
+LAYERS = {name: kernel for kernel, name in _declared(NATIVE / "armv6m" / "layers" / "fast.h")}
 # The arguments of each of these kernels, in the order of the oracle's tuple.
-SIGNATURES = {name: " ".join(_PARTS[letter] for letter in _FORMS[name]).split() for name in FAST}
+def _signature(name: str) -> list[str]:
+    return " ".join(_PARTS[letter] for letter in _FORMS[name]).split()
+
+
+SIGNATURES = {name: _signature(name) for name in FAST}
+_EVERY_SIGNATURE = {name: _signature(name) for name in {*FAST, *LAYERS.values()}}
 _WORDS = ("SCRATCH", "select", "bias", "d")
 
 
@@ -50,7 +59,7 @@ def built_objects() -> list[Path]:
         if done.returncode:
             raise RuntimeError(f"native: {done.stderr.strip()}")
         folder = OBJECTS.with_name(f"armv6m-{module}")
-        for pattern in ("*.c", "portable/*.c", "armv6m/*.c", "armv6m/*.S"):
+        for pattern in ("*.c", "portable/*.c", "armv6m/**/*.c", "armv6m/**/*.S"):
             for path in NATIVE.glob(pattern):
                 name = path.relative_to(NATIVE).with_suffix(".o")
                 if not path.name.startswith(GLUE) and (folder / name).exists():
@@ -82,12 +91,17 @@ class Target:
         d[:] = machine.fetch(address, len(d), np.int32)
         return number
 
+    def function(self, name: str, operands: tuple) -> str:
+        """The fast twin of a kernel."""
+        return FAST[name]
+
     def run(self, name: str, operands: tuple, *number: int, profile: bool = False,
             shifted: dict[str, int] | None = None) -> int:
         """Call the fast twin of a kernel; written buffers are updated.
 
         `shifted`: bytes that single buffers are shifted by instead of `align`.
         """
+        function = self.function(name, operands)
         machine = self.machine
         machine.clear()
         buffers = iter((*operands, *number))
@@ -95,7 +109,7 @@ class Target:
         written: list[tuple[np.ndarray, int]] = []
         arguments: list[int] = []
         length = 0
-        for part in SIGNATURES[name]:
+        for part in _EVERY_SIGNATURE[name]:
             if part in ("n", "number"):
                 arguments.append(length if part == "n" else next(buffers))
                 continue
@@ -107,17 +121,49 @@ class Target:
                 if part.isupper():
                     written.append((buffer, placed[id(buffer)]))
             arguments.append(placed.get(id(buffer), 0))
-        result = machine.call(FAST[name], *arguments, profile=profile)
+        result = machine.call(function, *arguments, profile=profile)
         for buffer, address in written:
             buffer[:] = machine.fetch(address, len(buffer), buffer.dtype)
         return result
+
+
+class LayersTarget(Target):
+    """The same with the kernels of priot_layers: the one that the layer's plan says."""
+
+    def scratch_words(self, kind: int, training: int, d: np.ndarray) -> int:
+        self.machine.clear()
+        return self.machine.call("layers_scratch_words", kind, training, self.machine.place(d))
+
+    def plan(self, kind: int, d: np.ndarray) -> int:
+        machine = self.machine
+        machine.clear()
+        d[f.PLAN_FORWARD:f.PLAN_END] = 0
+        address = machine.place(d, writable=True)
+        number = machine.call("layers_plan", kind, address)
+        d[:] = machine.fetch(address, len(d), np.int32)
+        return number
+
+    def planned(self, kind: int, slot: int, d: np.ndarray) -> str:
+        """Name of the kernel that may run for d, empty where there is none."""
+        machine = self.machine
+        machine.clear()
+        address = machine.call("layers_planned", kind, slot, machine.place(d)) & ~1
+        names = [name for name, (at, _) in machine.symbols.items() if at == address]
+        return next((name for name in names if name in LAYERS), "")
+
+    def function(self, name: str, operands: tuple) -> str:
+        kind, verb = name.rsplit("_", 1)
+        number = next(n for n, (found, *_) in f.KINDS.items() if found == kind)
+        found = self.planned(number, getattr(f, f"PLAN_{verb.upper()}"), operands[-1])
+        assert LAYERS[found] == name
+        return found
 
 
 def compare(target: Target, name: str, operands: tuple, *number: int,
             profile: bool = False) -> int:
     """Run a kernel's fast twin here and the oracle on copies of the same buffers; all that they
     write must be equal, byte for byte, and so must the result. Returns the cycles."""
-    names = [part for part in SIGNATURES[name] if part not in ("n", "number")]
+    names = [part for part in _EVERY_SIGNATURE[name] if part not in ("n", "number")]
     here, there = _copies(operands), _copies(operands)
     result = target.run(name, here, *number, profile=profile)
     expected = getattr(oracle, name)(there, *number)

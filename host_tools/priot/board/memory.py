@@ -16,11 +16,12 @@ import priot
 found.append(free())
 priot.backend.use()
 found.append(free())
-blocks = [0, 0, 0]
+blocks = [0, 0, 0, 0]
 if {path!r}:
     net = priot.load({path!r})
-    blocks = [net.weight_bytes, net.work_bytes, int(net.kernels.__name__ == "priot_native" and
-              "priot_portable" in sys.modules)]
+    late = [int(net.kernels.__name__ == "priot_native" and name in sys.modules)
+            for name in ("priot_layers", "priot_portable")]
+    blocks = [net.weight_bytes, net.work_bytes] + late
 found.append(free())
 print(*found, *blocks)
 """
@@ -52,7 +53,9 @@ class Memory:
 def measure(connection: Connection, path: str | None) -> Memory:
     """Load the package, and the model at `path` on the board, on a fresh heap."""
     answer = connection.execute(_QUESTION.format(path=path)).split()
-    heap, start, package, native, model, weights, work, is_late = map(int, answer)
-    late = loaded_bytes(native_module("armv6m").read_bytes()) if is_late else 0
+    heap, start, package, native, model, weights, work, *are_late = map(int, answer)
+    late = sum(loaded_bytes(native_module("armv6m", name).read_bytes())
+               for name, is_late in zip(("priot_layers", "priot_portable"), are_late, strict=True)
+               if is_late)
     return Memory(heap, package - native, start - package, native - model, model, weights, work,
                   late)

@@ -128,7 +128,8 @@ def code_bytes(backend: str, network: Network, portable: bool = False) -> Code:
         return Code(package, package_bytes(kernels))
     if backend == "portable":
         return Code(package, native_bytes("priot_portable"))
-    kernels_bytes = native_bytes("priot_native")
+    kernels_bytes = native_bytes("priot_native") + (
+        native_bytes("priot_layers") if network.layers else 0)
     late = native_bytes("priot_portable") if network.portable or portable else 0
     if network.portable:
         return Code(package, kernels_bytes + late)

@@ -65,8 +65,9 @@ class Layer:
 class Network:
     """A loaded model: two blocks, and its stages as device/priot/plan.py describes them.
 
-    portable: whether a Pico loads priot_portable beside priot_native. is_depthwise: whether some
-    of its layers are; is_sensor: whether its samples are signed and of one line, not pictures.
+    portable, layers: whether a Pico loads priot_portable, priot_layers beside priot_native.
+    is_depthwise: whether some of its layers are; is_sensor: whether its samples are signed and of
+    one line, not pictures.
     """
 
     stages: list[dict[str, Any]]
@@ -75,6 +76,7 @@ class Network:
     work_bytes: int
     portable: bool
     reserve_bytes: int
+    layers: bool = False
     is_depthwise: bool = False
     is_sensor: bool = False
 

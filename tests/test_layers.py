@@ -1,0 +1,162 @@
+"""The kernels of priot_layers on a simulated Cortex-M0+: exact at every bound, no slower."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from armv6m import layer_cases as cases
+from armv6m import layer_cycles
+from armv6m.target import LayersTarget
+from kernels.layers import conv2d_descriptor, linear_descriptor, n_inputs
+from priot.network import fields as f
+from priot.paths import native_module, tool
+
+SEEDS = 4
+CASES = 100  # of a kernel and a seed
+LAYERS = 20  # of each kernel, to plan for
+GROWTH = 1.03  # cycles that a kernel may take, relative to the committed figures
+STACK = 600  # bytes that a kernel may take of the board's 8 kB
+
+
+@pytest.fixture(scope="module")
+def target() -> LayersTarget:
+    return LayersTarget()
+
+
+@pytest.fixture
+def aligned(target) -> LayersTarget:
+    target.align = 0
+    return target
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("kernel", cases.SHAPES)
+def test_random_calls(target, kernel, seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(CASES):
+        target.align = int(rng.integers(4))
+        cases.random_call(target, rng, kernel)
+        assert target.machine.stack_used <= STACK
+
+
+def weights_of(total: int, taps: int, n: int) -> np.ndarray:
+    """n weights, of which the first `taps` sum up to `total` in magnitude."""
+    w = np.zeros(n, int)
+    w[:taps] = [total // taps + (i < total % taps) for i in range(taps)]
+    assert w.max() <= 127
+    return w
+
+
+# sum(|w|) of the taps in a lane: the last that fits, the first that does not, behind a ReLU and
+# for signed inputs; and the largest of all
+@pytest.mark.parametrize("low", [0, -127])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("total", [258, 259, 510, 511, 512, 762])
+def test_tiles_at_the_lanes_bounds(aligned, total, sign, low):
+    d = conv2d_descriptor(14, (4, 5), 2, 1, NONNEGATIVE=low == 0, FORWARD_SHIFT=9)
+    first = np.append(weights_of(total, 6, 7), weights_of(total, 6, 7))
+    w = (sign * np.append(first, first[::-1]) + 128).astype(np.uint8)
+    flipped = np.where(np.arange(n_inputs(d)) % 2 == 0, 127, low)
+    for x in (np.full(n_inputs(d), 127), np.full(n_inputs(d), low), flipped, flipped[::-1]):
+        cases.forward(aligned, "tiles_forward", d, x.astype(np.int8), w)
+
+
+@pytest.mark.parametrize("low", [0, -127])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("total", [258, 259, 381, 511, 512, 762])
+def test_depthwise_at_the_lanes_bounds(aligned, total, stride, sign, low):
+    d = conv2d_descriptor(3, (7, 6), 3, 3, stride, 1, groups=3, NONNEGATIVE=low == 0,
+                          FORWARD_SHIFT=9)
+    taps = 3 if total <= 381 else 6  # of one row of the kernel, or of two
+    w = np.append(weights_of(total, taps, 9), weights_of(total, taps, 9)[::-1])
+    w = np.append(w, np.roll(weights_of(total, taps, 9), 3))
+    w = (sign * w + 128).astype(np.uint8)
+    flipped = np.where(np.arange(n_inputs(d)) % 2 == 0, 127, low)
+    for x in (np.full(n_inputs(d), 127), np.full(n_inputs(d), low), flipped, flipped[::-1]):
+        cases.forward(aligned, "depthwise3x3_forward", d, x.astype(np.int8), w)
+
+
+@pytest.mark.parametrize("kernel", ["tiles_forward", "depthwise3x3_forward"])
+def test_the_largest_weights_with_every_shift(aligned, kernel):
+    groups = 1 if kernel == "tiles_forward" else 2
+    for shift in range(31):
+        d = conv2d_descriptor(2, (5, 7), 2, 3, 2 - shift % 2, 1, groups=groups, RELU=shift % 2,
+                              NONNEGATIVE=1, FORWARD_SHIFT=shift)
+        for byte in (1, 255):
+            cases.forward(aligned, kernel, d, np.full(n_inputs(d), 127, np.int8),
+                          np.full(int(d[f.N_OUT] * d[f.N_ROW]), byte, np.uint8))
+
+
+@pytest.mark.parametrize("value", [-1, 1])
+def test_segments_of_weights_of_all_sizes(aligned, value):
+    """A row of weights that are 0 but for the last is one segment, longer than a byte can say."""
+    d = conv2d_descriptor(700, (2, 6), 2, 1, NONNEGATIVE=1, FORWARD_SHIFT=5)
+    w = np.full(1400, 128, np.uint8)
+    w[699], w[700] = 128 + 127 * value, 128 - 127 * value
+    cases.forward(aligned, "tiles_forward", d, np.full(n_inputs(d), 127, np.int8), w)
+
+
+CHANGES = [  # kernel, field of d and what it becomes after the plan
+    ("tiles_forward", f.GROUPS, 2), ("tiles_forward", f.POOL_H, 2),
+    ("tiles_forward", f.MEASURE, 1),
+    ("depthwise3x3_forward", f.KERNEL_W, 5), ("depthwise3x3_forward", f.STRIDE_H, 3),
+    ("biased_linear_forward", f.FORWARD_SHIFT, 23), ("biased_linear_forward", f.BIAS, 0),
+]
+
+
+@pytest.mark.parametrize("kernel, field, value", CHANGES)
+def test_what_changed_since_the_plan_is_refused(aligned, kernel, field, value):
+    """module.c asks before every call: a kernel that does not take d would leave its buffers."""
+    kind, d = cases.random_layer(np.random.default_rng(1), kernel)
+    aligned.plan(kind, d)
+    assert aligned.planned(kind, f.PLAN_FORWARD, d) == kernel
+    d[field] = value
+    assert aligned.planned(kind, f.PLAN_FORWARD, d) == ""
+
+
+def test_what_priot_native_has_planned_stays(aligned):
+    d = linear_descriptor(16, 4, BIAS=1)
+    d[f.PLAN_FORWARD] = 4
+    aligned.machine.clear()
+    address = aligned.machine.place(d, writable=True)
+    assert aligned.machine.call("layers_plan", f.LINEAR, address) == 0
+    assert aligned.machine.fetch(address, len(d), np.int32)[f.PLAN_FORWARD] == 4
+
+
+def test_priot_plan_says_what_the_pico_would(aligned, tmp_path):
+    """The module for this machine against the code for the Pico."""
+    rng = np.random.default_rng(3)
+    layers = [cases.random_layer(rng, kernel) for kernel in cases.SHAPES for _ in range(LAYERS)]
+    expected = []
+    for kind, d in layers:
+        number = aligned.plan(kind, d)
+        name = bytes(aligned.machine.fetch(
+            aligned.machine.call("layers_plan_name", number), 60, np.uint8))
+        expected.append([number, name.split(b"\0")[0].decode(), int(d[f.PLAN_FORWARD]),
+                         *(aligned.scratch_words(kind, training, d) for training in range(3))])
+        d[f.PLAN_FORWARD] = 0
+    with (tmp_path / "layers").open("wb") as file:
+        for kind, d in layers:
+            file.write(np.append(kind, d).astype(np.int32).tobytes())
+    script = Path(__file__).parent / "armv6m" / "layer_plans.py"
+    environment = dict(os.environ, MICROPYPATH=str(native_module("x64", "priot_plan").parent))
+    done = subprocess.run([str(tool("micropython")), str(script), str(tmp_path / "layers"),
+                           str(f.N_FIELDS), str(f.PLAN_FORWARD)],
+                          env=environment, capture_output=True, text=True, check=True)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == expected
+
+
+def test_no_layer_takes_longer_than_committed(target, capsys):
+    """Each call is compared with the oracle as well."""
+    target.align = 0
+    figures = layer_cycles.measure(target)
+    committed = json.loads(layer_cycles.FIGURES.read_text())
+    with capsys.disabled():
+        print("\n" + layer_cycles.table(figures))
+    slower = [f"{name}: {cycles}, committed {committed[name][0]}"
+              for name, (cycles, _) in figures.items() if cycles > GROWTH * committed[name][0]]
+    assert not slower
