@@ -17,7 +17,7 @@ from .kinds import AVG_POOL, CONV2D
 from .layer_state import LayerState
 
 RESERVE = 49152  # bytes of heap that layout="auto" leaves free
-_HISTOGRAM_WORDS = 256  # that top-k counts scores in
+_HISTOGRAM_WORDS = 512  # that top-k counts scores in, a half for each core
 
 
 class Layout:

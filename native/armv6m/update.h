@@ -3,6 +3,7 @@
 #ifndef PRIOT_ARMV6M_UPDATE_H
 #define PRIOT_ARMV6M_UPDATE_H
 
+#include "crew.h"
 #include "kernels.h"
 #include "scratch.h"
 
@@ -55,12 +56,12 @@ static inline int32_t selection_words(int32_t n) {
     return 2 * n + LIST_PADDING + n + words_of(n);
 }
 
-// Of a linear layer, whatever edges will have a score: a list of columns or a selection, and a row
-// of weff where that is not kept.
+// Of a linear layer, whatever edges will have a score: a list of columns, or each core's selection,
+// and a row of weff where that is not kept.
 static inline int32_t linear_update_words(const int32_t *d) {
     int32_t words = 2 * smaller(COLUMNS, d[N_IN]) + LIST_PADDING;
     if (d[N_ROW] <= SELECTED) {
-        words = larger(words, selection_words(d[N_ROW]));
+        words = larger(words, CREW * selection_words(d[N_ROW]));
     }
     return words + words_of(d[N_ROW]);
 }
