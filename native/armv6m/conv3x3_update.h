@@ -35,7 +35,7 @@ static inline int32_t conv3x3_filter_errors_words(const int32_t *d) {
 // and what select.c needs.
 static inline int32_t conv3x3_gradient_words(const int32_t *d) {
     return conv3x3_taps_words(d) + conv3x3_filter_errors_words(d) + 2 * d[N_ROW] + LIST_PADDING
-        + SPARE_WORDS + selection_words(smaller(d[N_ROW], SELECTED));
+        + SPARE_WORDS + selection_words(d);
 }
 
 // All that, packed inputs, and a row of weff where that is not kept.

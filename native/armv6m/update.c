@@ -44,7 +44,7 @@ static void rows_share(void *all, int32_t core, int32_t cores) {
     copy_words(&job, &v->job, sizeof(job));
     if (v->selection != NULL) {
         copy_words(&selection, v->selection, sizeof(selection));
-        selection_prepare(&selection, v->scratch + core * selection_words(n_row), d);
+        selection_prepare(&selection, v->scratch + core * selection_words(d), d);
     }
     for (int32_t row = 0; row < d[N_OUT]; row++) {
         if (v->g[row] != 0) {
