@@ -142,7 +142,7 @@ static operand_t operand(const mp_obj_t *objects, int i, int what, const int32_t
     operand_t o;
     int length = what & LENGTHS;
     if (within(length, HISTOGRAM, SCRATCH + 2)) {
-        o.n = length == HISTOGRAM ? HISTOGRAM_WORDS
+        o.n = length == HISTOGRAM ? KTH_WORDS
             : CHOSEN(scratch_words)(kind, length - SCRATCH, d);
         o.buf = at_least(objects, i, o.n);
         return o;

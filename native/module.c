@@ -9,6 +9,10 @@
 #include "planning.h"
 #ifdef PRIOT_FAST
 #include "fast.h"
+#ifndef PRIOT_LAYERS
+#define HAS_CREW // kernels that share their work among both cores
+#include "crew.h"
+#endif
 #endif
 
 // Kernels that have a form are called from a table, KERNELS of tables.h: a third of the code of a
@@ -94,6 +98,20 @@ static mp_obj_t call_shuffle(mp_obj_t tuple) {
 static MP_DEFINE_CONST_FUN_OBJ_1(shuffle_obj, call_shuffle);
 #endif
 
+#ifdef HAS_CREW
+// What core 1 runs, as a thread: all of its work for the kernels.
+static mp_obj_t call_crew_wait(void) {
+    crew_wait();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(crew_wait_obj, call_crew_wait);
+
+static mp_obj_t call_crew_want(mp_obj_t is_wanted) {
+    return mp_obj_new_int(crew_want(mp_obj_get_int(is_wanted)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(crew_want_obj, call_crew_want);
+#endif
+
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
     mp_store_global(MP_QSTR_contract, MP_OBJ_NEW_SMALL_INT(CONTRACT));
@@ -109,5 +127,9 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     STORE(MP_QSTR_scratch_words, scratch_words);
     STORE(MP_QSTR_plan, plan);
     STORE(MP_QSTR_plan_name, plan_name);
+    #ifdef HAS_CREW
+    STORE(MP_QSTR_crew_wait, crew_wait);
+    STORE(MP_QSTR_crew_want, crew_want);
+    #endif
     MP_DYNRUNTIME_INIT_EXIT
 }

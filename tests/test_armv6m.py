@@ -1,4 +1,7 @@
-"""The Pico's fast kernels on a simulated Cortex-M0+: exact at every bound, no slower than ever."""
+"""The Pico's fast kernels on a simulated Cortex-M0+: exact at every bound, no slower than ever.
+
+On one core, and on two that take turns: what one writes in a share, the other never touches.
+"""
 
 import json
 import os
@@ -23,9 +26,9 @@ GROWTH = 1.03  # cycles that a kernel may take, relative to the committed figure
 STACK = 600  # bytes that a kernel may take of the board's 8 kB
 
 
-@pytest.fixture(scope="module")
-def target() -> Target:
-    return Target()
+@pytest.fixture(scope="module", params=[1, 2], ids=["one", "two"])
+def target(request) -> Target:
+    return Target(request.param)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -249,13 +252,28 @@ def test_rounding_half_way(aligned, shift):
                          np.full(8, 128, np.uint8), cases.NOTHING)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 63, 1000])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 63, 511, 512, 1000, 1003])
 def test_kth_largest(target, n):
     rng = np.random.default_rng(n)
     for target.align in range(4):
         for scores in (rng.integers(0, 256, n), np.full(n, 255), np.zeros(n)):
-            operands = scores.astype(np.uint8), np.zeros(256, np.int32)
+            operands = scores.astype(np.uint8), np.zeros(512, np.int32)
             compare(target, "kth_largest", operands, int(rng.integers(1, n + 1)))
+
+
+@pytest.mark.parametrize("rule", [f.PRUNE, f.GAIN])
+@pytest.mark.parametrize("chosen", [f.ALL, f.LARGEST, f.BITMAP])
+def test_effective_weights(aligned, rule, chosen):
+    """Of all rows and of some, down to one."""
+    rng = np.random.default_rng(rule + chosen)
+    for rows in (9, 4, 1):
+        d = linear_descriptor(13, 9, RULE=rule, SELECTION=chosen, TAU=30, THRESHOLD=120)
+        w = cases.weights(rng, d)
+        select, n_scores = cases.selection(rng, d, w)
+        d[f.ROW], d[f.ROWS] = 9 - rows, rows
+        scores = rng.integers(0, 256, n_scores).astype(np.uint8)
+        weff = np.full(13 * rows, cases.RUBBISH, np.uint8)
+        compare(aligned, "effective_weights", (weff, w, scores, select, d))
 
 
 @pytest.mark.parametrize("shift", range(31))

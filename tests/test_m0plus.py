@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from m0plus import build
+from m0plus.build import ROOT, link
 from m0plus.machine import Fault, Machine
 
+CREW_IN_TURN = ROOT / "tests" / "m0plus" / "crew_in_turn.c"
 HEADER = ".syntax unified\n.cpu cortex-m0plus\n.thumb\n"
 
 # instructions of a function, its cycles by ARM DDI 0484C table 3-1, and r0 afterwards where the
@@ -104,3 +106,45 @@ def test_program_with_missing_functions_does_not_link(tmp_path):
     source.write_text("int divide(int a, int b);\nint divide(int a, int b) { return a / b; }\n")
     with pytest.raises(RuntimeError, match="undefined reference"):
         build.link("missing", [source])
+
+
+SHARES = """
+#include "crew.h"
+int32_t shared[2];
+static void clashes(void *job, int32_t core, int32_t cores) {
+    ((volatile int32_t *)job)[0] = core + 1;
+}
+static void reads(void *job, int32_t core, int32_t cores) {
+    volatile int32_t *words = job;
+    words[core] = words[1 - core] + 1;
+}
+static void keeps_apart(void *job, int32_t core, int32_t cores) {
+    volatile int32_t *words = job, mine[8];
+    for (int32_t i = 0; i < 8 * (1 + core); i++) {
+        mine[i & 7] = i;
+    }
+    words[core] = mine[7];
+}
+static void agrees(void *job, int32_t core, int32_t cores) {
+    *(volatile int32_t *)job = cores;
+}
+void clash(int32_t *words) { crew_run(clashes, words); }
+void read(int32_t *words) { crew_run(reads, words); }
+void apart(int32_t *words) { crew_run(keeps_apart, words); }
+void agree(int32_t *words) { crew_run(agrees, words); }
+"""
+
+
+def test_shares_of_two_cores_may_not_meet(tmp_path):
+    (tmp_path / "shares.c").write_text(SHARES)
+    machine = Machine(link("shares", [tmp_path / "shares.c", CREW_IN_TURN],
+                           ["-Os", f"-I{ROOT / 'native'}"]))
+    for function in ("clash", "read"):
+        with pytest.raises(Fault, match="clash with the other core"):
+            machine.call(function, machine.reserve(8))
+    for function in ("apart", "agree"):
+        machine.call(function, machine.reserve(8))
+    machine.call("clash", machine.reserve(8, may_clash=True))
+    machine.call("apart", machine.reserve(8))
+    core = machine.core
+    assert core.runs == 1 and 50 < core.saved < core.cycles / 2  # the shorter share

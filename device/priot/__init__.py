@@ -1,6 +1,7 @@
 """priot: integer-only transfer learning on a microcontroller (arXiv 2503.16860)."""
 
 from . import heap  # noqa: F401  first: the imports themselves leave garbage behind
+from .cores import BothCores
 from .dataset import Dataset
 from .network import load
 from .trainer import Trainer
@@ -24,6 +25,7 @@ priot adapts a frozen int8 network to new data, in integers.
   net.export_mask("kitchen.adapter")      one bit per edge
   net.apply("kitchen.adapter")            put an adaptation in force; net.reset() takes it back
   net.add_class("mug")                    a new class, before the Trainer: uses a spare output
+  with priot.BothCores():                 for loops of your own; priot.cores.use(1): one core
   priot.backend.name                      which kernels run: native, portable or viper
   priot.backend.use("portable")           before load: the kernels that take least memory"""
 

@@ -2,6 +2,7 @@
 
 from . import fields as F
 from . import methods as M
+from .cores import available
 from .evaluation import percent_text, permille
 from .files import names_text
 from .progress import counted
@@ -11,9 +12,9 @@ _OUTPUTS = ("classes", "outputs, squared error", "outputs, squared error to its 
 
 def network(net):
     """A Network: its classes, what is in force, a line for each stage."""
-    lines = ["<Network %s: %dx%dx%d, %d %s, %d weights, %s backend" % (
+    lines = ["<Network %s: %dx%dx%d, %d %s, %d weights, %s" % (
         (net.name or net.path,) + net.shape + (
-            net.n_classes, _OUTPUTS[net.loss_kind], net.n_weights, net.backend))]
+            net.n_classes, _OUTPUTS[net.loss_kind], net.n_weights, _backend(net)))]
     if net.names:
         lines.append("  classes: " + names_text(net.names))
     if net.n_outputs > net.n_classes:
@@ -33,9 +34,9 @@ def network(net):
 
 def trainer(t):
     """A Trainer: how far it is, a line for each layer that it trains."""
-    lines = ["<Trainer %s: %s done, seed %d, step size u = %d, %d bytes (%s), %s backend" % (
+    lines = ["<Trainer %s: %s done, seed %d, step size u = %d, %d bytes (%s), %s" % (
         t.method.name, counted(t.epoch, "epoch"), t.seed, t.step_size, t.ram_bytes, t.layout,
-        t.net.backend)]
+        _backend(t.net))]
     for layer in t.layers:
         text = "  layer %d: %d biases trained" % (layer.stage.index, layer.n_params)
         if layer.rule != M.ONLY_BIAS:
@@ -49,3 +50,8 @@ def trainer(t):
         text += "  [%s]" % t.net.kernels_of(plan).plan_name(plan)
         lines.append(text)
     return "\n".join(lines) + ">"
+
+
+def _backend(net):
+    """Which kernels run, and on both cores if they can."""
+    return "%s backend%s" % (net.backend, ", 2 cores" if available(net.kernels) > 1 else "")

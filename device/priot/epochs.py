@@ -2,6 +2,7 @@
 
 import gc
 
+from . import cores
 from .clock import elapsed_us, ticks_diff, ticks_ms, ticks_us
 from .dataset import Dataset, check_dataset, identity_order
 from .evaluation import permille
@@ -199,7 +200,7 @@ class Epochs:
             "pruned_permille": permille(pruned, max(1, params)),
             "pruned_by_layer": [permille(layer.n_pruned(), layer.n_params)
                                 for layer in trainer.layers],
-            "us_per_sample": elapsed_us // n,
+            "us_per_sample": elapsed_us // n, "cores": cores.at_work,
             "heap_bytes": gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0,
         }
         if trainer.squared:

@@ -2,6 +2,7 @@
 
 from array import array
 
+from .cores import BothCores
 from .dataset import Dataset, check_dataset
 
 
@@ -42,22 +43,25 @@ class Evaluation:
         stop: asked before every sample of a dataset; KeyboardInterrupt where it returns True.
         """
         net.check_memory()
-        if net.loss_kind:
-            from .squared import Errors
+        with BothCores(net.kernels):
+            if net.loss_kind:
+                from .squared import Errors
 
-            return Errors(net).read(source, stop)
-        result = cls(net.n_classes, net.names)
+                return Errors(net).read(source, stop)
+            return cls(net.n_classes, net.names)._read_any(net, source, stop)
+
+    def _read_any(self, net, source, stop):
         if isinstance(source, str):
             with Dataset(source) as dataset:
-                result._read(net, dataset, stop)
+                self._read(net, dataset, stop)
         elif isinstance(source, Dataset):
-            result._read(net, source, stop)
+            self._read(net, source, stop)
         else:
             for image, label in source:
                 if not 0 <= label < net.n_classes:
                     raise ValueError("label: %d, expected 0..%d" % (label, net.n_classes - 1))
-                result.add(label, net.predict(image))
-        return result
+                self.add(label, net.predict(image))
+        return self
 
     def _read(self, net, dataset, stop):
         labels = check_dataset(dataset, net)

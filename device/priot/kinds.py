@@ -14,7 +14,7 @@ made from it; capitals are written to.
     s S   scores                              E     effective weights of the whole layer, or empty
     b     which edges have a score            v     bytes, any number
     0     int32 scratch, as scratch_words says for inference; 1 for training, 2 for training of
-          the first trained layer, 3 for a histogram
+          the first trained layer, 3 for two histograms
     #     a number, given beside the tuple
 """
 

@@ -18,7 +18,7 @@ from .layer_state import LayerState
 
 RESERVE = 49152  # bytes of heap that layout="auto" leaves free
 _FEW_EDGES = 2048  # of a conv2d layer: so few effective weights are kept
-_HISTOGRAM_WORDS = 256  # that top-k counts scores in
+_HISTOGRAM_WORDS = 512  # that top-k counts scores in, a half for each core
 
 
 class Layout:

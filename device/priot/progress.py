@@ -25,6 +25,8 @@ def epoch_text(record):
     if record["us_per_sample"]:
         us = record["us_per_sample"]
         text += "  %d.%02d ms a sample" % (us // 1000, us % 1000 // 10)
+        if record["cores"] > 1:
+            text += " on 2 cores"
     if not record["complete"]:
         text += "  (stopped after %s)" % counted(record["samples"], "sample")
     return text

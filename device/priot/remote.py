@@ -6,7 +6,7 @@ the unix port, on an emulated board and on a real one; the host tools start it.
 
 import gc
 
-from . import backend
+from . import backend, cores
 from .dataset import Dataset, check_dataset
 from .events import emit
 from .files import reason
@@ -42,8 +42,8 @@ def run(job):
 
     Keys: action ("train", "evaluate", "logits": of every sample of `test`; "bench", or "plan":
     plan.py has its keys), model, test,
-    scores (adapter to start from or apply), backend; to train also train, method, options
-    (keywords of Trainer), epochs, validate (test after every epoch), steps (of a bench), save,
+    scores (adapter to start from or apply), backend, cores (1: leave core 1 alone); to train also
+    train, method, options (keywords of Trainer), epochs, validate (test after every epoch), steps (of a bench), save,
     mask (files to write), add (names of classes to add first), stop_on_stdin (end as by Ctrl-C
     when something comes in there, or it is closed), and what fit calls so: balance, replay,
     share, patience, and keep_best (True: `save` is written for the best epoch alone).
@@ -71,6 +71,7 @@ def _text(e):
 
 def _start(job):
     backend.use(job.get("backend"))
+    cores.use(job.get("cores") or 2)
     heap = _Heap()
     path = job["model"]
     try:
@@ -220,8 +221,6 @@ def _stdin_watch():
 
 
 def _bench(job):
-    from . import bench
-
     gc.collect()
     at_rest = gc.mem_free()
     net, heap = _start(job)
@@ -229,8 +228,16 @@ def _bench(job):
     emit("bench", backend=net.backend, network=repr(net), layout=trainer.layout,
          stages=[repr(stage) for stage in net.stages], free_heap_at_rest_bytes=at_rest,
          kernels=[net.kernels_of(stage.plan).plan_name(stage.plan) for stage in net.stages],
-         heap_bytes=heap.size, **bench.measure(trainer, _source(job["train"]), job["steps"]))
+         heap_bytes=heap.size, **_measured(trainer, job))
     emit("done")
+
+
+def _measured(trainer, job):
+    from . import bench
+
+    with cores.BothCores(trainer.net.kernels):
+        return dict(bench.measure(trainer, _source(job["train"]), job["steps"]),
+                    cores=cores.at_work)
 
 
 def _plan(job):

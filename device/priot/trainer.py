@@ -6,6 +6,7 @@ from . import adapter
 from . import fields as F
 from . import methods as M
 from .calls import run_whole
+from .cores import BothCores
 from .epochs import Epochs
 from .heap import unload
 from .kinds import CONV2D
@@ -180,8 +181,9 @@ class Trainer:
         keep_best: file to save to when the validation gets better; in the end the trainer is what
         it holds. patience: ends after so many epochs that were no better, 0: never.
         """
-        return Epochs(self, checkpoint, progress, verbose, stop, keep_best, patience).run(
-            source, epochs, validate, shuffle, balance, replay, share)
+        with BothCores(self.net.kernels, verbose):
+            return Epochs(self, checkpoint, progress, verbose, stop, keep_best, patience).run(
+                source, epochs, validate, shuffle, balance, replay, share)
 
     def clear_counters(self):
         """Start counting samples, hits, skipped backward passes and saturated logits anew."""

@@ -51,3 +51,17 @@ FUNCTION clear_bytes
     adds r0, #1
     b 4b
 5:  pop {r4, r5, pc}
+
+// void copy_words(void *to, const void *from, int32_t n): 5 cycles per word.
+FUNCTION copy_words
+    push {r4, lr}
+1:  subs r2, #8
+    blo 2f
+    ldmia r1!, {r3, r4}
+    stmia r0!, {r3, r4}
+    b 1b
+2:  adds r2, #8
+    beq 3f
+    ldr r3, [r1]
+    str r3, [r0]
+3:  pop {r4, pc}

@@ -1,12 +1,13 @@
 // 3x3 convolution forward: chooses the walk of each filter and runs the assembly.
 //
-// Scratch: packed inputs (conv3x3_pack.c), the packed weights of one filter, a byte per output
-// for its winner (or, where there is no pooling and the image is not of whole blocks, for the
-// output), and for one input channel the list of blocks that are not zero.
+// Scratch: packed inputs (conv3x3_pack.c), for one input channel the list of blocks that are not
+// zero, and of each core the packed weights of one filter and a byte per output for its winner
+// (or, where there is no pooling and the image is not of whole blocks, for the output).
 
 #include "bias.h"
 #include "bytes.h"
 #include "conv3x3.h"
+#include "crew.h"
 #include "fast.h"
 #include "rounding.h"
 #include "scratch.h"
@@ -17,14 +18,31 @@ enum {
     LANE_WEIGHTS_SIGNED = 258, // the same for inputs of -127..127: 258 * 127 < 32768
 };
 
+// What a core knows of the layer; the last two and what changes from filter to filter in `job` are
+// its own.
 typedef struct {
     conv3x3_geometry geometry;
-    struct conv3x3_job job; // without what changes from filter to filter
+    struct conv3x3_job job;
     int32_t centre;
     int32_t limit; // of the sum of |w| in a lane
+    const uint32_t *lists[CREW]; // one input channel: each core has listed some rows of blocks
+    const uint32_t *list_ends[CREW];
     uint32_t *weights;
     uint32_t *bytes; // winners, or outputs of whole blocks
 } layer_t;
+
+typedef struct {
+    layer_t layer;
+    int8_t *y;
+    uint8_t *argmax;
+    const int8_t *x;
+    const uint8_t *w;
+    const int32_t *bias;
+    const int32_t *d;
+    uint32_t *inputs;
+    uint32_t *list;
+    uint32_t zero;
+} work_t;
 
 static void prepare_job(struct conv3x3_job *job, const conv3x3_geometry *v, const int32_t *d) {
     int32_t width_out = 2 * v->columns;
@@ -40,37 +58,61 @@ static void prepare_job(struct conv3x3_job *job, const conv3x3_geometry *v, cons
     job->next_row = 4 * v->row_words - 8 * v->columns;
 }
 
-static void prepare(layer_t *v, const int8_t *x, int32_t *scratch, const int32_t *d) {
-    int32_t is_signed = d[NONNEGATIVE] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
-    v->centre = is_signed ? 0 : CENTRE;
-    v->limit = is_signed ? LANE_WEIGHTS_SIGNED : LANE_WEIGHTS;
-    v->geometry = conv3x3_geometry_of(d);
-    uint32_t *inputs = (uint32_t *)scratch;
-    v->weights = inputs + conv3x3_inputs_words(&v->geometry, d);
-    v->bytes = v->weights + 6 * (d[N_IN] + 1);
-    v->bytes[words_of(v->geometry.outputs) - 1] = 0; // behind the last winner
-    uint32_t zero = 0 - ((uint32_t)v->centre << 16) - (uint32_t)v->centre;
-    conv3x3_pack_inputs(inputs, x, zero, &v->geometry, d);
-    prepare_job(&v->job, &v->geometry, d);
-    v->job.inputs = inputs;
-    v->job.weights = v->weights;
-    v->job.weights_end = v->weights + 6 * v->geometry.channels;
+static void pack_share(void *job, int32_t core, int32_t cores) {
+    work_t *v = job;
+    const conv3x3_geometry *geometry = &v->layer.geometry;
+    int32_t n = geometry->rows + 1;
+    conv3x3_pack_inputs(v->inputs, v->x, v->zero, geometry, crew_start(n, 1, core, cores),
+        crew_start(n, 1, core + 1, cores), v->d);
+}
+
+static void list_share(void *job, int32_t core, int32_t cores) {
+    work_t *v = job;
+    const conv3x3_geometry *geometry = &v->layer.geometry;
+    int32_t first = crew_start(geometry->rows, 1, core, cores);
+    uint32_t *list = v->list + 2 * first * geometry->columns;
+    v->layer.lists[core] = list;
+    v->layer.list_ends[core] = conv3x3_list_blocks(list, v->inputs, v->zero, geometry, first,
+        crew_start(geometry->rows, 1, core + 1, cores), v->d);
+}
+
+static void prepare(work_t *v, int32_t *scratch) {
+    const int32_t *d = v->d;
+    layer_t *layer = &v->layer;
+    int32_t is_signed = d[NONNEGATIVE] == 0 && any_negative(v->x, d[N_IN] * d[H_IN] * d[W_IN]);
+    layer->centre = is_signed ? 0 : CENTRE;
+    layer->limit = is_signed ? LANE_WEIGHTS_SIGNED : LANE_WEIGHTS;
+    layer->geometry = conv3x3_geometry_of(d);
+    v->inputs = (uint32_t *)scratch;
+    v->list = v->inputs + conv3x3_inputs_words(&layer->geometry, d);
+    v->zero = 0 - ((uint32_t)layer->centre << 16) - (uint32_t)layer->centre;
+    layer->weights = v->list + conv3x3_list_words(&layer->geometry, d);
+    prepare_job(&layer->job, &layer->geometry, d);
+    layer->job.inputs = v->inputs;
+    conv3x3_clear_zeros(v->inputs, &layer->geometry, d);
+    crew_run(pack_share, v);
     if (d[N_IN] == 1) {
-        uint32_t *list = v->bytes + words_of(v->geometry.outputs);
-        v->job.list = list;
-        v->job.list_end = conv3x3_list_blocks(list, inputs, zero, &v->geometry, d);
+        layer->lists[CREW - 1] = layer->list_ends[CREW - 1] = v->list; // with a single core
+        crew_run(list_share, v);
     }
 }
 
 // One input channel: the blocks that are not listed see zeros, so their output is 0, winner 0.
-static void listed_blocks(const layer_t *v, int8_t *y) {
-    int32_t listed = (int32_t)(v->job.list_end - v->job.list) >> 1;
-    if (listed != v->geometry.rows * v->geometry.columns) {
+static void listed_blocks(layer_t *v, int8_t *y) {
+    int32_t words = 0;
+    for (int32_t i = 0; i < CREW; i++) {
+        words += (int32_t)(v->list_ends[i] - v->lists[i]);
+    }
+    if (words != 2 * v->geometry.rows * v->geometry.columns) {
         clear_bytes(y, v->geometry.outputs);
         clear_bytes((int8_t *)v->bytes, 4 * words_of(v->geometry.outputs));
     }
-    if (listed != 0) {
-        conv3x3_one_blocks(&v->job);
+    for (int32_t i = 0; i < CREW; i++) {
+        v->job.list = v->lists[i];
+        v->job.list_end = v->list_ends[i];
+        if (v->job.list != v->job.list_end) {
+            conv3x3_one_blocks(&v->job);
+        }
     }
 }
 
@@ -104,24 +146,46 @@ static void cut_out(int8_t *y, const layer_t *v, const int32_t *d) {
     }
 }
 
-int32_t conv3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
-    const int32_t *bias, int32_t *scratch, const int32_t *d) {
+// Every cores-th filter.
+static void filters_share(void *job, int32_t core, int32_t cores) {
+    const work_t *shared = job;
+    const int32_t *d = shared->d;
     layer_t v;
-    prepare(&v, x, scratch, d);
+    copy_words(&v, &shared->layer, sizeof(v));
+    v.weights += core * conv3x3_filter_words(&v.geometry, d);
+    v.bytes = v.weights + 6 * (d[N_IN] + 1);
+    v.bytes[words_of(v.geometry.outputs) - 1] = 0; // behind the last winner
+    v.job.weights = v.weights;
+    v.job.weights_end = v.weights + 6 * v.geometry.channels;
     int32_t outputs = d[H_OUT] * d[W_OUT], argmax_bytes = channel_argmax_bytes(d);
     int32_t is_whole = outputs == v.geometry.outputs;
-    y += d[ROW] * outputs;
-    argmax += d[ROW] * argmax_bytes;
-    for (int32_t row = d[ROW], left = d[ROWS]; left != 0; left--) {
-        filter(&v, is_whole ? y : (int8_t *)v.bytes, w, sum_start(bias, row++, d), d);
+    int8_t *y = shared->y + (d[ROW] + core) * outputs;
+    uint8_t *argmax = shared->argmax + (d[ROW] + core) * argmax_bytes;
+    const uint8_t *w = shared->w + core * d[N_ROW];
+    for (int32_t row = core; row < d[ROWS]; row += cores) {
+        int32_t start = sum_start(shared->bias, d[ROW] + row, d);
+        filter(&v, is_whole ? y : (int8_t *)v.bytes, w, start, d);
         if (d[POOL_H] == 2) {
             conv3x3_pack_winners(argmax, v.bytes, argmax_bytes);
         } else if (!is_whole) {
             cut_out(y, &v, d);
         }
-        argmax += argmax_bytes;
-        y += outputs;
-        w += d[N_ROW];
+        argmax += cores * argmax_bytes;
+        y += cores * outputs;
+        w += cores * d[N_ROW];
     }
+}
+
+int32_t conv3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
+    const int32_t *bias, int32_t *scratch, const int32_t *d) {
+    work_t v;
+    v.y = y;
+    v.argmax = argmax;
+    v.x = x;
+    v.w = w;
+    v.bias = bias;
+    v.d = d;
+    prepare(&v, scratch);
+    crew_run(filters_share, &v);
     return 0;
 }

@@ -4,6 +4,7 @@
 #ifndef PRIOT_CONV3X3_H
 #define PRIOT_CONV3X3_H
 
+#include "crew.h"
 #include "kernels.h"
 #include "scratch.h"
 
@@ -35,11 +36,20 @@ static inline int32_t conv3x3_inputs_words(const conv3x3_geometry *v, const int3
     return v->rows * v->row_words + v->width + words_of(d[W_IN]);
 }
 
-// Those, the packed weights of a filter, a byte per output, and for one channel a list of blocks.
+// For a single channel, the list of blocks.
+static inline int32_t conv3x3_list_words(const conv3x3_geometry *v, const int32_t *d) {
+    return d[N_IN] == 1 ? 2 * v->rows * v->columns : 0;
+}
+
+// Each core's own: the packed weights of a filter, a byte per output.
+static inline int32_t conv3x3_filter_words(const conv3x3_geometry *v, const int32_t *d) {
+    return 6 * (d[N_IN] + 1) + words_of(v->outputs);
+}
+
 static inline int32_t conv3x3_forward_words(const int32_t *d) {
     conv3x3_geometry v = conv3x3_geometry_of(d);
-    int32_t list = d[N_IN] == 1 ? 2 * v.rows * v.columns : 0;
-    return conv3x3_inputs_words(&v, d) + 6 * (d[N_IN] + 1) + words_of(v.outputs) + list;
+    return conv3x3_inputs_words(&v, d) + conv3x3_list_words(&v, d)
+        + CREW * conv3x3_filter_words(&v, d);
 }
 
 enum { WALK_PAIRS, WALK_SINGLES, WALK_EXACT };
@@ -80,9 +90,10 @@ uint32_t *conv3x3_list_row(uint32_t *list, const uint32_t *upper, const uint32_t
     int32_t columns, uint32_t zero, uint32_t output, uint32_t step);
 
 // conv3x3_pack.c
+void conv3x3_clear_zeros(uint32_t *inputs, const conv3x3_geometry *v, const int32_t *d);
 void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
-    const conv3x3_geometry *v, const int32_t *d);
+    const conv3x3_geometry *v, int32_t first, int32_t end, const int32_t *d);
 uint32_t *conv3x3_list_blocks(uint32_t *list, const uint32_t *inputs, uint32_t zero,
-    const conv3x3_geometry *v, const int32_t *d);
+    const conv3x3_geometry *v, int32_t first, int32_t end, const int32_t *d);
 
 #endif

@@ -2,13 +2,15 @@
 //
 // Scratch: a bucket (head of a chain of errors, bound of what they add up to) per position of the
 // kernel with two rows and columns of empty ones around, the errors, the weights of all filters,
-// and the list of inputs whose lanes may have overflowed.
+// bounds of these, and the list of inputs whose lanes may have overflowed. Errors are chained by
+// one core, all else is shared.
 
 #include <stddef.h>
 
 #include "bytes.h"
 #include "conv3x3_backward.h"
 #include "conv3x3_errors.h"
+#include "crew.h"
 #include "fast.h"
 #include "rounding.h"
 #include "scratch.h"
@@ -20,12 +22,16 @@ enum {
 
 typedef struct {
     const int32_t *d;
-    int32_t channels; // of this group
+    int8_t *dx; // of this group of channels, as x and w
+    const int8_t *x;
+    const uint8_t *w;
+    int32_t channels;
     int32_t width; // of a row of positions, which is that of the image with borders
     uint32_t *table; // buckets
     int32_t *list;
     uint32_t *weights;
-    const int8_t **too_large;
+    int32_t *bounds; // of |w|, of each filter
+    const int8_t **too_large; // the place of an input's number is its own
 } group_t;
 
 static void divide(group_t *v, int32_t *scratch, const int32_t *d) {
@@ -34,35 +40,53 @@ static void divide(group_t *v, int32_t *scratch, const int32_t *d) {
     v->table = (uint32_t *)scratch;
     v->list = scratch + conv3x3_buckets_words(d);
     v->weights = (uint32_t *)(v->list + conv3x3_chains_words(d));
-    v->too_large = (const int8_t **)(v->weights + conv3x3_filters_words(d));
+    v->bounds = (int32_t *)(v->weights + conv3x3_filters_words(d));
+    v->too_large = (const int8_t **)(v->bounds + d[N_OUT]);
 }
 
 // Packs the group's weights of a filter, last tap first; returns a bound of |w|.
-static int32_t pack_weights(uint32_t *to, const group_t *v, const uint8_t *w) {
+static int32_t pack_weights(uint32_t *to, int32_t channels, const uint8_t *w) {
     uint32_t largest = 0;
-    for (int32_t c = 0; c < v->channels; c += 2) {
-        int32_t second = c + 1 < v->channels ? 9 : 0;
-        largest = conv3x3_pack_taps(to + 8 * TAP_WORDS + (c >> 1), w, second, largest);
+    to += 8 * TAP_WORDS;
+    for (int32_t left = channels; left > 0; left -= 2) {
+        largest = conv3x3_pack_taps(to++, w, left > 1 ? 9 : 0, largest);
         w += 18;
     }
     return (int32_t)largest + 1;
 }
 
-// Chains the errors of all filters by their positions.
-static void link_errors(const group_t *v, const int8_t *g, const uint8_t *argmax,
-    const uint8_t *w) {
+static void clear_part(void *bytes, int32_t n, int32_t core, int32_t cores) {
+    int32_t start = crew_start(n, 4, core, cores);
+    clear_bytes((int8_t *)bytes + start, crew_start(n, 4, core + 1, cores) - start);
+}
+
+// Packs the weights of every cores-th filter, clears a part of buckets and dx.
+static void prepare_share(void *job, int32_t core, int32_t cores) {
+    const group_t *v = job;
     const int32_t *d = v->d;
-    uint32_t *weights = v->weights;
+    clear_part(v->table, 4 * conv3x3_buckets_words(d), core, cores);
+    clear_part(v->dx, v->channels * d[H_IN] * d[W_IN], core, cores);
+    uint32_t *to = v->weights + core * 9 * TAP_WORDS;
+    const uint8_t *w = v->w + core * d[N_ROW];
+    int32_t step = cores * d[N_ROW];
+    for (int32_t f = core; f < d[N_OUT]; f += cores) {
+        v->bounds[f] = pack_weights(to, v->channels, w);
+        to += cores * 9 * TAP_WORDS;
+        w += step;
+    }
+}
+
+// Chains the errors of all filters by their positions.
+static void link_errors(const group_t *v, const int8_t *g, const uint8_t *argmax) {
+    const int32_t *d = v->d;
     struct conv3x3_errors errors;
     conv3x3_errors_prepare(&errors, v->list, g, argmax, 4 * BUCKET_WORDS, d);
     errors.buckets = v->table + BUCKET_WORDS * (2 * v->width + 2);
-    clear_bytes((int8_t *)v->table, 4 * conv3x3_buckets_words(d));
+    errors.weights = v->weights;
     for (int32_t f = 0; f < d[N_OUT]; f++) {
-        errors.bound = pack_weights(weights, v, w);
-        errors.weights = weights;
+        errors.bound = v->bounds[f];
         errors.list = conv3x3_link(&errors);
-        weights += 9 * TAP_WORDS;
-        w += d[N_ROW];
+        errors.weights += 9 * TAP_WORDS;
     }
 }
 
@@ -71,35 +95,13 @@ static int32_t row_step(const group_t *v) {
     return 4 * BUCKET_WORDS * (v->width - 3);
 }
 
-// dx of all inputs; returns the end of the list of those whose lanes may have overflowed.
-static const int8_t **gather(const group_t *v, int8_t *dx, const int8_t *x) {
+// dx of the listed inputs.
+static void put_exactly(const group_t *v, const int8_t **at, const int8_t **end) {
     const int32_t *d = v->d;
-    int32_t rows = d[PAD_TOP] == 0 ? 1 : d[H_IN]; // without borders all rows at once
-    struct conv3x3_gather_job job;
-    job.channels = v->channels;
-    job.x = x;
-    job.size = d[H_IN] * d[W_IN];
-    job.dx = dx;
-    job.shift = d[BACKWARD_SHIFT];
-    job.half = 1 << job.shift >> 1;
-    job.row_step = row_step(v);
-    job.limit = LANE_LIMIT;
-    job.too_large = v->too_large;
-    clear_bytes(dx, v->channels * job.size);
-    const uint32_t *row = v->table + BUCKET_WORDS * d[PAD_TOP] * (v->width + 1);
-    for (; rows != 0; rows--) {
-        job.buckets = row;
-        job.left = d[PAD_TOP] == 0 ? job.size : d[W_IN];
-        conv3x3_gather(&job);
-        row += BUCKET_WORDS * v->width;
-    }
-    return job.too_large;
-}
-
-static void put_exactly(const group_t *v, int8_t *dx, const int8_t *x, const int8_t **end) {
-    const int32_t *d = v->d;
+    const int8_t *x = v->x;
+    int8_t *dx = v->dx;
     int32_t sums[2];
-    for (const int8_t **at = v->too_large; at != end; at++) {
+    for (; at != end; at++) {
         int32_t i = (int32_t)(*at - x), position = i + d[PAD_TOP] * (v->width + 1);
         for (int32_t left = i; left >= d[W_IN]; left -= d[W_IN]) {
             position += v->width - d[W_IN];
@@ -115,17 +117,54 @@ static void put_exactly(const group_t *v, int8_t *dx, const int8_t *x, const int
     }
 }
 
+// dx of a core's part of the inputs.
+static void gather_share(void *job, int32_t core, int32_t cores) {
+    const group_t *v = job;
+    const int32_t *d = v->d;
+    int32_t size = d[H_IN] * d[W_IN], gap = v->width - d[W_IN];
+    int32_t first = crew_start(size, 1, core, cores);
+    int32_t left = crew_start(size, 1, core + 1, cores) - first;
+    int32_t column = first, position = first + d[PAD_TOP] * (v->width + 1);
+    for (; column >= d[W_IN]; column -= d[W_IN]) {
+        position += gap;
+    }
+    struct conv3x3_gather_job gather;
+    gather.channels = v->channels;
+    gather.x = v->x + first;
+    gather.size = size;
+    gather.dx = v->dx + first;
+    gather.shift = d[BACKWARD_SHIFT];
+    gather.half = 1 << gather.shift >> 1;
+    gather.row_step = row_step(v);
+    gather.limit = LANE_LIMIT;
+    gather.too_large = v->too_large + first;
+    while (left != 0) { // without borders all rows at once
+        int32_t n = gap == 0 ? left : smaller(left, d[W_IN] - column);
+        gather.buckets = v->table + BUCKET_WORDS * position;
+        gather.left = n;
+        conv3x3_gather(&gather);
+        position += n + gap;
+        column = 0;
+        left -= n;
+    }
+    put_exactly(v, v->too_large + first, gather.too_large);
+}
+
 int32_t conv3x3_backward(int8_t *dx, const int8_t *g, const uint8_t *argmax,
     const int8_t *x, const uint8_t *w, int32_t *scratch, const int32_t *d) {
     group_t v;
     divide(&v, scratch, d);
-    for (int32_t c = 0; c < d[N_IN]; c += GROUP) {
-        v.channels = smaller(GROUP, d[N_IN] - c);
-        link_errors(&v, g, argmax, w);
-        put_exactly(&v, dx, x, gather(&v, dx, x));
-        dx += GROUP * d[H_IN] * d[W_IN];
-        x += GROUP * d[H_IN] * d[W_IN];
-        w += 9 * GROUP;
+    v.dx = dx;
+    v.x = x;
+    v.w = w;
+    for (int32_t left = d[N_IN]; left > 0; left -= GROUP) {
+        v.channels = smaller(GROUP, left);
+        crew_run(prepare_share, &v);
+        link_errors(&v, g, argmax);
+        crew_run(gather_share, &v);
+        v.dx += GROUP * d[H_IN] * d[W_IN];
+        v.x += GROUP * d[H_IN] * d[W_IN];
+        v.w += 9 * GROUP;
     }
     return 0;
 }

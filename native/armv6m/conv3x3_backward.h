@@ -25,10 +25,10 @@ static inline int32_t conv3x3_filters_words(const int32_t *d) {
     return d[N_OUT] * 9 * TAP_WORDS;
 }
 
-// Those, and the list of inputs whose lanes may have overflowed.
+// Those, a bound of each filter's weights, and the list of inputs whose lanes may have overflowed.
 static inline int32_t conv3x3_backward_words(const int32_t *d) {
     return conv3x3_buckets_words(d) + conv3x3_chains_words(d) + conv3x3_filters_words(d)
-        + d[H_IN] * d[W_IN];
+        + d[N_OUT] + d[H_IN] * d[W_IN];
 }
 
 #endif

@@ -12,19 +12,26 @@ static uint32_t *fill(uint32_t *to, uint32_t value, int32_t n) {
     return to;
 }
 
+// Behind the packed inputs: the row that conv3x3_pack_inputs reads for one outside of the image.
+void conv3x3_clear_zeros(uint32_t *inputs, const conv3x3_geometry *v, const int32_t *d) {
+    fill(inputs + v->rows * v->row_words + v->width, 0, words_of(d[W_IN]));
+}
+
+// Packs pairs of image rows, first .. end - 1 of rows + 1. Each is phase 1 of the row of blocks
+// with its number and phase 2 of the one before.
 void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
-    const conv3x3_geometry *v, const int32_t *d) {
+    const conv3x3_geometry *v, int32_t first, int32_t end, const int32_t *d) {
     int32_t left = d[PAD_TOP], n = smaller(d[W_IN], v->width - left);
     int32_t right = v->width - left - n;
     uint32_t *nobody = inputs + v->rows * v->row_words;
-    int8_t *zeros = (int8_t *)fill(nobody, 0, v->width);
-    fill((uint32_t *)zeros, 0, words_of(d[W_IN]));
+    const int8_t *zeros = (const int8_t *)(nobody + v->width);
+    x += n + (2 * first - left) * d[W_IN]; // behind the columns of the first row
     for (int32_t c = 0; c < d[N_IN]; c++) {
-        uint32_t *upper = inputs + (2 * (c & ~1) + (c & 1)) * v->width;
+        uint32_t *upper = inputs + (2 * (c & ~1) + (c & 1)) * v->width + first * v->row_words;
         uint32_t *lower = upper + 2 * v->width - v->row_words; // of the row of blocks above
-        const int8_t *a = x + n - left * d[W_IN]; // behind the columns of image row -left
-        int32_t y = -left;
-        for (int32_t row = 0; row <= v->rows; row++) {
+        const int8_t *a = x;
+        int32_t y = 2 * first - left;
+        for (int32_t row = first; row < end; row++) {
             // the last rows have no block below them, the first none above
             uint32_t *to_upper = row < v->rows ? upper : nobody;
             uint32_t *to_lower = row > 0 ? lower : nobody;
@@ -45,12 +52,14 @@ void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
     }
 }
 
-// Blocks with an input that is not zero: the address of their packed inputs and the index of
-// their (first) output. `zero` is the word of zeros. Returns the end of the list.
+// Blocks with an input that is not zero, of rows first .. end - 1 of blocks: the address of their
+// packed inputs and the index of their (first) output. `zero` is the word of zeros. Returns the
+// end of the list.
 uint32_t *conv3x3_list_blocks(uint32_t *list, const uint32_t *inputs, uint32_t zero,
-    const conv3x3_geometry *v, const int32_t *d) {
-    uint32_t step = d[POOL_H] == 2 ? 1 : 2, output = 0;
-    for (int32_t row = v->rows; row != 0; row--) {
+    const conv3x3_geometry *v, int32_t first, int32_t end, const int32_t *d) {
+    uint32_t step = d[POOL_H] == 2 ? 1 : 2, output = step * step * (uint32_t)(first * v->columns);
+    inputs += first * v->row_words;
+    for (; first < end; first++) {
         list = conv3x3_list_row(list, inputs, inputs + 2 * v->width, v->columns, zero, output,
             step);
         inputs += v->row_words;

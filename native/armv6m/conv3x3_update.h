@@ -4,6 +4,7 @@
 #define PRIOT_CONV3X3_UPDATE_H
 
 #include "conv3x3_errors.h"
+#include "crew.h"
 #include "kernels.h"
 #include "scratch.h"
 #include "update.h"
@@ -30,12 +31,16 @@ static inline int32_t conv3x3_filter_errors_words(const int32_t *d) {
     return conv3x3_errors_words(2 * (d[H_OUT] * d[W_OUT] + 1), d);
 }
 
-// Those, the list for update_rows.S, spare words, a row of weff where that is not kept, and what
-// select.c needs.
+// Each core's own: rows of taps, the errors of a filter, the list for update_rows.S, spare words,
+// and what select.c needs.
+static inline int32_t conv3x3_gradient_words(const int32_t *d) {
+    return conv3x3_taps_words(d) + conv3x3_filter_errors_words(d) + 2 * d[N_ROW] + LIST_PADDING
+        + SPARE_WORDS + selection_words(d);
+}
+
+// All that, packed inputs, and a row of weff where that is not kept.
 static inline int32_t conv3x3_update_words(const int32_t *d) {
-    return conv3x3_pairs_words(d) + conv3x3_taps_words(d) + conv3x3_filter_errors_words(d)
-        + 2 * d[N_ROW] + LIST_PADDING + SPARE_WORDS + words_of(d[N_ROW])
-        + selection_words(smaller(d[N_ROW], SELECTED));
+    return conv3x3_pairs_words(d) + words_of(d[N_ROW]) + CREW * conv3x3_gradient_words(d);
 }
 
 #endif

@@ -13,5 +13,6 @@ linear_forward_t linear_fours_forward; // weights aligned to 4
 linear_backward_t linear_fours_backward; // weights aligned to 4
 linear_update_t linear_listed_update;
 kth_largest_t kth_largest_by_words;
+effective_weights_t effective_weights_by_rows;
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "linear.h"
 #include "bytes.h"
+#include "crew.h"
 #include "fast.h"
 #include "rounding.h"
 #include "scratch.h"
@@ -38,6 +39,19 @@ static void exact_rows(int8_t *y, const int8_t *x, const uint8_t *w, const int32
     }
 }
 
+// A part of the pairs of rows.
+static void rows_share(void *all, int32_t core, int32_t cores) {
+    struct linear_rows_job job;
+    copy_words(&job, all, sizeof(job));
+    int32_t first = crew_start(job.rows, 2, core, cores);
+    job.rows = crew_start(job.rows, 2, core + 1, cores) - first;
+    job.y += first;
+    job.w += first * job.n_in;
+    if (job.rows != 0) {
+        linear_rows(&job);
+    }
+}
+
 int32_t linear_fours_forward(int8_t *y, const int8_t *x, const uint8_t *w,
     const int32_t *bias, int32_t *scratch,
     const int32_t *d) {
@@ -57,7 +71,7 @@ int32_t linear_fours_forward(int8_t *y, const int8_t *x, const uint8_t *w,
     job.x_end = job.x + (d[N_IN] >> 1);
     job.w = w;
     job.n_in = d[N_IN];
-    linear_rows(&job);
+    crew_run(rows_share, &job);
     return 0;
 }
 
@@ -81,6 +95,39 @@ static int32_t *end_list(int32_t *list, int32_t *to, int32_t sum) {
     list[0] = (int32_t)to;
     list[1] = (int32_t)((uint32_t)sum * (uint32_t)-0x800080);
     return to;
+}
+
+typedef struct {
+    struct columns_job columns;
+    int8_t *dx;
+    const int8_t *x;
+} gradient_t;
+
+// A core's pairs of quads; returns whether there are any.
+static int32_t take_quads(struct columns_job *v, const struct columns_job *all, int32_t core,
+    int32_t cores) {
+    copy_words(v, all, sizeof(*v));
+    int32_t n = v->quads_end - v->quads;
+    int32_t first = crew_start(n, 2, core, cores), end = crew_start(n, 2, core + 1, cores);
+    v->quads_end = v->quads + end;
+    v->quads += first;
+    v->sums += 4 * first;
+    return first != end;
+}
+
+static void columns_share(void *all, int32_t core, int32_t cores) {
+    struct columns_job job;
+    if (take_quads(&job, all, core, cores)) {
+        linear_columns(&job);
+    }
+}
+
+static void gradient_share(void *all, int32_t core, int32_t cores) {
+    const gradient_t *v = all;
+    struct columns_job job;
+    if (take_quads(&job, &v->columns, core, cores)) {
+        linear_gradient(v->dx, v->x, &job);
+    }
 }
 
 // Lists rows with an error, as many at a time as the lanes allow.
@@ -107,36 +154,39 @@ static void add_rows(struct columns_job *job, int32_t *lists, const int8_t *g, c
     }
     *end_list(list, to, sum) = 0;
     job->lists = lists;
-    linear_columns(job);
+    crew_run(columns_share, job);
     job->is_first = 0;
 }
 
 // Scratch: the sums, kept from call to call; quads; the lists of rows.
 int32_t linear_fours_backward(int8_t *dx, const int8_t *g, const int8_t *x,
     const uint8_t *w, int32_t *scratch, const int32_t *d) {
-    struct columns_job job;
-    job.sums = scratch;
-    uint16_t *quads = (uint16_t *)(job.sums + linear_sums_words(d));
-    job.quads = quads;
-    job.quads_end = quads + list_quads(quads, x, d);
+    gradient_t v;
+    struct columns_job *job = &v.columns;
+    job->sums = scratch;
+    uint16_t *quads = (uint16_t *)(scratch + linear_sums_words(d));
+    job->quads = quads;
+    job->quads_end = quads + list_quads(quads, x, d);
     int32_t row = d[ROW], end = row + d[ROWS];
-    job.is_first = row == 0;
+    job->is_first = row == 0;
     for (; row < end; row += ROWS_AT_ONCE) {
-        add_rows(&job, (int32_t *)quads + linear_quads_words(d), g + row, w,
+        add_rows(job, (int32_t *)quads + linear_quads_words(d), g + row, w,
             smaller(ROWS_AT_ONCE, end - row), d[N_IN]);
         w += ROWS_AT_ONCE * d[N_IN];
     }
     if (end != d[N_OUT]) {
-        if (job.is_first != 0) {
-            clear_bytes((int8_t *)job.sums, 4 * linear_sums_words(d));
+        if (job->is_first != 0) {
+            clear_bytes((int8_t *)scratch, 4 * linear_sums_words(d));
         }
     } else {
         clear_bytes(dx, d[N_IN]);
-        if (job.is_first == 0) {
-            job.shift = d[BACKWARD_SHIFT];
-            job.half = 1 << job.shift >> 1;
-            job.cut = d[MASK_DX] != 0 ? 0 : -129;
-            linear_gradient(dx, x, &job);
+        if (job->is_first == 0) {
+            job->shift = d[BACKWARD_SHIFT];
+            job->half = 1 << job->shift >> 1;
+            job->cut = d[MASK_DX] != 0 ? 0 : -129;
+            v.dx = dx;
+            v.x = x;
+            crew_run(gradient_share, &v);
         }
     }
     return 0;

@@ -12,8 +12,8 @@ void selection_prepare(struct selection *v, int32_t *scratch, const int32_t *d) 
     v->bitmap = d[SELECTION] == LARGEST ? NULL : (const uint8_t *)(v->select + d[N_OUT]);
     v->tau = (uint32_t)d[TAU];
     v->list = scratch;
-    v->places = (uint8_t **)(scratch + 2 * n + LIST_PADDING);
-    v->gathered = (uint8_t *)(v->places + n);
+    v->places = (uint16_t *)(scratch + 2 * n + LIST_PADDING);
+    v->gathered = (uint8_t *)((int32_t *)v->places + words_of(2 * n));
 }
 
 // The first trained edge from `edge` on, or one not before `end`.
@@ -47,10 +47,11 @@ void update_selected(const struct selection *v, struct update_job *job, int32_t 
     uint8_t *score = v->scores, *scores_end = score + v->n_scores;
     const int32_t *dw = job->list, *dw_end = job->list_end;
     int32_t *to = v->list;
-    uint8_t **place = v->places;
+    uint16_t *place = v->places;
     if (has_scores) {
         score += scores_before(v->select, row, (uint32_t)v->n_scores);
     }
+    uint8_t *scores = score;
     for (int32_t edge = next_selected(v, first, end); edge < end;
         edge = next_selected(v, edge + 1, end)) {
         int32_t i = edge - first, value = x != NULL ? x[i] : dw[2 * i + 1];
@@ -61,7 +62,7 @@ void update_selected(const struct selection *v, struct update_job *job, int32_t 
             *to++ = i;
             *to++ = value;
             if (has_scores) {
-                *place++ = score;
+                *place++ = (uint16_t)(uintptr_t)score;
                 v->gathered[i] = *score;
             }
         }
@@ -82,7 +83,7 @@ void update_selected(const struct selection *v, struct update_job *job, int32_t 
     if (has_scores) {
         place = v->places;
         for (const int32_t *from = v->list; from != to; from += 2) {
-            **place++ = v->gathered[*from];
+            scores[(uint16_t)(*place++ - (uint16_t)(uintptr_t)scores)] = v->gathered[*from];
         }
     }
 }

@@ -3,6 +3,7 @@
 #ifndef PRIOT_ARMV6M_UPDATE_H
 #define PRIOT_ARMV6M_UPDATE_H
 
+#include "crew.h"
 #include "kernels.h"
 #include "scratch.h"
 
@@ -36,7 +37,7 @@ struct selection {
     const uint8_t *bitmap; // NULL: the largest weights
     uint32_t tau;
     int32_t *list; // the row's edges with a score and a gradient
-    uint8_t **places; // where their scores belong
+    uint16_t *places; // where their scores belong: the lower half of the address
     uint8_t *gathered; // their scores, at the place of the edge
 };
 
@@ -50,19 +51,17 @@ static inline int32_t update_is_supported(const int32_t *d) {
         && (d[RULE] == PRUNE || (d[RULE] != FROZEN && d[ROUNDING] == PSR));
 }
 
-// Scratch of select.c for a row of n edges.
-static inline int32_t selection_words(int32_t n) {
-    return 2 * n + LIST_PADDING + n + words_of(n);
+// Scratch of select.c for a row where not all edges have a score.
+static inline int32_t selection_words(const int32_t *d) {
+    int32_t n = d[N_ROW];
+    return d[SELECTION] == ALL ? 0 : 2 * n + LIST_PADDING + words_of(2 * n) + words_of(n);
 }
 
-// Of a linear layer, whatever edges will have a score: a list of columns or a selection, and a row
-// of weff where that is not kept.
+// Of a linear layer: a list of columns, or each core's selection, and a row of weff where that is
+// not kept.
 static inline int32_t linear_update_words(const int32_t *d) {
-    int32_t words = 2 * smaller(COLUMNS, d[N_IN]) + LIST_PADDING;
-    if (d[N_ROW] <= SELECTED) {
-        words = larger(words, selection_words(d[N_ROW]));
-    }
-    return words + words_of(d[N_ROW]);
+    return words_of(d[N_ROW]) + (d[SELECTION] == ALL
+        ? 2 * smaller(COLUMNS, d[N_IN]) + LIST_PADDING : CREW * selection_words(d));
 }
 
 // update.c

@@ -21,24 +21,29 @@ static void prune_all(uint8_t *weff, const uint8_t *w, const uint8_t *scores, in
     }
 }
 
-int32_t effective_weights(uint8_t *weff, const uint8_t *w, const uint8_t *scores,
-    int32_t n_scores, const uint32_t *select, const int32_t *d) {
-    layer_t layer = { d, (uint8_t *)scores, (uint8_t *)scores + n_scores, weff, (uint8_t *)w,
-                      select, 0 };
-    int32_t edge = d[ROW] * d[N_ROW], end = edge + d[ROWS] * d[N_ROW];
-    const uint8_t *score = row_scores(&layer, d[ROW]);
+void effective_rows(uint8_t *weff, const layer_t *layer, int32_t row, int32_t rows) {
+    const int32_t *d = layer->d;
+    int32_t edge = row * d[N_ROW], end = edge + rows * d[N_ROW];
+    const uint8_t *score = row_scores(layer, row);
     bool scored = has_scores(d), every = d[SELECTION] == ALL;
     if (every && d[RULE] == PRUNE) {
-        prune_all(weff, w + edge, score, end - edge, d[THRESHOLD]);
-        return 0;
+        prune_all(weff, layer->w + edge, score, end - edge, d[THRESHOLD]);
+        return;
     }
     for (; edge < end; edge++) {
-        int32_t v = w[edge];
-        if (scored && (every || is_selected(v, edge, &layer)) && score != layer.scores_end) {
+        int32_t v = layer->w[edge];
+        if (scored && (every || is_selected(v, edge, layer)) && score != layer->scores_end) {
             v = effective(v, *score++, d);
         }
         *weff++ = v;
     }
+}
+
+int32_t effective_weights(uint8_t *weff, const uint8_t *w, const uint8_t *scores,
+    int32_t n_scores, const uint32_t *select, const int32_t *d) {
+    layer_t layer = { d, (uint8_t *)scores, (uint8_t *)scores + n_scores, weff, (uint8_t *)w,
+                      select, 0 };
+    effective_rows(weff, &layer, d[ROW], d[ROWS]);
     return 0;
 }
 

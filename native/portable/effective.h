@@ -49,4 +49,7 @@ static inline uint32_t scores_before(const uint32_t *select, int32_t row, uint32
 // First score of a row; never beyond the end, whatever `select` holds.
 uint8_t *row_scores(const layer_t *layer, int32_t row);
 
+// Effective weights of some rows: weff holds these.
+void effective_rows(uint8_t *weff, const layer_t *layer, int32_t row, int32_t rows);
+
 #endif

@@ -12,6 +12,7 @@
 
 enum {
     HISTOGRAM_WORDS = 256,
+    KTH_WORDS = 512, // of kth_largest, on any processor: a histogram for each of two cores
     SUMS_WORDS = 4096,
     BAND_BYTES = 4096,
 };

@@ -2,8 +2,9 @@
 
     PYTHONPATH=.:tests .venv/bin/python -m armv6m.step [--write] [MODEL DATASET]
 
-prints the table that native/KERNELS.md quotes; --write makes its figures the committed ones. With
-a model and a dataset of at least 64 images: means over steps of a training on it.
+prints the table that native/KERNELS.md quotes, of one core and of two; --write makes its figures
+the committed ones. With a model and a dataset of at least 64 images: means over steps of a training
+on it.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from armv6m.target import SIGNATURES, Target, compare
 FIGURES = Path(__file__).with_name("cycles.json")
 NETWORK_A = BACKBONES / "mnist-a-0.priot"
 METHODS = ("priot", "priot-s", "gain", "weights")
+CORES = {1: "", 2: ", two cores"}  # behind the name of a method
 SAMPLES = 4
 RULE = "update_row"  # what is spent in it is the update rule, the rest of an update its gradient
 Figures = dict[str, tuple[int, int]]  # of a row of the table: cycles, and of how many products
@@ -153,7 +155,7 @@ def measure(target: Target, calls: list[Call]) -> Figures:
         if call.kernel == "linear_update":
             figures[f"linear_update {where}"] = cycles, call.touched
             continue
-        if call.kernel == "conv2d_update":
+        if call.kernel == "conv2d_update" and target.cores == 1:
             figures[f"conv2d_update {where}, rule"] = rule, call.touched
             cycles -= rule
         figures[f"{call.kernel} {where}"] = cycles, call.products
@@ -173,8 +175,8 @@ def mean(all_figures: list[Figures]) -> Figures:
 def network_a(target: Target) -> dict[str, Figures]:
     """Figures of network A on strokes, for every method."""
     model = Model.read(NETWORK_A)
-    return {method: mean([measure(target, calls)
-                          for calls in steps(model, method, digits(SAMPLES))])
+    return {method + CORES[target.cores]: mean([measure(target, calls)
+                                                for calls in steps(model, method, digits(SAMPLES))])
             for method in METHODS}
 
 
@@ -189,14 +191,16 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("files", type=Path, nargs="*", metavar="MODEL DATASET")
     options = parser.parse_args()
-    target = Target()
-    if options.files:
-        model, data = Model.read(options.files[0]), Dataset.read(options.files[1])
-        results = {method: mean([measure(target, calls)
-                                 for calls in training_steps(model, method, data)])
-                   for method in METHODS}
-    else:
-        results = network_a(target)
+    results: dict[str, Figures] = {}
+    for cores in CORES:
+        target = Target(cores)  # one at a time: all have the same memory
+        if options.files:
+            model, data = Model.read(options.files[0]), Dataset.read(options.files[1])
+            results |= {method + CORES[target.cores]: mean(
+                [measure(target, calls) for calls in training_steps(model, method, data)])
+                for method in METHODS}
+        else:
+            results |= network_a(target)
     for method, figures in results.items():
         print(f"{method}\n{table(figures)}\n")
     if options.write:

@@ -16,7 +16,7 @@ from binascii import crc32
 NO_LAYER = 255  # instead of a slot of the plan: the kernel belongs to no layer
 _GUARD = 16
 _PATTERN = 0xA5
-_HISTOGRAM_WORDS = 256
+_HISTOGRAM_WORDS = 512
 
 
 def letters(form):

@@ -42,6 +42,47 @@ void stop(core_t *core, uint32_t fault, uint32_t address) {
     }
 }
 
+// Shares of two cores, one after the other (crew_in_turn.c): 1 is stored to TURN_ADDRESS before
+// the first, 2 before the second, 0 behind it. What one writes the other may not read, nor write,
+// unless it is the same value or the memory may clash. The stack below the caller of both is each
+// core's own.
+
+enum { READ = 1, WRITTEN = 2 };
+
+static uint8_t touched[RAM_SIZE];  // by the first share
+
+static void take_turn(core_t *core, uint32_t turn) {
+    uint64_t spent = core->cycles - core->turn_began;
+    if (turn == 1) {
+        memset(touched, 0, RAM_SIZE);
+        core->turn_sp = core->r[SP];
+    } else if (turn == 2) {
+        core->first_share = spent;
+    } else {
+        core->saved += spent < core->first_share ? spent : core->first_share;
+        core->runs++;
+    }
+    core->turn_began = core->cycles;
+    core->turn = turn;
+}
+
+static void touch(core_t *core, uint32_t address, uint32_t size, uint8_t how, uint32_t value) {
+    uint32_t own = RAM_BASE + RAM_SIZE - STACK_SIZE;
+    if (core->turn == 0 || (address >= own && address < core->turn_sp)) {
+        return;
+    }
+    for (uint32_t i = address - RAM_BASE; i < address - RAM_BASE + size; i++) {
+        if (core->turn == 1) {
+            touched[i] |= how;
+        } else if (how == READ ? touched[i] & WRITTEN
+                   : touched[i] & READ || (touched[i] & WRITTEN && !(rights[i] & MAY_CLASH)
+                                           && ram[i] != (uint8_t)value)) {
+            stop(core, CLASH, address);
+        }
+        value >>= 8;
+    }
+}
+
 uint32_t load(core_t *core, uint32_t address, uint32_t size) {
     uint32_t value = 0;
     core->loads++;
@@ -49,16 +90,22 @@ uint32_t load(core_t *core, uint32_t address, uint32_t size) {
         stop(core, BAD_LOAD, address);
         return 0;
     }
+    touch(core, address, size, READ, 0);
     memcpy(&value, ram + (address - RAM_BASE), size);
     return value;
 }
 
 void store(core_t *core, uint32_t address, uint32_t value, uint32_t size) {
     core->stores++;
+    if (address == TURN_ADDRESS) {
+        take_turn(core, value);
+        return;
+    }
     if (!allowed(address, size, MAY_WRITE)) {
         stop(core, BAD_STORE, address);
         return;
     }
+    touch(core, address, size, WRITTEN, value);
     memcpy(ram + (address - RAM_BASE), &value, size);
 }
 

@@ -8,9 +8,11 @@
 #define RAM_BASE 0x20000000u
 #define RAM_SIZE (1u << 20)
 #define STOP_ADDRESS 0xfffffffcu
+#define TURN_ADDRESS 0xfffffff0u  // see take_turn in core.c
+#define STACK_SIZE 16384u         // up to the end of the RAM
 
-enum { MAY_READ = 1, MAY_WRITE = 2, MAY_EXECUTE = 4 };
-enum { FINISHED, BAD_FETCH, BAD_LOAD, BAD_STORE, UNDEFINED, OUT_OF_CYCLES };
+enum { MAY_READ = 1, MAY_WRITE = 2, MAY_EXECUTE = 4, MAY_CLASH = 8 };
+enum { FINISHED, BAD_FETCH, BAD_LOAD, BAD_STORE, UNDEFINED, OUT_OF_CYCLES, CLASH };
 enum { SP = 13, LR = 14, PC = 15 };
 
 typedef struct {
@@ -18,6 +20,10 @@ typedef struct {
     uint32_t n, z, c, v;
     uint32_t fault, fault_address;
     uint64_t cycles, instructions, loads, stores, multiplies;
+    // where shares of two cores take turns: cycles that they would save side by side, how often
+    uint64_t saved, runs;
+    uint64_t turn_began, first_share;
+    uint32_t turn, turn_sp;
 } core_t;
 
 // An access without the right, or not aligned, stops the core; a load then gives 0.

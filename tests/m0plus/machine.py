@@ -18,8 +18,9 @@ RAM_BASE = 0x2000_0000
 RAM_SIZE = 1 << 20
 STACK_SIZE = 16384
 STOP_ADDRESS = 0xFFFF_FFFC
-FAULTS = ("finished", "fetch", "load", "store", "undefined instruction", "out of cycles")
-_READ, _WRITE, _EXECUTE = 1, 2, 4
+FAULTS = ("finished", "fetch", "load", "store", "undefined instruction", "out of cycles",
+          "clash with the other core")
+_READ, _WRITE, _EXECUTE, _CLASH = 1, 2, 4, 8
 _GUARD = 16
 _SP, _LR, _PC = 13, 14, 15
 _SAVED_BY_CALLEE = range(4, 12)
@@ -34,7 +35,9 @@ class _Core(ctypes.Structure):
         [("r", ctypes.c_uint32 * 16)]
         + [(flag, ctypes.c_uint32) for flag in ("n", "z", "c", "v", "fault", "fault_address")]
         + [(count, ctypes.c_uint64)
-           for count in ("cycles", "instructions", "loads", "stores", "multiplies")]
+           for count in ("cycles", "instructions", "loads", "stores", "multiplies", "saved",
+                         "runs", "turn_began", "first_share")]
+        + [("turn", ctypes.c_uint32), ("turn_sp", ctypes.c_uint32)]
     )
 
 
@@ -88,22 +91,24 @@ class Machine:
         self._rights[RAM_SIZE - STACK_SIZE :] = _READ | _WRITE
         self._free = self._code_end
 
-    def reserve(self, n_bytes: int, align: int = 4, offset: int = 0, writable: bool = True) -> int:
+    def reserve(self, n_bytes: int, align: int = 4, offset: int = 0, writable: bool = True,
+                may_clash: bool = False) -> int:
         """Address of n_bytes of memory filled with 0xA5, at `offset` bytes after a multiple of
-        `align`."""
+        `align`. may_clash: both cores may write the same byte of it at once."""
         at = -(-(self._free + _GUARD) // align) * align + offset
         self._free = at + n_bytes + _GUARD
         if self._free > RAM_SIZE - STACK_SIZE:
             raise MemoryError(f"machine: {n_bytes} bytes do not fit")
         self._ram[at : at + n_bytes] = 0xA5
-        self._rights[at : at + n_bytes] = _READ | (_WRITE if writable else 0)
+        self._rights[at : at + n_bytes] = (_READ | (_WRITE if writable else 0)
+                                           | (_CLASH if may_clash else 0))
         return RAM_BASE + at
 
     def place(self, array: np.ndarray, align: int = 4, offset: int = 0,
-              writable: bool = False) -> int:
+              writable: bool = False, may_clash: bool = False) -> int:
         """Address of a copy of `array`, which the program may read, and write where `writable`."""
         data = np.ascontiguousarray(array).view(np.uint8).ravel()
-        address = self.reserve(len(data), align, offset, writable)
+        address = self.reserve(len(data), align, offset, writable, may_clash)
         at = address - RAM_BASE
         self._ram[at : at + len(data)] = data
         return address

@@ -30,6 +30,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--backends", default="native,portable,viper")
     parser.add_argument("--into", type=Path, metavar="DOCUMENT",
                         help=f"put a table between {BEGIN} and {END} of a Markdown file")
+    parser.add_argument("--cores", type=int, choices=(1, 2), default=2,
+                        help="compute on one core, or on both of a board that has two (default)")
     parser.add_argument("--steps", type=int, help="steps to average (default: by backend)")
     add_training_options(parser)
     add_target_options(parser)
@@ -49,12 +51,17 @@ def main(args: argparse.Namespace) -> int:
             if backend not in STEPS:
                 raise PriotError("backends", f"{backend} is none of {', '.join(STEPS)}")
             options = options_from(args)
-            both = args.into and backend in NATIVE_BACKENDS and not args.layout
-            for layout in ({}, {"layout": "small"}) if both else ({},):
+
+            def run(backend: str, options: dict[str, Any], cores: int = args.cores) -> None:
                 reports.append(bench(args.model, dataset, target, backend,
-                                     args.steps or STEPS[backend], args.method,
-                                     {**options, **layout}))
+                                     args.steps or STEPS[backend], args.method, options, cores))
                 print(text(reports[-1]), flush=True)
+
+            run(backend, options)
+            if args.into and reports[-1]["cores"] > 1:
+                run(backend, options, 1)
+            if args.into and backend in NATIVE_BACKENDS and not args.layout:
+                run(backend, {**options, "layout": "small"})
     if args.into:
         write_file(args.into, (before + markdown(reports) + after).encode())
     first = reports[0]

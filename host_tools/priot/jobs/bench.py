@@ -15,15 +15,18 @@ STEPS = {"native": 24, "portable": 8, "viper": 2}
 
 
 def bench(model: Path, dataset: Path, target: Target, backend: str, steps: int,
-          method: str = "priot", options: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Measure one backend on a target; cycles where the target knows its clock.
+          method: str = "priot", options: dict[str, Any] | None = None,
+          cores: int = 2) -> dict[str, Any]:
+    """Measure one backend on a target, on up to so many cores; cycles where the target knows its
+    clock.
 
     The figures are means over steps that ran their backward pass; those of the flash are counted
     by an RP2040, 0 elsewhere. Raises PriotError.
     """
     Dataset.read(dataset).check_fits(Model.read(model), dataset)
     job = {"action": "bench", "model": absolute(model), "train": absolute(dataset),
-           "backend": backend, "method": method, "options": options or {}, "steps": steps}
+           "backend": backend, "method": method, "options": options or {}, "steps": steps,
+           "cores": cores}
     events = {event["event"]: event for event in target.run(job)}
     if "done" not in events:
         raise PriotError(target.name, "the run ended before it was finished")
@@ -46,7 +49,7 @@ def _report(event: dict[str, Any], target: Target, method: str) -> dict[str, Any
         layers[stage]["cycles"][what] = cycles(us)
     return {
         "target": target.name, "backend": event["backend"], "method": method,
-        "clock_hz": hz, "steps": event["steps"],
+        "clock_hz": hz, "steps": event["steps"], "cores": event["cores"],
         "cycles_per_step": cycles(event["us_step"]), "us_per_step": event["us_step"],
         "cycles_forward": cycles(event["us_forward"]), "us_forward": event["us_forward"],
         "cycles_skipped_step": cycles(event["us_skipped_step"]),

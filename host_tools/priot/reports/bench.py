@@ -9,9 +9,14 @@ from priot.errors import PriotError
 BEGIN, END = "<!-- priot bench -->", "<!-- end -->"
 
 
+def kernels(report: dict[str, Any]) -> str:
+    """Which kernels ran, and on how many cores if not on one."""
+    return report["backend"] + (", 2 cores" if report["cores"] > 1 else "")
+
+
 def text(report: dict[str, Any]) -> str:
     """A table of one report."""
-    lines = [f"{report['backend']} on {report['target']}, method {report['method']}: "
+    lines = [f"{kernels(report)} on {report['target']}, method {report['method']}: "
              f"{report['us_per_step'] / 1000:.2f} ms a step, "
              f"{report['us_forward'] / 1000:.2f} ms an inference, "
              f"{report['peak_heap_bytes']} bytes of heap in use"]
@@ -35,11 +40,11 @@ def markdown(reports: list[dict[str, Any]]) -> str:
     lines = ["| kernels | ms a training step | ms an inference | bytes of heap in use |",
              "|---|---|---|---|"]
     for report in reports:
-        kernels = report["backend"]
+        name = kernels(report)
         if report["layout"] == "small":
-            kernels += ", layout small"
+            name += ", layout small"
         step, forward = (report[key] / 1000 for key in ("us_per_step", "us_forward"))
-        lines.append(f"| {kernels} | {step:,.1f} | {forward:,.1f} | "
+        lines.append(f"| {name} | {step:,.1f} | {forward:,.1f} | "
                      f"{report['peak_heap_bytes']:,} |")
     return "\n".join(lines) + "\n"
 
