@@ -58,7 +58,8 @@ from test_readers import SCRIPTS
 
 N = int(os.environ.get("PRIOT_MUTATIONS", "120"))
 SEED = int(os.environ.get("PRIOT_SEED", "1"))
-RULES = {"scores": f.PRUNE, "mask": f.PRUNE, "gains": f.GAIN, "weights": f.WEIGHTS}
+RULES = {"scores": f.PRUNE, "mask": f.PRUNE, "gains": f.GAIN, "weights": f.WEIGHTS,
+         "weights16": f.WIDE}
 AT_ONCE = 1000  # files in a process of MicroPython
 LONGEST_S = 60  # for one file, on the busiest machine
 VERSION_1 = Path(__file__).parent / "files_v1"

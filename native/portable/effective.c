@@ -27,7 +27,7 @@ int32_t effective_weights(uint8_t *weff, const uint8_t *w, const uint8_t *scores
                       select, 0 };
     int32_t edge = d[ROW] * d[N_ROW], end = edge + d[ROWS] * d[N_ROW];
     const uint8_t *score = row_scores(&layer, d[ROW]);
-    bool scored = has_scores(d), every = d[SELECTION] == ALL;
+    bool scored = has_factors(d), every = d[SELECTION] == ALL;
     if (every && d[RULE] == PRUNE) {
         prune_all(weff, w + edge, score, end - edge, d[THRESHOLD]);
         return 0;

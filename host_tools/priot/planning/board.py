@@ -124,7 +124,7 @@ def plan_adapter(planner: Planner, adapter: Path, layout: str, board: Limits,
 def _layout_reason(training: Training, learned: Learned, network: Network) -> str:
     if training.get("layout") != "auto":
         return "as asked"
-    if training.rule.rule == f.WEIGHTS:
+    if training.rule.rule in (f.WEIGHTS, f.WIDE):
         return "weights are trained in place, there are no effective weights"
     if training.rule.rule == f.ONLY_BIAS:
         return "biases are trained in place, there are no effective weights"
