@@ -58,8 +58,7 @@ from test_readers import SCRIPTS
 
 N = int(os.environ.get("PRIOT_MUTATIONS", "120"))
 SEED = int(os.environ.get("PRIOT_SEED", "1"))
-RULES = {"scores": f.PRUNE, "mask": f.PRUNE, "gains": f.GAIN, "weights": f.WEIGHTS,
-         "weights16": f.WIDE}
+RULES = {"scores": f.PRUNE, "mask": f.PRUNE, "gains": f.GAIN, "weights": f.WEIGHTS}
 AT_ONCE = 1000  # files in a process of MicroPython
 LONGEST_S = 60  # for one file, on the busiest machine
 VERSION_1 = Path(__file__).parent / "files_v1"
@@ -109,7 +108,7 @@ def adapted(model: Model, adapter: Adapter) -> Model:
         w = to_offset(stage.rows).tobytes()
         if adapter.content == "mask":
             weights = np.where(layer.values, stage.weights.ravel(), 0)
-        elif adapter.content == "weights":
+        elif adapter.content in ("weights", "weights16"):
             weights = stage.weights.ravel().copy()
             weights[selection.edges(stage.rows)] = layer.values
         else:

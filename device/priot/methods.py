@@ -46,6 +46,8 @@ BY_BIASES = ((RHU, True), (PSR, False))
 
 # of a network: with fewer, prune reached less than gain, and with depthwise layers very little
 FEW_WEIGHTS = 10000
+# with so many layers that have weights, what is to be learned was less than 8 bits can tell
+DEEP = 10
 
 # which edges get a score; how effective weights are held
 SELECTS = ("largest", "random", "layers")
