@@ -30,7 +30,7 @@ static bool fits(int32_t count, int32_t step, int32_t size, int32_t length) {
 // Fields of d that stand for themselves: index, least, largest.
 static const uint8_t RANGES[][3] = {
     { FORWARD_SHIFT, 0, 30 }, { BACKWARD_SHIFT, 0, 30 },
-    { RULE, FROZEN, WEIGHTS }, { SELECTION, ALL, BITMAP }, { HIGH, 1, 127 }, { MASK_DX, 0, 128 },
+    { RULE, FROZEN, WIDE }, { SELECTION, ALL, BITMAP }, { HIGH, 1, 127 }, { MASK_DX, 0, 128 },
     { MASK_DZ, 0, 128 },
 };
 
@@ -122,7 +122,8 @@ static size_t bytes_of(int length, size_t found, const int32_t *d) {
             : 4 * d[N_OUT] + (d[SELECTION] == BITMAP ? (d[N_OUT] * d[N_ROW] + 7) >> 3 : 0);
     }
     if (length == ANY || (length == EVERY_W_OR_NONE && found == 0)
-        || (length == SCORES && (d[SELECTION] != ALL || (d[RULE] != PRUNE && d[RULE] != GAIN)))) {
+        || (length == SCORES && (d[SELECTION] != ALL
+            || (d[RULE] != PRUNE && d[RULE] != GAIN && d[RULE] != WIDE)))) {
         return found;
     }
     return d[N_OUT] * d[N_ROW];
@@ -147,7 +148,7 @@ static operand_t operand(const mp_obj_t *objects, int i, int what, const int32_t
         o.buf = at_least(objects, i, o.n);
         return o;
     }
-    bool written = what & WRITTEN || (what & WRITTEN_BY_RULE && d[RULE] == WEIGHTS);
+    bool written = what & WRITTEN || (what & WRITTEN_BY_RULE && d[RULE] >= WEIGHTS);
     o = buffer_of(objects, i, written ? MP_BUFFER_RW : MP_BUFFER_READ);
     bool is_unwanted = kind == ADD && written && o.n == 0; // the gradient of one of its inputs
     size_t expected = is_unwanted ? 0 : bytes_of(length, o.n, d);

@@ -29,7 +29,7 @@ enum {
     LENGTHS = 15, // bits of the above
     // whether it is written to
     WRITTEN = 16,
-    WRITTEN_BY_RULE = 32, // where RULE is WEIGHTS
+    WRITTEN_BY_RULE = 32, // where RULE is WEIGHTS or WIDE
     // the last of a form
     DESCRIPTOR = 64,
     NUMBER = 65, // beside the tuple

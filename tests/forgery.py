@@ -81,6 +81,10 @@ def adapters(model: Model) -> list[Adapter]:
         ("weights", "niti", [AdapterLayer(last.index, values(n_last, -127))]),
         ("weights", "weights", [AdapterLayer(last.index, values(n_bits, -127), f.BITMAP, 30,
                                              bitmap=bitmap)]),
+        ("weights16", "weights16", [
+            AdapterLayer(0, values(n_first, -127), low=values(n_first).view(np.uint8)),
+            AdapterLayer(last.index, values(n_bits, -127), f.BITMAP, 30, bitmap=bitmap,
+                         low=values(n_bits).view(np.uint8))]),
     ]
     if model.has_biases:
         found.append(("biases", "bias", _biases(rng, model)))
@@ -103,9 +107,13 @@ def whole_adapters(model: Model) -> list[Adapter]:
     found = []
     for content, method, low in (("scores", "priot", -128), ("gains", "gain", -128),
                                  ("weights", "weights", -127), ("weights", "niti", -127),
-                                 ("weights", "head", -127)):
+                                 ("weights", "head", -127),
+                                 ("weights16", "weights16", -127)):
         layers = [AdapterLayer(stage.index, rng.integers(low, 128, stage.weights.size).astype(
             np.int8), threshold=64) for stage in stages[-1 if method == "head" else 0 :]]
+        if content == "weights16":
+            for layer in layers:
+                layer.low = rng.integers(0, 256, len(layer.values), np.uint8)
         found.append(Adapter(model.crc, content, method, layers, 7, 12345, 3, 5,
                              *METHODS[method].start(model.has_biases), 2, 8, names))
     if model.has_biases:

@@ -108,7 +108,7 @@ def adapted(model: Model, adapter: Adapter) -> Model:
         w = to_offset(stage.rows).tobytes()
         if adapter.content == "mask":
             weights = np.where(layer.values, stage.weights.ravel(), 0)
-        elif adapter.content == "weights":
+        elif adapter.content in ("weights", "weights16"):
             weights = stage.weights.ravel().copy()
             weights[selection.edges(stage.rows)] = layer.values
         else:

@@ -59,9 +59,11 @@ def test_steps_and_their_halving():
     o.epoch = 16
     assert o.update_shift(linear, 20) == 13
     assert o.update_shift(linear, 3) == 0 and o.update_shift(linear, 50) == 30
-    assert [m.step for m in METHODS.values()] == [9, 8, 7, 4, 2, 3, 9]
+    assert [m.step for m in METHODS.values()] == [9, 8, 7, 4, 2, 3, 9, 4]
     weights = Oracle(model, "weights")
     assert [weights.update_shift(s, 20) for s in weights.states] == [16, 16]
+    wide, narrow = (Oracle(model, name).states[1].update_bits for name in ("weights16", "weights"))
+    assert wide == narrow - 8  # steps of the lower byte
 
 
 def test_top_k_keeps_all_ties():

@@ -116,6 +116,8 @@ def test_few_weights_are_not_pruned(tmp_path):
 
 
 MADE_OF = {  # network, input shape, whether that is signed, method, a word of the reason
+    "deep": ("conv 16 3 pad 1 bias, relu, " * 9 + "globalpool, linear 10 bias", (1, 8, 8), False,
+             "weights16", "at once"),
     "depthwise": ("conv 8 3 bias, relu, dw 3 bias, relu, conv 9 1 bias, relu, globalpool, "
                   "linear 10 bias", (1, 16, 16), False, "gain", "depthwise"),
     "sensor": ("conv 8 1x5 bias, relu, conv 8 1x3 bias, relu, globalpool, linear 10 bias",

@@ -1,10 +1,12 @@
 """Quantisation and calibration: exponents, percentiles, and shifts found anew by the oracle."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from priot import cli
+from priot.backbone import steps
 from priot.backbone.float_network import FloatNetwork
 from priot.backbone.nearest import quantize
 from priot.backbone.quantize import (
@@ -224,6 +226,20 @@ def test_wrong_labels_give_larger_gradients_than_right_ones():
     wrong = model.weight_stages[-1].update_bits_weights
     calibrate(model, data, naive=True)
     assert model.weight_stages[-1].update_bits_weights < wrong
+
+
+@pytest.mark.parametrize("change, found", [
+    (0.69, {"weights": 5, "gain": 5}), (2.0, {"weights": 7, "gain": 9}),
+    (2.9, {"weights": 8, "gain": 10})])
+def test_steps_are_as_usual_or_change_other_outputs_little(monkeypatch, change, found):
+    """change: of other outputs by steps of 2^-5; of one of 2^-c it is 2^(5 - c) as large."""
+    before = np.ones((20, 3))
+    monkeypatch.setattr(steps, "_moved", lambda model, gradients, method, c: [2.0**(5 - c)])
+    monkeypatch.setattr(steps, "logits", lambda model, images: before * (
+        1 + change * model if isinstance(model, float) else 1))
+    model = SimpleNamespace(loss=f.CROSS_ENTROPY)
+    assert {method: steps._exponent(model, np.zeros((20, 1)), {}, method)
+            for method in found} == found
 
 
 @pytest.mark.parametrize("name", ["digits-0", "digits-1", "digits-2"])

@@ -55,7 +55,7 @@ def logits(net, files, priot) -> bytes:
     return found
 
 
-@pytest.mark.parametrize("method", ["priot", "gain", "weights", "niti"])
+@pytest.mark.parametrize("method", ["priot", "gain", "weights", "weights16", "niti"])
 def test_a_trainer_without_its_network_touches_nothing(priot, files, tmp_path, method):
     """Every way to use it is refused; weights that are gone do not replace a good file."""
     kept = tmp_path / "kept.scores"
@@ -73,7 +73,7 @@ def test_a_trainer_without_its_network_touches_nothing(priot, files, tmp_path, m
             with pytest.raises(ValueError, match=NOT_ITS):
                 use()
         assert logits(net, files, priot) == before
-        if method in ("weights", "niti"):
+        if method in ("weights", "weights16", "niti"):
             with pytest.raises(ValueError, match=NOT_ITS):
                 trainer.save(str(kept))
         else:
@@ -98,7 +98,8 @@ def test_a_file_of_other_options_changes_nothing(priot, files, tmp_path, saved, 
 @pytest.mark.parametrize("method, options", [
     ("priot", {"step": 8, "threshold": 10}), ("priot", {"keep": 60}),
     ("weights", {"step": 3, "gmin": 5, "halve": 1}),
-    ("gain", {"fraction": 30, "select": "layers"}), ("niti", {"step": 4})])
+    ("gain", {"fraction": 30, "select": "layers"}), ("niti", {"step": 4}), ("weights16", {}),
+    ("weights16", {"fraction": 30})])
 def test_training_goes_on_as_if_never_stopped(priot, files, tmp_path, method, options):
     """What is no matter of structure is the file's, in every method."""
     whole = learn(trainer_of(priot, files, method, seed=3, **options), files, 4)

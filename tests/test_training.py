@@ -64,6 +64,7 @@ CASES = [
     ("priot-s", {"fraction": 10, "select": "layers", "layout": "small"}),
     ("gain", {}), ("gain", {"fraction": 25, "select": "layers", "layout": "small"}),
     ("weights", {}), ("weights", {"fraction": 20}), ("weights", {"last": 1}), ("niti", {}),
+    ("weights16", {}), ("weights16", {"fraction": 20}), ("weights16", {"layout": "small"}),
     ("head", {}), ("bias", {}), ("bias", {"last": 2, "layout": "small"}),
 ]
 

@@ -13,7 +13,9 @@ MASK = 2
 GAINS = 3
 WEIGHTS = 4
 BIASES = 5
-CONTENT = {M.PRUNE: SCORES, M.GAIN: GAINS, M.WEIGHTS: WEIGHTS, M.ONLY_BIAS: BIASES}
+WIDE = 6  # weights, then as many lower bytes
+CONTENT = {M.PRUNE: SCORES, M.GAIN: GAINS, M.WEIGHTS: WEIGHTS, M.WIDE: WIDE,
+           M.ONLY_BIAS: BIASES}
 
 
 def save(trainer, path):
@@ -38,7 +40,7 @@ def _payload(layer):
         pieces = [layer.bitmap(), bytes(-len(layer.bitmap()) & 3)]
     if layer.rule == M.ONLY_BIAS:
         pieces.append(layer.stage.bias)
-    elif layer.rule != M.WEIGHTS:
+    elif layer.rule < M.WEIGHTS:
         pieces.append(layer.scores)
     elif layer.selection == F.ALL:
         pieces.append(layer.stage.w)
@@ -49,6 +51,8 @@ def _payload(layer):
             packed[n] = layer.stage.w[edge]
             n += 1
         pieces.append(packed)
+    if layer.rule == M.WIDE:
+        pieces.append(layer.scores)
     return pieces
 
 

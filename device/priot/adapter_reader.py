@@ -4,15 +4,18 @@ import struct
 
 from . import fields as F
 from . import methods as M
-from .adapter import (BIASES, CONTENT, GAINS, HEADER, MASK, RECORD, SCORES, WEIGHTS,
+from .adapter import (BIASES, CONTENT, GAINS, HEADER, MASK, RECORD, SCORES, WEIGHTS, WIDE,
                       selected_edges)
 from .files import (ADAPTER, check_crc, fail, names_text, open_file, read_names,
                     read_prefix)
 from .layer_state import LayerState
 from .selection import count_largest, count_rows
 
+BYTES = {BIASES: 4, WIDE: 2}  # of a parameter, where it is not one
 _CHUNK = 256  # bytes of a mask, or edges of a sparse layer, handled at a time
-RULES = {SCORES: M.PRUNE, MASK: M.PRUNE, GAINS: M.GAIN, WEIGHTS: M.WEIGHTS, BIASES: M.ONLY_BIAS}
+# of what is put in force; a Trainer has that of its method
+RULES = {SCORES: M.PRUNE, MASK: M.PRUNE, GAINS: M.GAIN, WEIGHTS: M.WEIGHTS, BIASES: M.ONLY_BIAS,
+         WIDE: M.WEIGHTS}
 
 
 class Reader:
@@ -40,12 +43,12 @@ class Reader:
             fail(path, "backbone", "%08x, another model's" % backbone, "%08x (%s)" % (
                 self.net.crc, self.net.path))
         if self.content not in RULES:
-            fail(path, "content", self.content, "1..5")
+            fail(path, "content", self.content, "1..6")
         if self.rounding > 1 or init > 1 or self.gmin > 127:
             fail(path, "rounding, start, gmin", (self.rounding, init, self.gmin),
                  "0..1, 0..1, 0..127")
         self.method = _method(path, number)
-        if self.method.rule != RULES[self.content]:
+        if CONTENT[self.method.rule] != (SCORES if self.content == MASK else self.content):
             fail(path, "content", self.content, "one of %s" % self.method.name)
         stages = self.net.weight_stages()
         if not 1 <= self.n_layers <= len(stages):
@@ -114,9 +117,7 @@ class Reader:
             expected = min(max(n_params, 1), n_edges)
         if n_params != expected:
             fail(where, "parameters", n_params, "%d of %d edges" % (expected, n_edges))
-        n = (n_params + 7) >> 3 if self.content == MASK else n_params
-        if self.content == BIASES:
-            n = 4 * n_params
+        n = (n_params + 7) >> 3 if self.content == MASK else n_params * BYTES.get(self.content, 1)
         expected = ((n + 3) & ~3) + (((n_edges + 31) >> 5) << 2 if selection == F.BITMAP else 0)
         if n_bytes != expected:
             fail(where, "bytes", n_bytes, expected)
@@ -140,11 +141,13 @@ class Reader:
         if self.content == MASK:
             self._count_bits(where, n_params)
             return
-        left = n_params
+        left = n_params * BYTES.get(self.content, 1)
+        weights = n_params if self.content in (WEIGHTS, WIDE) else 0
         for part in self._parts(n_bytes):
             n = min(left, len(part))
-            if self.content == WEIGHTS and n and min(part[:n]) == 0:
+            if weights and min(part[:min(weights, n)]) == 0:
                 fail(where, "a weight", -128, "-127..127")
+            weights -= min(weights, n)
             if any(part[n:]):
                 fail(where, "padding", "not zero", 0)
             left -= n
@@ -259,12 +262,14 @@ def _read_layer(reader, layer, record):
         used += -used & 3
     if layer.rule == M.ONLY_BIAS:
         used += reader.fill(layer.stage.bias[:4 * n])
-    elif layer.rule != M.WEIGHTS:
+    elif layer.rule < M.WEIGHTS:
         used += reader.fill(layer.scores[:n])
     elif layer.selection == F.ALL:
         used += reader.fill(layer.stage.weff[:n])
     else:
         used += _scatter(reader, layer)
+    if layer.rule == M.WIDE:
+        used += reader.fill(layer.scores[:n])
     reader.skip(record[7] - used)
     count_rows(layer)
 

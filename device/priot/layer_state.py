@@ -34,7 +34,7 @@ class LayerState:
 
     def score_bytes(self):
         """Bytes of the scores."""
-        return 0 if self.rule >= M.WEIGHTS or self.is_mask else self.n_params
+        return 0 if self.rule in (M.WEIGHTS, M.ONLY_BIAS) or self.is_mask else self.n_params
 
     def select_bytes(self):
         """Bytes of what says which edges have a score."""
@@ -98,6 +98,8 @@ class LayerState:
         bits, least = stage.bits_scores, 0
         if self.rule == M.WEIGHTS:
             bits = stage.bits_weights
+        elif self.rule == M.WIDE:
+            bits = stage.bits_weights - 8  # steps of the lower byte
         elif self.rule == M.ONLY_BIAS:
             bits, least = stage.bits_bias + 6 - stage.shifts[0], -30
         stage.d[F.UPDATE_SHIFT] = max(least, min(30, bits - u + halvings))

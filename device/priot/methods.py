@@ -10,7 +10,8 @@ PRUNE = 1
 GAIN = 2
 # from here on in place, in the network's own block
 WEIGHTS = 3
-ONLY_BIAS = 4  # of no layer's weights: its descriptor says FROZEN
+WIDE = 4  # weights of 16 bits, of which the score byte is the lower one
+ONLY_BIAS = 5  # of no layer's weights: its descriptor says FROZEN
 
 # of a layer, after pooling: of so many, dW * w is at most 1048 * 127 * 127 * 127, below 2^31. In
 # layers with more, scores are updated by RHU(dW, k) * w, k = ceil(log2(positions / 1048))
@@ -36,6 +37,7 @@ METHODS = (
     ("niti", 5, WEIGHTS, PSR, 2, 2, (1, 4), 64, True, 0, None),
     ("head", 6, WEIGHTS, PSR, 3, 3, (0, 5), 64, False, 1, None),
     ("bias", 7, ONLY_BIAS, PSR, 9, 9, (7, 10), 64, False, 0, None),
+    ("weights16", 8, WIDE, PSR, 4, 4, (0, 5), 64, False, 0, None),
 )
 
 # rounding, and whether scores start normal, otherwise at 0: on a network without biases, and on
@@ -44,6 +46,8 @@ BY_BIASES = ((RHU, True), (PSR, False))
 
 # of a network: with fewer, prune reached less than gain, and with depthwise layers very little
 FEW_WEIGHTS = 10000
+# with so many layers that have weights, what is to be learned was less than 8 bits can tell
+DEEP = 10
 
 # which edges get a score; how effective weights are held
 SELECTS = ("largest", "random", "layers")

@@ -14,7 +14,7 @@ from .files import pack_names
 from .kinds import KINDS
 from .layout import RESERVE, Layout
 from .memory import aligned
-from .methods import LAYOUTS, ONLY_BIAS, PRUNE, find
+from .methods import LAYOUTS, ONLY_BIAS, PRUNE, WIDE, find
 from .network import Network
 from .options import Options, is_depthwise
 
@@ -140,7 +140,8 @@ def _saved_bytes(layers, mask=False):
     n_bytes = HEADER + RECORD * len(layers) + len(pack_names(layers[0].net.names))
     for layer in layers:
         if not mask:
-            n_bytes += aligned(layer.n_params * (4 if layer.rule == ONLY_BIAS else 1))
+            each = {ONLY_BIAS: 4, WIDE: 2}.get(layer.rule, 1)
+            n_bytes += aligned(layer.n_params * each)
         if mask or layer.selection == BITMAP:
             n_bytes += aligned((layer.n_edges + 7) >> 3)
     return n_bytes

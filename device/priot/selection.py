@@ -26,7 +26,7 @@ def select_layers(net, stages, rule, fraction, select):
             raise ValueError("fraction: %d %% selects no weight of layer %d, too many are "
                              "equally large" % (fraction, stage.index))
         # weights move, so "largest" must be remembered edge by edge where they are trained
-        kind = F.BITMAP if rule == M.WEIGHTS else F.LARGEST
+        kind = F.BITMAP if rule >= M.WEIGHTS else F.LARGEST
         layers.append(LayerState(net, stage, rule, kind, tau, found))
     return layers
 

@@ -15,8 +15,8 @@ from .kinds import CONV2D
 class Trainer:
     """Adapts a Network by one method. `fit` trains, `evaluate` tests, `save` keeps.
 
-    net: a Network. method: "priot", "priot-s", "gain", "weights", "niti", "head" or, where
-    the network has biases, "bias". Keywords:
+    net: a Network. method: "priot", "priot-s", "gain", "weights", "weights16", "niti", "head" or,
+    where the network has biases, "bias". Keywords:
     seed: of scores, selection and the order of samples, 0..2^32-1 (0 is taken as 1). step: u, the
     learning rate as a power of two. threshold: score below which an edge is pruned, -127..127.
     keep: percent of a layer's scored edges that top-k keeps (edge-popup), instead of the

@@ -109,7 +109,7 @@ def _update_row(operands, at: int, row: int) -> int:
     rule = int(d[F.RULE])
     shift = int(d[F.UPDATE_SHIFT])
     first = 0  # part of the shift that comes before the product, which has to fit int32
-    if rule != M.WEIGHTS:
+    if rule < M.WEIGHTS:
         n = int(d[F.H_OUT]) * int(d[F.W_OUT])
         while n > M.MAX_POSITIONS << first:
             first += 1
@@ -130,7 +130,7 @@ def _update_row(operands, at: int, row: int) -> int:
             largest = v if v > largest else largest
         elif v:
             v = (v ^ sign) - sign
-            if rule != M.WEIGHTS:
+            if rule < M.WEIGHTS:
                 if first:
                     v = ((v >> (first - 1)) + 1) >> 1
                 v *= int(w[edge]) - 128
@@ -146,6 +146,11 @@ def _update_row(operands, at: int, row: int) -> int:
             if rule == M.WEIGHTS:
                 v = int(w[edge]) - v
                 w[edge] = 1 if v < 1 else v if v < 255 else 255
+            elif rule == M.WIDE:
+                v = (int(w[edge]) << 8) + int(scores[s]) - v
+                v = 256 if v < 256 else v if v < 65535 else 65535
+                w[edge] = v >> 8
+                scores[s] = v
             else:
                 v = int(scores[s]) - v
                 v = 0 if v < 0 else v if v < 255 else 255

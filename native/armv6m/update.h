@@ -48,7 +48,7 @@ int32_t *list_inputs(int32_t *list, const int8_t *x, int32_t n);
 // die, so nobody does that.
 static inline int32_t update_is_supported(const int32_t *d) {
     return (d[SELECTION] == ALL || d[N_ROW] <= SELECTED)
-        && (d[RULE] == PRUNE || (d[RULE] != FROZEN && d[ROUNDING] == PSR));
+        && (d[RULE] == PRUNE || ((d[RULE] == GAIN || d[RULE] == WEIGHTS) && d[ROUNDING] == PSR));
 }
 
 // Scratch of select.c for a row where not all edges have a score.

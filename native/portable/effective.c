@@ -25,7 +25,7 @@ void effective_rows(uint8_t *weff, const layer_t *layer, int32_t row, int32_t ro
     const int32_t *d = layer->d;
     int32_t edge = row * d[N_ROW], end = edge + rows * d[N_ROW];
     const uint8_t *score = row_scores(layer, row);
-    bool scored = has_scores(d), every = d[SELECTION] == ALL;
+    bool scored = has_factors(d), every = d[SELECTION] == ALL;
     if (every && d[RULE] == PRUNE) {
         prune_all(weff, layer->w + edge, score, end - edge, d[THRESHOLD]);
         return;

@@ -14,13 +14,19 @@ typedef struct {
     uint8_t *scores;
     uint8_t *scores_end;
     uint8_t *weff; // NULL where the caller keeps none
-    uint8_t *w; // written by WEIGHTS alone
+    uint8_t *w; // written by WEIGHTS and WIDE
     const uint32_t *select;
     int32_t shift; // of the update; dW was shifted before where there are many positions
 } layer_t;
 
-static inline bool has_scores(const int32_t *d) {
+// Whether scores make effective weights of weights, and move by dW * w.
+static inline bool has_factors(const int32_t *d) {
     return d[RULE] == PRUNE || d[RULE] == GAIN;
+}
+
+// Those of WIDE are the lower bytes of the weights.
+static inline bool has_scores(const int32_t *d) {
+    return has_factors(d) || d[RULE] == WIDE;
 }
 
 // The effective weight of an edge with a score; all three are offset bytes.

@@ -10,11 +10,15 @@
 static void update_edge(const layer_t *layer, int32_t edge, uint8_t *score, int32_t dw) {
     const int32_t *d = layer->d;
     int32_t shift = layer->shift, w = layer->w[edge];
-    int32_t step = has_scores(d) ? dw * (w - 128) : dw;
+    int32_t step = has_factors(d) ? dw * (w - 128) : dw;
     step = d[ROUNDING] == PSR ? round_pseudo_stochastic(step, shift) : round_half_up(step, shift);
     if (d[RULE] == WEIGHTS) {
         layer->w[edge] = clamp(w - step, 1, 255);
-    } else if (step != 0 && has_scores(d)) {
+    } else if (d[RULE] == WIDE) {
+        int32_t wide = clamp((w << 8) + *score - step, 256, 65535);
+        layer->w[edge] = wide >> 8;
+        *score = (uint8_t)wide;
+    } else if (step != 0 && has_factors(d)) {
         int32_t v = clamp(*score - step, 0, 255);
         *score = v;
         if (layer->weff != NULL) {
@@ -80,7 +84,7 @@ int32_t linear_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
 // How far dW is shifted so that its product with a weight fits int32: k of device/DESIGN.md.
 static int32_t product_shift(const int32_t *d) {
     int32_t shift = 0;
-    if (has_scores(d) && d[MEASURE] == 0) {
+    if (has_factors(d) && d[MEASURE] == 0) {
         while (d[H_OUT] * d[W_OUT] > MAX_POSITIONS << shift) {
             shift++;
         }

@@ -26,6 +26,16 @@ static void move(uint8_t *restrict values, const int32_t *restrict steps, int32_
     }
 }
 
+// Weights of 16 bits, whose lower bytes are scores.
+static void move_wide(uint8_t *restrict w, uint8_t *restrict scores,
+    const int32_t *restrict steps, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        int32_t wide = clamp((w[i] << 8) + scores[i] - steps[i], 256, 65535);
+        w[i] = (uint8_t)(wide >> 8);
+        scores[i] = (uint8_t)wide;
+    }
+}
+
 // Effective weights of edges that moved; the others keep theirs.
 static void put_effective(uint8_t *restrict weff, const uint8_t *restrict w,
     const uint8_t *restrict scores, const int32_t *restrict steps, int32_t n, const int32_t *d) {
@@ -58,18 +68,18 @@ void update_edges(const layer_t *layer, int32_t edge, uint8_t *score, const int3
         for (int32_t i = 0; i < count; i++) {
             steps[i] = dw[done + i] * factor;
         }
-        if (has_scores(d)) {
+        if (has_factors(d)) {
             for (int32_t i = 0; i < count; i++) {
                 steps[i] *= w[i] - 128;
             }
         }
         round_steps(steps, count, layer->shift, d[ROUNDING] == PSR);
-        if (!has_scores(d)) {
-            move(w, steps, count, 1);
-            continue;
+        if (d[RULE] == WIDE) {
+            move_wide(w, score + done, steps, count);
+        } else {
+            move(has_factors(d) ? score + done : w, steps, count, has_factors(d) ? 0 : 1);
         }
-        move(score + done, steps, count, 0);
-        if (layer->weff != NULL) {
+        if (has_factors(d) && layer->weff != NULL) {
             put_effective(layer->weff + edge + done, w, score + done, steps, count, d);
         }
     }

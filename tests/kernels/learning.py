@@ -37,6 +37,8 @@ def update(kernel: str, what: str, rng, d, w, kept: bool = True, **given) -> Cas
     if d[f.RULE] == f.WEIGHTS:  # W is the same buffer as E
         return call(kernel, what, d, S=b"", E=w, W=1, b=select, **given)
     scores = random_scores(rng, int(n_scores)).tobytes()
+    if d[f.RULE] == f.WIDE:
+        return call(kernel, what, d, S=scores, E=w, W=1, b=select, **given)
     weff = bytearray(w.size if kept else 0)
     if kept:
         oracle.effective_weights((weff, w, scores, select, d))

@@ -21,7 +21,7 @@ from runner import Call, Guarded, letters
 EXPECTED = (ValueError, TypeError)
 EXTREMES = (-2147483648, -65536, -1, 0, 1, 2, 3, 9, 16, 17, 255, 4097, 65536, 1 << 24, 2147483647)
 SCRATCH = "01234"
-WRITTEN = "ACEGHRSUVXYZ" + SCRATCH  # W only where the rule is WEIGHTS
+WRITTEN = "ACEGHRSUVXYZ" + SCRATCH  # W only where weights are trained
 IN_WORDS = "bcdCHU" + SCRATCH
 AT_LEAST = "U" + SCRATCH  # may be longer
 ANY_LENGTH = "vVH"
@@ -73,12 +73,14 @@ class Spoiler:
             yield "misaligned", memoryview(bytearray(1) + data)[1:]
 
     def trains_weights(self, call):
-        return call.operands[-1][self.fields["RULE"]] == self.fields["WEIGHTS"]
+        return call.operands[-1][self.fields["RULE"]] in (self.fields["WEIGHTS"],
+                                                          self.fields["WIDE"])
 
     def is_free(self, call, letter):
         """Whether d leaves open how many scores there are."""
         return letter in "Ss" and (call.operands[-1][self.fields["SELECTION"]]
-                                   or self.trains_weights(call))
+                                   or call.operands[-1][self.fields["RULE"]]
+                                   == self.fields["WEIGHTS"])
 
     def number_of_operands(self, call):
         views = call.views()

@@ -79,7 +79,7 @@ def _linear_layer(rng, what, d) -> Iterator[Case]:
 def _rules(rng, d) -> Iterator[tuple[str, np.ndarray, bool]]:
     """A layer's descriptor under three random choices of rule, rounding and selection."""
     for _ in range(3):
-        rule = int(rng.integers(f.PRUNE, f.WEIGHTS + 1))
+        rule = int(rng.integers(f.PRUNE, f.WIDE + 1))
         rounding, selection = int(rng.integers(2)), int(rng.integers(3))
         kept, measured = bool(rng.integers(2)), int(rng.random() < 0.15)
         label = f"rule {rule} rounding {rounding} selection {selection} kept {kept}"
@@ -99,7 +99,7 @@ def _shifts(rng) -> Iterator[Case]:
         at = f"shift {shift}"
         yield call("linear_forward", at, d, x=x, r=w)
         yield call("linear_backward", at, d, y=g, x=x, r=w)
-        for rule in (f.PRUNE, f.GAIN, f.WEIGHTS):
+        for rule in (f.PRUNE, f.GAIN, f.WEIGHTS, f.WIDE):
             for rounding in (f.RHU, f.PSR):
                 rule_d = changed(d, RULE=rule, ROUNDING=rounding)
                 label = f"{at} rule {rule} rounding {rounding}"
@@ -273,7 +273,7 @@ def _many_positions(rng) -> Iterator[Case]:
     """Layers with more positions than products dW * w fit int32: at the limits, and anything."""
     most = f.MAX_POSITIONS
     for n in (most, most + 1, 2 * most, 2 * most + 1, 4 * most + 1, 8192):
-        for rule in (f.PRUNE, f.GAIN, f.WEIGHTS):
+        for rule in (f.PRUNE, f.GAIN, f.WEIGHTS, f.WIDE):
             for rounding in (f.RHU, f.PSR):
                 for sign, shift in ((-1, 30), (1, 24), (0, 21), (0, 1)):
                     d = conv2d_descriptor(1, (1, n), 2, kernel=1, RULE=rule, ROUNDING=rounding,

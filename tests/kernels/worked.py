@@ -217,6 +217,13 @@ def _weight(what, w, g, after, **values) -> Case:
     return case
 
 
+def _wide(what, w, low, g, after, low_after, **values) -> Case:
+    """Weight and its lower byte, which stands where the score does."""
+    values = {"RULE": f.WIDE, **values}
+    return _update(what, g, 1, offset(after), scores=offset(low - 128),
+                   scores_after=offset(low_after - 128), weff=offset(w), **values)
+
+
 def _learning() -> list[Case]:
     psr = {"ROUNDING": f.PSR}
     return [
@@ -242,6 +249,13 @@ def _learning() -> list[Case]:
         _weight("clamps at 127", w=10, g=-127, after=127),
         _weight("clamps at -127", w=-10, g=127, after=-127),
         _weight("a step of nothing", w=10, g=1, after=10, UPDATE_SHIFT=2),
+        # 16 bits: 10 * 256 + 128 less 3, less 129; at both ends
+        _wide("a step of the lower byte", w=10, low=128, g=3, after=10, low_after=125),
+        _wide("a step that borrows", w=10, low=100, g=127, after=9, low_after=229),
+        _wide("rounds pseudo-stochastically", w=10, low=128, g=90, after=10, low_after=123,
+              UPDATE_SHIFT=4, **psr),
+        _wide("ends at 127", w=127, low=250, g=-127, after=127, low_after=255),
+        _wide("ends at -127", w=-127, low=5, g=127, after=-127, low_after=0),
         _weight("too small to be selected", w=10, g=3, after=10, SELECTION=f.LARGEST, TAU=11),
         _weight("just selected", w=-11, g=3, after=-14, SELECTION=f.LARGEST, TAU=11),
         _two_positions(),

@@ -104,7 +104,8 @@ Adapter, magic `PRIA`: what a method learned, for one backbone. Methods go with 
 that prune with 1 and 2, gain with 3, those that train weights with 4, bias with 5.
 
     16      u32   CRC32 of the backbone
-    20      u8    content: 1 scores, 2 mask, 3 gains, 4 weights, 5 biases
+    20      u8    content: 1 scores, 2 mask, 3 gains, 4 weights, 5 biases,
+                  6 weights of 16 bits
     21      u8    method: 1 priot, 2 priot-s, 3 gain, 4 weights, 5 niti, 6 head, 7 bias
     22      u16   trained layers
     24      u32   seed

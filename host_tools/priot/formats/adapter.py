@@ -29,11 +29,12 @@ from priot.network.stage import Stage
 MAGIC = b"PRIA"
 TABLE = struct.Struct("<IBBHIIHbBBBHH6s")
 RECORD = struct.Struct("<H4BHII")
-CONTENTS = {1: "scores", 2: "mask", 3: "gains", 4: "weights", 5: "biases"}
+CONTENTS = {1: "scores", 2: "mask", 3: "gains", 4: "weights", 5: "biases",
+            6: "weights16"}
 _ROWS = [dict(zip(METHOD_COLUMNS, row, strict=True)) for row in METHOD_ROWS]
 METHODS: dict[int, str] = {row["number"]: row["name"] for row in _ROWS}
 _RULES = {"scores": f.PRUNE, "mask": f.PRUNE, "gains": f.GAIN, "weights": f.WEIGHTS,
-          "biases": f.ONLY_BIAS}
+          "biases": f.ONLY_BIAS, "weights16": f.WIDE}
 _METHODS_OF = {content: [row["name"] for row in _ROWS if row["rule"] == rule]
                for content, rule in _RULES.items()}
 
@@ -45,7 +46,7 @@ class AdapterLayer:
     `index` counts those layers from 0. `values`: int8 [n_params] scores, gains or weights;
     bool [n_params] for a mask, True where the edge is kept; int32 [n_out] biases. `bitmap`: for
     selection 2, bool [edges], True where the edge has a parameter; from a file it is longer, a
-    multiple of 32.
+    multiple of 32. `low`: uint8 [n_params], the lower bytes of weights of 16 bits.
     """
 
     index: int
@@ -55,6 +56,7 @@ class AdapterLayer:
     threshold: int = 0
     keep_percent: int = 0
     bitmap: np.ndarray | None = field(default=None, repr=False)
+    low: np.ndarray | None = field(default=None, repr=False)
 
     def edges(self, weights: np.ndarray) -> np.ndarray:
         """bool [edges]: which of the layer's edges have a value; from its int8 weights."""
@@ -110,6 +112,8 @@ class Adapter:
         if self.content == "biases":
             return layer.values.astype("<i4").tobytes()
         data = to_offset(layer.values).tobytes()
+        if layer.low is not None:
+            data += layer.low.tobytes()
         return bitmap + data + bytes(pad4(len(data)) - len(data))
 
     def write(self, path: Path | str) -> None:
@@ -242,7 +246,8 @@ def _unpack_layer(record: tuple[int, ...], payload: bytes, content: str,
             ("parameters", n_params, 1, 0xFFFFFFFF), ("reserved", reserved, 0, 0)):
         if not low <= value <= high:
             raise FileError(where, mismatch(name, value, f"{low}..{high}"))
-    data_bytes = pad4({"mask": (n_params + 7) // 8, "biases": 4 * n_params}.get(content, n_params))
+    data_bytes = pad4({"mask": (n_params + 7) // 8, "biases": 4 * n_params,
+                       "weights16": 2 * n_params}.get(content, n_params))
     bitmap_bytes = n_bytes - data_bytes
     if bitmap_bytes < 0 or bitmap_bytes % 4 or (bitmap_bytes and selection != f.BITMAP):
         raise FileError(where, mismatch("bytes", n_bytes, f"{data_bytes} for {n_params} values"))
@@ -251,7 +256,11 @@ def _unpack_layer(record: tuple[int, ...], payload: bytes, content: str,
         layer.bitmap = _unpack_bits(payload[:bitmap_bytes])
         if int(layer.bitmap.sum()) != n_params:
             raise FileError(where, mismatch("bits of bitmap", int(layer.bitmap.sum()), n_params))
-    layer.values = _unpack_values(payload[bitmap_bytes:], n_params, content, where)
+    data = payload[bitmap_bytes:]
+    if content == "weights16":
+        layer.low = np.frombuffer(data, np.uint8)[n_params : 2 * n_params]
+        data = data[:n_params] + data[2 * n_params :]
+    layer.values = _unpack_values(data, n_params, content, where)
     return layer
 
 
@@ -264,7 +273,7 @@ def _unpack_values(data: bytes, n_params: int, content: str, where: str) -> np.n
     else:
         raw = np.frombuffer(data, np.uint8)
         values, rest = from_offset(raw[:n_params]), raw[n_params:]
-        if content == "weights" and n_params and int(values.min()) < -127:
+        if content.startswith("weights") and n_params and int(values.min()) < -127:
             raise FileError(where, mismatch("weight byte", 0, "1..255"))
     if rest.any():
         raise FileError(where, mismatch("padding", "other bits", "zeros"))

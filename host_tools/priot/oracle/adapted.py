@@ -29,7 +29,7 @@ def _with_weights(stage: Stage, adapter: Adapter, layer: AdapterLayer) -> Stage:
         return replace(stage, bias=layer.values)
     weights = stage.rows.ravel().astype(np.int64)
     edges = np.flatnonzero(layer.edges(stage.rows))
-    if adapter.content == "weights":
+    if adapter.content in ("weights", "weights16"):
         weights[edges] = layer.values
     elif adapter.content == "gains":
         gained = weights[edges] * (64 + layer.values.astype(np.int64))

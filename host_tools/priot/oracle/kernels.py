@@ -286,6 +286,12 @@ def _update(scores, weff, dw: np.ndarray, w, select, d) -> int:
         moved = np.clip(weights - rounded(dw, shift), -127, 127) + 128
         view(w, np.uint8)[edges] = moved[edges]
         return 0
+    if d[f.RULE] == f.WIDE:  # the score byte is the lower one of a weight
+        wide = (view(w, np.uint8)[edges].astype(np.int64) << 8) + view(scores, np.uint8)
+        wide = np.clip(wide - rounded(dw, shift)[edges], 256, 65535)
+        view(w, np.uint8)[edges] = wide >> 8
+        view(scores, np.uint8)[:] = wide & 255
+        return 0
     first = product_shift(d)
     step = rounded(int32(rhu(dw, first) * weights)[edges], max(0, shift - first))
     values = np.clip(offset_values(scores) - step, -128, 127)

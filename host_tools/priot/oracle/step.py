@@ -119,6 +119,7 @@ class Oracle:
             state.w = state.weff = bytearray(to_offset(stage.rows).tobytes())
             state.update_bits = {
                 f.WEIGHTS: stage.update_bits_weights,
+                f.WIDE: stage.update_bits_weights - 8,
                 f.ONLY_BIAS: stage.update_bits_bias + 6 - stage.forward_shift,
             }.get(self.method.rule, stage.update_bits_scores)
         return state
@@ -147,11 +148,12 @@ class Oracle:
         if rule == f.ONLY_BIAS:
             return
         weights = [s.stage.rows for s in trained]
-        selections = select_edges(weights, fraction, select, rule == f.WEIGHTS, self.state)
+        selections = select_edges(weights, fraction, select, rule >= f.WEIGHTS, self.state)
         for s, w, selection in zip(trained, weights, selections, strict=True):
             s.select = selection.pack(w, s.d)
             if rule != f.WEIGHTS:
                 s.scores = bytearray(b"\x80" * int(selection.edges(w).sum()))
+            if rule < f.WEIGHTS:
                 s.weff = bytearray(len(s.w))
         if self.normal:
             for s in trained:
@@ -160,7 +162,7 @@ class Oracle:
     def _refresh(self) -> None:
         """Thresholds of the top-k rule, and all effective weights."""
         for s in self.states:
-            if not s.scores:
+            if not s.scores or self.method.rule >= f.WEIGHTS:
                 continue
             if self.keep:
                 k = max(1, len(s.scores) * self.keep // 100)

@@ -77,7 +77,8 @@ def _candidates(asked: Training, n_layers: int) -> list[Training]:
         levers += [asked.but(last=last) for last in sorted({max(1, n_layers // 2), 1},
                                                            reverse=True)]
     sparse = {"fraction": 10, "select": "layers"}
-    return [*levers, Training.of("priot"), Training.of("priot", layout="small"),
+    wide = [Training.of("weights16")] if n_layers >= f.DEEP else []
+    return [*levers, *wide, Training.of("priot"), Training.of("priot", layout="small"),
             Training.of("priot-s", **sparse), Training.of("gain"),
             Training.of("gain", **sparse), Training.of("gain", **sparse, layout="small"),
             Training.of("weights"), Training.of("weights", layout="small"),
@@ -101,8 +102,8 @@ def recommend(found: list[Choice]) -> Recommendation | None:
 
     The order follows what device/METHODS.md says of each method: a score an edge where there is
     room, then weights in place, which need none, then some edges only, then the last layers; but
-    biases first for sensors, and gains, or else weights, where there is little to prune. What the
-    device warns of is not taken.
+    biases first for sensors, weights of 16 bits for deep networks, and gains, or else weights,
+    where there is little to prune. What the device warns of is not taken.
     """
     if not found:
         return None
@@ -117,6 +118,9 @@ def recommend(found: list[Choice]) -> Recommendation | None:
                            "place"),
         ("head", _ALL, "only the last layer's weights are trained"),
     ]
+    if max(len(choice.plan.learned.layers) for choice in found) >= f.DEEP:
+        rows.insert(0, ("weights16", _ALL, "many layers move at once: each changes by less than "
+                                            "8 bits can tell, 16 while training can"))
     if network.is_depthwise:
         rows[:0] = [("gain", _ALL, "depthwise layers have too few edges to prune; a gain trains "
                                    "them, too, and the backbone stays as it is"),
