@@ -281,8 +281,8 @@ def test_kernels_come_to_the_heap_when_a_network_wants_them(files, board):
     assert fast[1] - portable[1] > native_module("armv6m", "priot_native").stat().st_size
 
 
-IMPORTED = ("conv 8 3 stride 2 pad 0x1x0x1 bias, relu, dw 3 pad 1 bias, relu, conv 8 1 bias, relu, "
-            "dw 3 stride 2 pad 1 bias, relu, globalpool, linear 10 bias")
+IMPORTED = ("conv 8 3 stride 2 pad 0x1x0x1 bias, relu, dw 3 pad 1 bias, relu, "
+            "conv 8 1 bias, relu, dw 3 stride 2 pad 1 bias, relu, globalpool, linear 10 bias")
 LOGITS = """
 import priot
 net = priot.load("/imported.priot")
