@@ -16,6 +16,7 @@ from priot.board.install import NATIVE, PACKAGE, package_files
 from priot.errors import PriotError
 from priot.formats import Adapter, Dataset, Model
 from priot.jobs.train import TrainJob, train
+from priot.oracle.step import Oracle
 from priot.paths import native_module
 from priot.targets.unix import UnixTarget
 from support import random_dataset, random_model
@@ -242,6 +243,7 @@ def test_names_that_would_collide(files, board, tmp_path):
         board.train(files["model"], files["train"], test=other, epochs=1)
 
 
+POOLED = "conv 4 5, relu, maxpool 2, flatten, linear 10"  # no fast kernel takes 5x5 and a pool
 USES = """
 import gc
 import os
@@ -267,7 +269,7 @@ def kernels_of(board: Board, name: str, prepare: str = "gc.collect()") -> tuple[
 
 def test_kernels_come_to_the_heap_when_a_network_wants_them(files, board):
     """The fast ones alone where they take every layer, the portable ones for others."""
-    pooled = random_model("conv 4 5, relu, avgpool 2, flatten, linear 10", SHAPE, seed=4)
+    pooled = random_model(POOLED, SHAPE, seed=4)
     board._files.put(files["model"].read_bytes(), "/fast.priot")
     board._files.put(pooled.to_bytes(), "/pooled.priot")
     fast = kernels_of(board, "fast")
@@ -279,9 +281,31 @@ def test_kernels_come_to_the_heap_when_a_network_wants_them(files, board):
     assert fast[1] - portable[1] > native_module("armv6m", "priot_native").stat().st_size
 
 
+IMPORTED = ("conv 8 3 stride 2 pad 0x1x0x1 bias, relu, dw 3 pad 1 bias, relu, "
+            "conv 8 1 bias, relu, dw 3 stride 2 pad 1 bias, relu, globalpool, linear 10 bias")
+LOGITS = """
+import priot
+net = priot.load("/imported.priot")
+net.put(bytes([i * 37 % 128 for i in range(len(net.x))]))
+net.forward()
+print(*[v - 256 if v > 127 else v for v in net.logits])
+"""
+
+
+def test_imported_layers_have_fast_kernels_of_their_own(board):
+    """priot_layers takes them all: no portable kernels come, and the logits are the oracle's."""
+    model = random_model(IMPORTED, SHAPE, seed=4)
+    board._files.put(model.to_bytes(), "/imported.priot")
+    assert kernels_of(board, "imported")[2] == ["priot_layers", "priot_native"]
+    image = (np.arange(np.prod(SHAPE)) * 37 % 128).astype(np.uint8).reshape(SHAPE)
+    expected = Oracle(model, "priot").forward(image)
+    assert [int(v) for v in board._connection.execute(LOGITS).split()] == [
+        int(v) for v in np.frombuffer(bytes(expected), np.int8)]
+
+
 def test_a_layer_without_its_kernels_is_refused(pico):
     """priot_portable.mpy is not on the board."""
-    pooled = random_model("conv 4 5, relu, avgpool 2, flatten, linear 10", SHAPE, seed=4)
+    pooled = random_model(POOLED, SHAPE, seed=4)
     with Board(pico.port) as board:
         board._files.put(pooled.to_bytes(), "/pooled.priot")
         board._files.remove(NATIVE[1])
