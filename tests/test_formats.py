@@ -357,10 +357,10 @@ def test_an_empty_dataset_is_refused():
 
 
 @pytest.mark.parametrize("offset, replacement, text", [
-    (20, b"\6", "content: found 6, expected 1..5"),
+    (20, b"\7", "content: found 7, expected 1..6"),
     (20, b"\5", "method: found priot-s, expected bias"),
     (20, b"\3", "method: found priot-s, expected gain"),
-    (21, b"\0", "method: found 0, expected 1..7"),
+    (21, b"\0", "method: found 0, expected 1..8"),
     (22, b"\2", "header size: found 96, expected 80"),
     (35, b"\2", "rounding: found 2, expected 0..1"),
     (36, b"\2", "init: found 2, expected 0..1"),
