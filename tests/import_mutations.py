@@ -1,13 +1,19 @@
-"""Damaged ONNX and TFLite files by the hundred: each is imported or refused in words.
+"""Damaged ONNX, TFLite and wav files by the hundred: each is taken or refused in words.
+
+What imports is also quantised, by `priot import`: it writes a model that can be read, or complains
+in a line and writes nothing. wav files go to `priot dataset`.
 
 Run by test_import_bad.py as a process of its own, so that a crash in a parser is seen as one:
 
     python import_mutations.py FOLDER SEED N
 """
 
+import contextlib
 import copy
+import io
 import random
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -18,12 +24,16 @@ import numpy as np
 import onnx
 from ai_edge_litert import schema_py_generated as schema
 from import_support import Lite, Net, packed
+from priot import cli
 from priot.backbone.float_graph import run
 from priot.errors import FileError
+from priot.formats import Model
 from priot.importer import import_file
+from scipy.io import wavfile
 
 MEMORY_BYTES = 6 << 30  # a file of some kB that wants more is a fault
 SECONDS = 60  # for one file, on a machine that does much else
+MOST_VALUES = 1 << 16  # of an input whose network is quantised
 NUMBERS = (0, 1, 2, 3, 5, -1, -2, 127, 255, 256, 65535, 1 << 20, 2**31 - 1, -(2**31), 2**62)
 
 
@@ -163,6 +173,16 @@ def damaged_tflite(rng: random.Random, model: "schema.ModelT") -> bytes:
     return packed(model)
 
 
+def good_wav(rng: random.Random) -> bytes:
+    """A recording of a tenth of a second, of 8 to 32 bits and one or two channels."""
+    data = io.BytesIO()
+    kind = rng.choice((np.uint8, np.int16, np.int32))
+    sound = np.random.default_rng(rng.randrange(9)).integers(
+        np.iinfo(kind).min, np.iinfo(kind).max, (800, rng.randint(1, 2)), kind)
+    wavfile.write(data, rng.choice((8000, 16000)), sound)
+    return data.getvalue()
+
+
 def files(rng: random.Random, model: onnx.ModelProto, lite: "schema.ModelT"):
     """One damaged file and its ending, again and again."""
     whole = model.SerializeToString(), packed(lite)
@@ -170,42 +190,88 @@ def files(rng: random.Random, model: onnx.ModelProto, lite: "schema.ModelT"):
         yield "onnx", damaged_bytes(rng, whole[0])
         yield "onnx", damaged_onnx(rng, model)
         yield "tflite", damaged_bytes(rng, whole[1])
+        wav = good_wav(rng)  # most of the damage is wanted where the header is
+        yield "wav", damaged_bytes(rng, wav[:48]) + wav[48:] if rng.random() < 0.7 else (
+            damaged_bytes(rng, wav))
         try:
             yield "tflite", damaged_tflite(rng, lite)
         except (struct.error, ValueError, TypeError, ArithmeticError, AssertionError):
             continue  # flatbuffers writes no such file
 
 
+def imported(path: Path) -> bool:
+    """Import a file and quantise it; False where it is refused."""
+    try:
+        graph, report = import_file(path)
+    except FileError as error:
+        check_words(str(error))
+        return False
+    report.describe(graph)
+    with np.errstate(all="ignore"):
+        run(graph, np.zeros((1, *graph.shape), np.float32))
+    size = int(np.prod(graph.file_shape))
+    if size <= MOST_VALUES:
+        rng = np.random.default_rng(size)
+        data = path.with_suffix(".npz")
+        np.savez(data, x=rng.uniform(0, 1, (8, size)), y=np.arange(8) % min(3, graph.classes))
+        command(path.with_suffix(".priot"), "import", path, "--calibrate", data)
+        data.unlink()
+    return True
+
+
+def heard(path: Path) -> bool:
+    """Make a dataset of a folder with a recording and good ones; False where it is refused."""
+    folder = path.with_suffix(".sounds")
+    for name, data in (("up", path.read_bytes()), ("down", good_wav(random.Random(1)))):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "ann_1.wav").write_bytes(data)
+    taken = command(path.with_suffix(".prd"), "dataset", folder, "--rate", 8000)
+    shutil.rmtree(folder)
+    return taken
+
+
+def command(output: Path, *words: object) -> bool:
+    """Whether a command wrote its output; if not, it has to complain and leave nothing."""
+    said, complaint = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complaint):
+        status = cli.main([*map(str, words), "-o", str(output)])
+    text = complaint.getvalue()
+    if status == 0:
+        if output.suffix == ".priot":
+            Model.read(output)
+        output.unlink()
+        return True
+    lines = [line for line in text.splitlines() if not line.startswith("warning: ")]
+    assert status == 1 and len(lines) == 1 and lines[0].startswith("priot: "), text
+    check_words(lines[0])
+    assert not output.exists(), text
+    return False
+
+
+def check_words(text: str) -> None:
+    """Fail for a complaint that nobody can read."""
+    assert text.isprintable() or "\n" in text, text
+    assert len(text.splitlines()[0]) < 500, text
+
+
 def main() -> None:
-    """Print how many files were refused and how many imported. Fails at any other end."""
+    """Print how many files were refused and how many taken. Fails at any other end."""
     folder, seed, n = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     warnings.simplefilter("error", RuntimeWarning)
-    refused = taken = 0
     made = files(random.Random(seed), onnx_net(), lite_net().model())
+    taken = 0
     for i in range(n):
         kind, data = next(made)
         path = folder / f"{seed}.{kind}"
         path.write_bytes(data)
         print(i, flush=True)
         signal.alarm(SECONDS)  # its default action ends the process
-        try:
-            graph, report = import_file(path)
-        except FileError as error:
-            refused += 1
-            text = str(error)
-            assert text.isprintable() or "\n" in text, text
-            assert len(text.splitlines()[0]) < 500, text
-        else:
-            taken += 1
-            report.describe(graph)
-            with np.errstate(all="ignore"):
-                warnings.simplefilter("ignore", RuntimeWarning)
-                run(graph, np.zeros((1, *graph.shape), np.float32))
-                warnings.simplefilter("error", RuntimeWarning)
+        taken += heard(path) if kind == "wav" else imported(path)
         signal.alarm(0)
         path.unlink()
-    print(refused, taken)
+    assert not list(folder.iterdir())
+    print(n - taken, taken)
 
 
 if __name__ == "__main__":

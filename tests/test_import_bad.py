@@ -10,7 +10,9 @@ import onnx
 import pytest
 from import_mutations import lite_net, onnx_net
 from import_support import Lite, Net, packed
+from priot import cli
 from priot.errors import FileError, PriotError
+from priot.formats import Model
 from priot.importer import import_file, nodes
 
 N_MUTATIONS = int(os.environ.get("PRIOT_MUTATIONS", "300"))
@@ -256,3 +258,29 @@ def test_mutated_files(seed, tmp_path):
     assert done.returncode == 0, (kept, done.stdout[-50:], done.stderr[-2000:])
     refused, taken = map(int, done.stdout.splitlines()[-1].split())
     assert refused + taken == n and refused > n / 4 and taken > n / 50
+
+
+@pytest.mark.parametrize("place", ["weights", "bias", "samples"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 1e30, 1e-30])
+def test_extreme_numbers_to_the_model(place, value, tmp_path, capsys):
+    """A line each and nothing written; only what a model can hold is written."""
+    net = Net(2, 5, 5)
+    rng = np.random.default_rng(0)
+    first = {"weights": rng.uniform(-1, 1, (3, 2, 3, 3)), "bias": rng.uniform(-1, 1, 3),
+             "samples": rng.uniform(-1, 1, (40, 2, 5, 5))}
+    first[place].flat[1] = value
+    net.op("Conv", "x", net.constant(first["weights"]), net.constant(first["bias"]))
+    net.op("Relu")
+    net.op("Flatten")
+    net.linear(3, 27)
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    np.savez(tmp_path / "data.npz", x=first["samples"].astype(np.float32), y=np.arange(40) % 3)
+    model = tmp_path / "net.priot"
+    status = cli.main(["import", str(tmp_path / "net.onnx"), "--calibrate",
+                       str(tmp_path / "data.npz"), "-o", str(model)])
+    lines = capsys.readouterr().err.splitlines()
+    if value == 1e-30:  # one small number among others
+        assert status == 0 and Model.read(model).classes == 3
+        return
+    assert status == 1 and len(lines) == 1 and lines[0].startswith("priot: "), lines
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.npz", "net.onnx"]

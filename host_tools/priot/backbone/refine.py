@@ -25,6 +25,7 @@ _DAMPING = 0.01  # of the mean variance, added to every: a covariance of samples
 _BLOCK = 1024  # weights of a row whose inputs are looked at together: memory grows by the square
 _SAMPLES = 128  # on which shifts are compared
 _NEAR = range(-2, 2)
+_MOST = 2.0**60  # of an output; its square is a float32
 
 Places = tuple[np.ndarray, np.ndarray, np.ndarray]  # numbers of samples, y, x
 
@@ -76,10 +77,16 @@ class Twin:
         return samples, y, x
 
     def advance(self, i: int) -> None:
-        """Compute stage i in floats, and forget what none behind it reads."""
+        """Compute stage i in floats, and forget what none behind it reads. Raises ValueError where
+        the outputs are beyond all use."""
         source = self.sources[i]
         other = None if source.b is None else self.outputs[source.b]
-        self.outputs[i] = forward(source, self.outputs[source.a], other)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.outputs[i] = forward(source, self.outputs[source.a], other)
+        largest = float(np.abs(self.outputs[i]).max())
+        if not largest < _MOST:
+            raise ValueError(f"stage {i} ({', '.join(source.source) or source.kind}): outputs "
+                             f"reach {largest:.3g}, expected finite ones below 2^60")
         for n in [n for n in self.outputs if n != i and self.last_read[n] <= i]:
             del self.outputs[n]
 
