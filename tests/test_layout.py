@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from priot.methods import METHODS
+from priot.paths import BACKBONES
 from support import import_device, micropython, random_dataset, random_model
 
 SPEC = ("conv 4 3 pad 1, relu, maxpool 2, conv 6 3, relu, avgpool 2, flatten, linear 16, relu, "
@@ -74,6 +75,23 @@ def test_views_are_those_of_one_block():
     assert (len(first), len(empty), len(last)) == (5, 0, 8) and not any(first) and not any(last)
     first[4] = 7
     assert first.obj is last.obj and 7 in first.obj
+
+
+def test_rows_of_small_lie_where_nothing_else_lives():
+    """As many at a time as fit between the other pieces: more only where that costs nothing."""
+    priot = import_device()
+    layout = import_device("layout")
+    net = priot.load(BACKBONES / "mnist-a-0.priot")
+    trainer = priot.Trainer(net, "priot", layout="small")
+    stage = net.stages[2]
+    assert 1 < len(stage.weff) // 400 == stage.d[import_device("fields").ROWS] < 64
+    assert len(net.stages[3].weff) == 640  # all rows of the last layer at once
+    sizes = []
+    for most in (layout._ROW_BYTES, layout._MOST_ROW_BYTES):
+        layout._MOST_ROW_BYTES, before = most, layout._MOST_ROW_BYTES
+        sizes.append(layout.Layout(net, trainer.layers, 0, small=True).size)
+        layout._MOST_ROW_BYTES = before
+    assert sizes[0] == sizes[1]
 
 
 @pytest.mark.parametrize("last", [1, 2, 3, 4])

@@ -27,11 +27,13 @@ class Block:
         lives at the same time.
         """
         placed = []
+        self.size = 0
         n = len(self.pieces)
         # of equals the first: sorting is not stable
         for number in sorted(range(n), key=lambda i: i - n * self.pieces[i][0]):
             piece = self.pieces[number]
-            n_bytes, first, last, offset = piece
+            n_bytes, first, last, _ = piece
+            offset = 0
             if not n_bytes:
                 continue
             for other in placed:  # by rising offsets

@@ -18,6 +18,8 @@ from .layer_state import LayerState
 
 RESERVE = 49152  # bytes of heap that layout="auto" leaves free
 _FEW_EDGES = 2048  # of a conv2d layer: so few effective weights are kept
+_ROW_BYTES = 1024  # of effective weights that layout="small" computes at a time
+_MOST_ROW_BYTES = 16384  # where there is room for them
 _HISTOGRAM_WORDS = 512  # that top-k counts scores in, a half for each core
 
 
@@ -50,11 +52,12 @@ class Layout:
             stage.d[F.LOW_MEMORY] = 1 if small else 0
             self._plan(stage)
         self._want_learned()
+        self._want_rows()
         self._want_activations()
         self._want_gradients()
         self._want_scratch()
         self.learned.place()
-        self.work.place()
+        self._place_work()
 
     @property
     def changes_weights(self):
@@ -86,19 +89,39 @@ class Layout:
 
     def _want_learned(self):
         want = self.learned.want
-        rows = 0
         self._places = []  # of each layer: scores, selection, effective weights
         for layer in self.layers:
             weff = None
-            if self.by_rows(layer):
-                rows = max(rows, layer.stage.row_step() * layer.stage.d[F.N_ROW])
-            elif layer.rule < M.WEIGHTS or (layer.rule == M.WEIGHTS and self.first is None):
+            if not self.by_rows(layer) and (
+                    layer.rule < M.WEIGHTS or (layer.rule == M.WEIGHTS and self.first is None)):
                 weff = want(layer.n_edges)
             learned = layer.score_bytes()
             if layer.rule == M.ONLY_BIAS and self.first is None:
                 learned = 4 * layer.n_params  # biases in place of those of the backbone
             self._places.append((want(learned), want(layer.select_bytes()), weff))
-        self._rows = want(rows)
+
+    def _want_rows(self):
+        """Rows of effective weights, of the first to the last layer that computes them anew."""
+        numbers = [self.net.stages.index(a.stage) for a in self.layers if self.by_rows(a)]
+        first, last = (min(numbers), max(numbers)) if numbers else (0, 0)
+        last = last + 1 if self.first is None else self._backward(first)
+        self._rows = self.work.want(0, first + 1, last)
+
+    def _place_work(self):
+        """As many rows at a time as lie between the other pieces and take no more."""
+        n_bytes = self._place_rows(_ROW_BYTES)
+        row_bytes = _MOST_ROW_BYTES
+        while self._place_rows(row_bytes) > n_bytes:
+            row_bytes >>= 1
+
+    def _place_rows(self, row_bytes):
+        self.row_bytes = row_bytes
+        rows = [self._row_bytes(layer.stage) for layer in self.layers if self.by_rows(layer)]
+        self.work.pieces[self._rows][0] = max(rows + [0])
+        return self.work.place()
+
+    def _row_bytes(self, stage):
+        return stage.row_step(self.row_bytes) * stage.d[F.N_ROW]
 
     def by_rows(self, layer):
         """Whether a layer's effective weights are computed before each use."""
@@ -221,14 +244,14 @@ class Layout:
         """Allocate both blocks and give every stage and layer its buffers. MemoryError."""
         learned = self.learned.take(where)
         self.views = views = self.work.take(where)
-        rows = learned[self._rows]
+        rows = views[self._rows]
         for layer, (scores, select, weff) in zip(self.layers, self._places):
             layer.scores, layer.select = learned[scores], learned[select]
             stage = layer.stage
             if layer.rule == M.ONLY_BIAS and len(layer.scores):
                 stage.bias = layer.scores
             if self.by_rows(layer):
-                part = rows[:stage.row_step() * stage.d[F.N_ROW]]
+                part = rows[:self._row_bytes(stage)]
                 stage.use(part, layer.row_operands(part))
             else:
                 stage.use(stage.w if weff is None else learned[weff])

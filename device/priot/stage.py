@@ -3,7 +3,6 @@
 from . import fields as F
 from .kinds import CONV2D, KINDS
 
-ROW_BYTES = 512  # of effective weights that are computed at a time (layout "small")
 
 
 class Stage:
@@ -45,15 +44,15 @@ class Stage:
         d = self.d
         return d[F.N_OUT] * ((d[F.H_OUT] * d[F.W_OUT] * d[F.ARGMAX_BITS] + 7) >> 3)
 
-    def row_step(self):
-        """Rows that a row buffer holds: a divisor of the number of rows, so that all are alike.
+    def row_step(self, n_bytes):
+        """Rows for a buffer of n_bytes: a divisor of the number of rows, so that all are alike.
 
         All rows of a conv2d layer, whose gradient is computed at once.
         """
         n_out, n_row = self.d[F.N_OUT], self.d[F.N_ROW]
         if self.kind == CONV2D:
             return n_out
-        step = max(1, min(n_out, ROW_BYTES // n_row))
+        step = max(1, min(n_out, n_bytes // n_row))
         while n_out % step:
             step -= 1
         return step

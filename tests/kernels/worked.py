@@ -311,6 +311,12 @@ def _effective() -> list[Case]:
         _case("effective_weights", "threshold", [
             rubbish(3), offset(5, 6, 7), offset(-65, -64, 127), NONE, words(prune)],
             offset(0, 6, 7)),
+        *[_case("effective_weights", f"threshold {threshold} by words, and a rest", [
+            rubbish(10), raw(*range(1, 11)), raw(0, 1, 127, 128, 200, 199, 255, 254, 201, 199),
+            NONE, words(linear_descriptor(10, 1, RULE=f.PRUNE, THRESHOLD=threshold))],
+            raw(*kept)) for threshold, kept in (
+                (0, range(1, 11)), (200, (128,) * 4 + (5, 128, 7, 8, 9, 128)),
+                (255, (128,) * 6 + (7,) + (128,) * 3), (256, (128,) * 10))],
         _case("effective_weights", "half of 1 and of -1, and clips", [
             rubbish(4), offset(1, -1, 100, -100), offset(-32, -32, 127, 127), NONE, words(gain)],
             offset(1, 0, 127, -127)),
