@@ -112,7 +112,8 @@ except ValueError:
 def test_a_thread_of_the_users_own(board):
     """It keeps core 1; training says so in a line, and learns the same. Then it may have it."""
     plain = lines(board, "_ = both.train(1)")
-    board.execute("priot.cores.use(2); other = both.Other()\nn = priot.load('a.priot'); t = priot.Trainer(n, seed=3)")
+    board.execute("priot.cores.use(2); other = both.Other()\n"
+                  "n = priot.load('a.priot'); t = priot.Trainer(n, seed=3)")
     said = lines(board, "_ = t.fit('data.prd'); _ = t.evaluate('data.prd')")
     line = "core 1 is in use by another thread: one core computes"
     assert said.count(line) == 2 and not any("2 cores" in text for text in said)
