@@ -23,13 +23,18 @@ HOLD = "b = priot.BothCores()\n_ = b.__enter__()\nassert priot.cores.at_work == 
 
 
 @pytest.fixture(scope="module")
-def pico(tmp_path_factory) -> Iterator[Pico]:
+def files(tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("cores")
     model = random_model(SPEC, (1, 14, 14), seed=4)
     model.write(folder / "a.priot")
     random_dataset(model, 5, seed=3).write(folder / "data.prd")
-    files = {name: (folder / name).read_bytes() for name in ("a.priot", "data.prd")}
-    with running_pico(folder / "pico", {**files, "both.py": SCRIPT.read_bytes()}) as running:
+    return {"both.py": SCRIPT.read_bytes(),
+            **{name: (folder / name).read_bytes() for name in ("a.priot", "data.prd")}}
+
+
+@pytest.fixture(scope="module")
+def pico(tmp_path_factory, files) -> Iterator[Pico]:
+    with running_pico(tmp_path_factory.mktemp("pico"), files) as running:
         yield running
 
 
@@ -112,7 +117,8 @@ except ValueError:
 def test_a_thread_of_the_users_own(board):
     """It keeps core 1; training says so in a line, and learns the same. Then it may have it."""
     plain = lines(board, "_ = both.train(1)")
-    board.execute("priot.cores.use(2); other = both.Other()\nn = priot.load('a.priot'); t = priot.Trainer(n, seed=3)")
+    board.execute("priot.cores.use(2); other = both.Other()\n"
+                  "n = priot.load('a.priot'); t = priot.Trainer(n, seed=3)")
     said = lines(board, "_ = t.fit('data.prd'); _ = t.evaluate('data.prd')")
     line = "core 1 is in use by another thread: one core computes"
     assert said.count(line) == 2 and not any("2 cores" in text for text in said)
@@ -145,37 +151,38 @@ def test_a_soft_reset_in_every_state(board, state):
         "True", expected(board)]
 
 
-def test_ctrl_c_at_any_moment(pico):
+def test_ctrl_c_at_any_moment(tmp_path, files):
     """What was learned stays, core 1 is free: for a thread, for training, for flash."""
-    person = Person(pico.port)
-    chance = random.Random(1)
-    try:
-        person.type("import both, priot, time, _thread")
-        person.type("t = priot.Trainer(priot.load('a.priot')); said = []")
-        for _ in range(4):
+    with running_pico(tmp_path / "pico", files) as pico:
+        person = Person(pico.port)
+        chance = random.Random(1)
+        try:
+            person.type("import both, priot, time, _thread")
+            person.type("t = priot.Trainer(priot.load('a.priot')); said = []")
+            for _ in range(2):
+                person.press(b"t.fit('data.prd', epochs=500)\r")
+                person.wait_for(b"2 cores")
+                pass_time(pico.port, chance.random())
+                person.press(b"\x03" * chance.randint(1, 3))
+                person.wait_for(PROMPT)
+                person.type("")
+                assert person.type("priot.cores.at_work") == "1"
+                person.type("_thread.start_new_thread(said.append, (1,)); time.sleep_ms(9)")
+                assert person.type("both.flash_works()") == "True"
+            assert person.type("len(said)") == "2"
+            assert "2 cores" in person.type("t.fit('data.prd')")
             person.press(b"t.fit('data.prd', epochs=500)\r")
             person.wait_for(b"2 cores")
-            pass_time(pico.port, chance.random())
-            person.press(b"\x03" * chance.randint(1, 3))
+            person.press(b"\x03")
             person.wait_for(PROMPT)
-            person.type("")
-            assert person.type("priot.cores.at_work") == "1"
-            person.type("_thread.start_new_thread(said.append, (1,)); time.sleep_ms(9)")
+            person.press(b"\x04")  # Ctrl-D
+            person.wait_for(b"soft reboot")
+            person.wait_for(PROMPT)
+            person.type("import both, priot")
             assert person.type("both.flash_works()") == "True"
-        assert person.type("len(said)") == "4"
-        assert "2 cores" in person.type("t.fit('data.prd')")
-        person.press(b"t.fit('data.prd', epochs=500)\r")
-        person.wait_for(b"2 cores")
-        person.press(b"\x03")
-        person.wait_for(PROMPT)
-        person.press(b"\x04")  # Ctrl-D
-        person.wait_for(b"soft reboot")
-        person.wait_for(PROMPT)
-        person.type("import both, priot")
-        assert person.type("both.flash_works()") == "True"
-        assert "[2] 1" in person.type("_ = both.train(2)")
-    finally:
-        person.leave()
+            assert "[2] 1" in person.type("_ = both.train(2)")
+        finally:
+            person.leave()
 
 
 GATE = """

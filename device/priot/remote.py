@@ -43,12 +43,12 @@ def run(job):
     Keys: action ("train", "evaluate", "logits": of every sample of `test`; "bench", or "plan":
     plan.py has its keys), model, test,
     scores (adapter to start from or apply), backend, cores (1: leave core 1 alone); to train also
-    train, method, options (keywords of Trainer), epochs, validate (test after every epoch), steps (of a bench), save,
-    mask (files to write), add (names of classes to add first), stop_on_stdin (end as by Ctrl-C
-    when something comes in there, or it is closed), and what fit calls so: balance, replay,
-    share, patience, and keep_best (True: `save` is written for the best epoch alone).
-    validate_on: another dataset than test for `validate`. also: datasets that are tested wherever
-    `test` is. Datasets are paths, or dictionaries as in stream.py.
+    train, method, options (keywords of Trainer), epochs, validate (test after every epoch), steps
+    (of a bench), save, mask (files to write), add (names of classes to add first), stop_on_stdin
+    (end as by Ctrl-C when something comes in there, or it is closed), and what fit calls so:
+    balance, replay, share, patience, and keep_best (True: `save` is written for the best epoch
+    alone). validate_on: another dataset than test for `validate`. also: datasets that are tested
+    wherever `test` is. Datasets are paths, or dictionaries as in stream.py.
     """
     try:
         _ACTIONS[job["action"]](job)

@@ -3,8 +3,8 @@
     PYTHONPATH=.:tests .venv/bin/python -m armv6m.step [--write] [MODEL DATASET]
 
 prints the table that native/KERNELS.md quotes, of one core and of two; --write makes its figures
-the committed ones. With a model and a dataset of at least 64 images: means over steps of a training
-on it.
+the committed ones. With a model and a dataset of at least 64 images: means over steps of a
+training on it.
 """
 
 import argparse
@@ -175,8 +175,9 @@ def mean(all_figures: list[Figures]) -> Figures:
 def network_a(target: Target) -> dict[str, Figures]:
     """Figures of network A on strokes, for every method."""
     model = Model.read(NETWORK_A)
-    return {method + CORES[target.cores]: mean([measure(target, calls)
-                                                for calls in steps(model, method, digits(SAMPLES))])
+    cores = CORES[target.cores]
+    return {method + cores: mean([measure(target, calls)
+                                  for calls in steps(model, method, digits(SAMPLES))])
             for method in METHODS}
 
 
