@@ -97,6 +97,17 @@ def test_a_comma_is_the_decimal_point_between_semicolons(tmp_path):
     assert dataset.images.reshape(2, 2).tolist() == [[1, 3], [4, -2]]
 
 
+def test_labels_that_were_written_as_fractions_are_numbers(tmp_path):
+    """pandas and numpy write 3 as 3.0; it is class 3, not one that is called so."""
+    rows = [[1, 2.5, "0.0"], [3, 4, "2.0"], [5, 6, "10."], [7, 8, "2"]]
+    made_of = made(table(tmp_path / "a.csv", rows, ["a", "b", "label"]))
+    assert made_of.labels.tolist() == [0, 2, 10, 2]
+    assert (made_of.classes, made_of.names) == (11, ())
+    made_of = made(table(tmp_path / "a.csv", [[1, 2, "0.5"], [3, 4, "1.5"]],
+                         ["a", "b", "label"]))
+    assert made_of.names == ("0.5", "1.5")
+
+
 def test_an_axis_called_y_is_no_label(tmp_path):
     path = table(tmp_path / "a.csv", [[1, 2, 0], [3, 4, 1]], ["x", "y", "Class"])
     assert made(path, "--scale", 1).labels.tolist() == [0, 1]

@@ -44,10 +44,9 @@ look("boot")
 import priot.remote  # noqa: E402, F401  what runs a host's jobs
 from priot import Trainer, backend, load  # noqa: E402
 
+look("imported")
 if BACKEND != "native":  # noqa: F821
     backend.use(BACKEND)  # noqa: F821
-
-look("imported")
 net = load(MODEL)  # noqa: F821
 look("loaded")
 answer = [moments, [net.weight_bytes, net.work_bytes]]

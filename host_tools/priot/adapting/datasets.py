@@ -138,6 +138,6 @@ def _refuse_sound(folder: Path, reading: Reading) -> None:
         return
     if not any(map(is_picture, files)):
         raise PriotError(folder, f"holds {len(sound)} recordings, as {sound[0].name}, and no "
-                         "pictures: adapting to sound is not there yet, this takes pictures")
+                         "pictures, which this takes; for sound: priot dataset, priot train")
     reading.note(f"warning: {len(sound)} recordings in {folder} are left out, as "
-                 f"{sound[0].name}: adapting to sound is not there yet")
+                 f"{sound[0].name}: this takes pictures")

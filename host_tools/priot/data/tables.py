@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from priot.errors import FileError, brief, mismatch
 
 ENDINGS = (".csv", ".tsv")
 _DELIMITERS = ",;\t"
+_NUMBER = re.compile(r"[0-9]{1,3}(\.0*)?")  # of a class
 _LABELS = ("label", "class", "target", "y")  # usual names of the column
 _MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-")
 Row = tuple[int, list[str]]  # number of its line, cells
@@ -146,9 +148,9 @@ def _number(path: Path, line: int, name: str, cell: str, comma: bool) -> float:
 
 
 def _labels(path: Path, cells: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Numbers of the classes, and their names where they are not numbers."""
-    if all(cell.isascii() and cell.isdecimal() and len(cell) <= 3 for cell in cells):
-        return np.array(cells, dtype=np.int64), ()
+    """Numbers of the classes, also as 3.0, and their names where they are not numbers."""
+    if all(_NUMBER.fullmatch(cell) for cell in cells):
+        return np.array([int(cell.partition(".")[0]) for cell in cells], dtype=np.int64), ()
     names = sorted(set(cells), key=natural)
     if len(names) > 256:
         raise FileError(path, f"labels: {len(names)} different texts, as {names[0]}; expected "
