@@ -313,6 +313,17 @@ def test_reports_of_errors(moved, tmp_path, capsys):
     assert "48 outputs, squared error to the input" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("loss", [f.RECONSTRUCTION, f.CROSS_ENTROPY])
+def test_biases_are_advised_to_sensors_of_classes_alone(tmp_path, capsys, loss):
+    line = "flatten, linear 100 bias, relu, linear 96 bias, relu, linear 48 bias"
+    model = random_model(line, (6, 1, 8), 3, 48, loss)
+    model.signed = True
+    model.write(tmp_path / "m.priot")
+    run("plan", tmp_path / "m.priot")
+    advice = next(text for text in capsys.readouterr().out.splitlines() if "recommended" in text)
+    assert ("biases" in advice) == (loss == f.CROSS_ENTROPY)
+
+
 @pytest.mark.parametrize("normal, text", [
     ("noise", "--normal: class: found noise, expected normal, other")])
 def test_a_class_that_is_not_there(moved, normal, text):
