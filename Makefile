@@ -61,6 +61,14 @@ watch: watch-data  ## A watch learns its new wearer: device/examples/watch on th
 	@cd build/watch && cp ../../device/examples/watch/watch.priot . && \
 		../../$(VENV)/priot repl ../../device/examples/watch/watch.py
 
+anomaly-data: setup  ## Sounds of fans in rooms for device/examples/anomaly, into build/anomaly.
+	@$(SETUP) anomaly
+
+anomaly: anomaly-data  ## What is normal is learned, the rest told: device/examples/anomaly on this machine.
+	@mkdir -p build/anomaly/here && cd build/anomaly/here && cp ../*.pcm . && \
+		cp ../../../device/examples/anomaly/anomaly.priot . && \
+		../../../$(VENV)/priot repl ../../../device/examples/anomaly/anomaly.py
+
 digits-table: setup  ## Every method on turned digits: table and plots in build/experiments.
 	@$(VENV)/priot experiment host_tools/experiments/digits.toml
 
@@ -78,4 +86,4 @@ clean:  ## Remove what was built, but not the downloads nor .venv.
 	@rm -rf dist
 	@if [ -d build ]; then find build/ -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
 
-.PHONY: help setup demo watch-data watch test setup-all native firmware qemu pico bench digits-table setup-pico release lint clean
+.PHONY: help setup demo watch-data watch anomaly-data anomaly test setup-all native firmware qemu pico bench digits-table setup-pico release lint clean

@@ -101,7 +101,7 @@ def test_only_folders_of_pictures_are_classes(tmp_path, capsys):
 def test_a_folder_of_folders_of_classes(tmp_path, capsys):
     session(tmp_path / "f" / "all", "cat", "owl")
     line = refused(capsys, tmp_path / "f", "-o", tmp_path / "x.prd")
-    assert f"found 0, expected 2..256; there are pictures deeper: give {tmp_path}/f/all" in line
+    assert f"found 0, expected 1..256; there are pictures deeper: give {tmp_path}/f/all" in line
 
 
 @pytest.fixture
@@ -135,9 +135,13 @@ def test_a_class_that_is_not_known(tmp_path, first, capsys):
     folder = session(tmp_path / "two", "cat", "mug")
     line = refused(capsys, folder, "--for", first, "-o", tmp_path / "x.prd")
     assert "two/mug: expected one of the classes cat, dog, owl" in line
-    line = refused(capsys, session(tmp_path / "three", "cat"), "-o", tmp_path / "x.prd")
-    assert ("found 1, expected 2..256; of a part of the classes: --for FILE or "
-            "--classes NAME,NAME,...") in line
+
+
+def test_one_class_is_what_an_autoencoder_takes(tmp_path, capsys):
+    dataset = made(tmp_path, session(tmp_path / "one", "cat"))
+    assert dataset.names == ("cat",) and dataset.classes == 1 and not dataset.labels.any()
+    assert ("one class, cat: what an autoencoder takes; of a part of the classes: --for FILE or "
+            "--classes NAME,NAME,...") in capsys.readouterr().out
 
 
 def test_for_brings_size_and_channels(tmp_path, first):

@@ -301,7 +301,7 @@ def test_damaged_folders(tmp_path, capsys):
     assert "no such file" in one_line(capsys, "folders", folder, "-o", output)
     (folder / "one").mkdir(parents=True)
     (folder / "two").mkdir()
-    assert "sub-folders with pictures, one a class: found 0, expected 2..256" in one_line(
+    assert "sub-folders with pictures, one a class: found 0, expected 1..256" in one_line(
         capsys, "folders", folder, "-o", output)
     for name in ("one", "two"):
         (folder / name / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")

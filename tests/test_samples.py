@@ -161,7 +161,6 @@ def test_rows_of_pixels_are_pictures(tmp_path):
     ("a,b,label\n1,2,0\n", ["--columns", "a,z"], "--columns: has no column z"),
     ("a,b,label\n1,2,0\n", ["--group", "z"], "has no column z"),
     ("a,b,label\n1,2,0\n1,2,300\n", [], "label: found 300, expected 0..255"),
-    ("a,b,label\n1,2,run\n", [], "every label is run; expected 2 classes or more"),
     ("label\n1\n2\n", [], "has one column"),
     ('a,b,label\n1,"2,0\n', [], "line"),
     ("a,b,label\n1e40,2,0\n1,2,1\n", [], "values: found up to 1e+40"),
@@ -184,6 +183,13 @@ def test_damaged_tables(tmp_path, capsys, text, options, message):
     path = tmp_path / "a.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert message in one_line(capsys, path, *options, "-o", tmp_path / "x.prd")
+
+
+def test_one_class_of_what_is_normal(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b,label\n1,2,normal\n3,5,normal\n")
+    assert run(tmp_path / "a.csv", "-o", tmp_path / "x.prd") == 0
+    found = Dataset.read(tmp_path / "x.prd")
+    assert found.names == ("normal",) and found.labels.tolist() == [0, 0]
 
 
 def test_bad_rows_can_be_left_out(tmp_path, capsys):

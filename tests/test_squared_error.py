@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from priot import cli
+from priot.backbone import trial
 from priot.backbone.quantize import calibrate, permuted
 from priot.errors import PriotError
 from priot.formats import Dataset, Model
@@ -113,6 +114,53 @@ def _layer_input(model: Model, images: np.ndarray) -> np.ndarray:
     """What the last stage reads."""
     short = Model("short", model.shape, 8, model.stages[:-1])
     return logits(short, images)
+
+
+@pytest.mark.parametrize("found, expected", [
+    ([90, 50, 20, 24, 12], 6),  # a quarter above the least is worth having
+    ([90, 50, 20, 26, 3], 8),  # more is not, whatever comes then
+    ([90, 100, 80, 130, 1], 8), ([0, 0, 0, 1, 0], 8), ([5, 7, 1, 1, 1], 10)])
+def test_steps_are_doubled_until_the_error_grows(monkeypatch, found, expected):
+    model = random_model(AUTOENCODER, SHAPE, 3, 48, f.RECONSTRUCTION)
+    data = random_dataset(model, 6, 2)
+    left = list(found)
+    monkeypatch.setattr(trial, "errors", lambda model, data: np.array([left.pop(0)]))
+    bits = [stage.update_bits_weights for stage in model.stages]
+
+    def put(tried, c):
+        tried.stages[-1].update_bits_weights = c
+
+    assert trial.largest_step(model, "weights", data, range(10, 5, -1), put) == expected
+    assert [stage.update_bits_weights for stage in model.stages] == bits
+    one = Dataset(data.images[:1], data.labels[:1], data.classes)
+    assert trial.largest_step(model, "weights", one, range(10, 5, -1), put) is None
+
+
+@pytest.mark.parametrize("line, loss, method", [
+    (AUTOENCODER, f.RECONSTRUCTION, "weights"), (AUTOENCODER, f.RECONSTRUCTION, "gain"),
+    (AUTOENCODER, f.RECONSTRUCTION, "bias"), (REGRESSION, f.SQUARED_ERROR, "weights")])
+def test_a_trial_learns_what_a_board_would(priot, tmp_path, line, loss, method):
+    model = random_model(line, SHAPE, 3, 48 if loss == f.RECONSTRUCTION else 3, loss)
+    data = random_dataset(model, 20, 2)
+    model.write(tmp_path / "m.priot")
+    net = priot.load(str(tmp_path / "m.priot"))
+    trainer = priot.Trainer(net, method)
+    for i, image in enumerate(data.images):
+        trainer.learn(image.tobytes(), data.targets[i].tolist() if data.n_targets else None)
+    learned = [net.predict(image.tobytes()) for image in data.images]
+    tried = trial._trained(Model.read(tmp_path / "m.priot"), method, data)
+    assert logits(tried, data.images).tolist() == learned
+    assert learned != logits(model, data.images).tolist()
+
+
+def test_quantize_chooses_a_step_for_every_method(moved):
+    """The bits are those of the trials, and by them errors fall in one epoch."""
+    model, data = Model.read(moved / "net.priot"), Dataset.read(moved / "train.prd")
+    before = errors(model, data).mean()
+    for method in ("weights", "gain", "priot", "head", "bias"):
+        job = TrainJob(moved / "net.priot", moved / "train.prd", moved / "train.prd", method, 4)
+        after = train(job, UnixTarget(HEAP))["error_after"]
+        assert after < 0.9 * before, method
 
 
 # ---- at the prompt -----------------------------------------------------------------------------
@@ -263,6 +311,17 @@ def test_reports_of_errors(moved, tmp_path, capsys):
     assert turned == pytest.approx(100 - found["auc"], abs=0.01) and turned != found["auc"]
     run("inspect", moved / "net.priot")
     assert "48 outputs, squared error to the input" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("loss", [f.RECONSTRUCTION, f.CROSS_ENTROPY])
+def test_biases_are_advised_to_sensors_of_classes_alone(tmp_path, capsys, loss):
+    line = "flatten, linear 100 bias, relu, linear 96 bias, relu, linear 48 bias"
+    model = random_model(line, (6, 1, 8), 3, 48, loss)
+    model.signed = True
+    model.write(tmp_path / "m.priot")
+    run("plan", tmp_path / "m.priot")
+    advice = next(text for text in capsys.readouterr().out.splitlines() if "recommended" in text)
+    assert ("biases" in advice) == (loss == f.CROSS_ENTROPY)
 
 
 @pytest.mark.parametrize("normal, text", [

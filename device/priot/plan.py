@@ -101,7 +101,8 @@ def _network(net):
                "kernels": net.kernels_of(s.plan).plan_name(s.plan)} for s in net.stages]
     return {"stages": stages, "n_classes": net.n_classes, "weight_bytes": net.weight_bytes,
             "is_depthwise": any([is_depthwise(s) for s in net.stages]),
-            "is_sensor": bool(net.signed) and min(net.shape[1:]) == 1 < max(net.shape[1:]),
+            "is_sensor": (bool(net.signed) and not net.loss_kind
+                          and min(net.shape[1:]) == 1 < max(net.shape[1:])),
             "reserve_bytes": RESERVE, "work_bytes": layout.work.size,
             "portable": layout.needs_portable, "layers": layout.needs_layers}
 

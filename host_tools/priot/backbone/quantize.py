@@ -16,7 +16,7 @@ drawn once; of an autoencoder these are the targets, too.
 
 import math
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -128,7 +128,8 @@ def _calibrate_training(model: Model, dataset: Dataset, tensors: list[np.ndarray
                     naive)
                 gradient_exponents.settle(before, tensor, stage.backward_shift)
     if relative:
-        set_update_bits(model, dataset.images, found)
+        set_update_bits(model, replace(dataset, images=tensors[-1].view(dataset.images.dtype)),
+                        found)
 
 
 def _learns_from_permuted(model: Model, naive: bool) -> bool:

@@ -7,11 +7,12 @@ The update shift of a method is bits - u (device/priot/methods.py). With the u o
     gain      bits - u = log2(rms |dW * w| / (64 sqrt(edges))) + c
 
 The rms is over samples, |.| the l2 norm over a layer. c is 5 where that leaves the network in
-shape (6 by squared error, whose gradient never ends): where such a step changes the outputs for
-other samples by at most 0.7 of their norm (the median of some samples). Otherwise it is the least
-with which `weights` change them by at most 0.7, `gain` by 0.15. A residual network of ten layers
-on natural images is so changed by 2^-8 and 2^-10, and beyond repair after one step of 2^-5, in
-integers as in floats; `gain` learns it better by 2^-10 than by 2^-8 (METHODS.md).
+shape, and otherwise the least with which `weights` change the outputs for other samples by at most
+0.7 of their norm (the median of some samples), `gain` by 0.15. A residual network of ten layers on
+natural images is so changed by 2^-8 and 2^-10, and beyond repair after one step of 2^-5, in
+integers as in floats; `gain` learns it better by 2^-10 than by 2^-8 (METHODS.md). By squared error,
+whose gradient never ends, c is what short trainings find, 6..12 (trial.py); so are the bits of
+biases.
 """
 
 import math
@@ -21,7 +22,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from priot.formats import Model
+from priot.backbone.trial import largest_step
+from priot.formats import Dataset, Model
 from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.stage import Stage
@@ -30,6 +32,8 @@ from priot.oracle.adapted import logits
 MOVERS = 8  # samples whose steps are tried
 _WATCHERS = 48  # samples whose outputs are watched
 _LEAST, _LEAST_OF_ERRORS, _MOST = 5, 6, 16  # c
+_TRIED = range(12, _LEAST_OF_ERRORS - 1, -1)
+_TRIED_OF_BIASES = range(6, -1, -1)  # bits more than the usual ones
 _CHANGE = 0.7  # of the outputs, relative to their norm, that a network bears
 # the same where steps have to be smaller than usual
 _WANTED = {"weights": 0.7, "gain": 0.15}
@@ -49,18 +53,44 @@ class Gradients:
         return float(self.square if method == "weights" else self.square_of_products)**0.5
 
 
-def set_update_bits(model: Model, images: np.ndarray, gradients: dict[int, Gradients]) -> None:
-    """Set the update bits of the weights and scores of all layers.
+def set_update_bits(model: Model, dataset: Dataset, gradients: dict[int, Gradients]) -> None:
+    """Set the update bits of the weights and scores of all layers; by squared error of biases too.
 
-    images: those of the gradients, in their order. gradients: by number of the stage.
+    dataset: the samples of the gradients, in their order. gradients: by number of the stage.
     """
-    bits = {}
+    if model.loss != f.CROSS_ENTROPY:
+        _set_by_trial(model, dataset, gradients)
+        return
     for method in _WANTED:
-        c = _exponent(model, images.astype(np.int8), gradients, method)
-        bits[method] = {i: _bits(model.stages[i], gradients[i], method, c) for i in gradients}
-    for i in gradients:
-        model.stages[i].update_bits_weights = bits["weights"][i]
-        model.stages[i].update_bits_scores = bits["gain"][i]
+        c = _exponent(model, dataset.images.astype(np.int8), gradients, method)
+        _set(model, gradients, method, c)
+
+
+def _set(model: Model, gradients: dict[int, Gradients], method: str, c: int) -> None:
+    for i, found in gradients.items():
+        bits = _bits(model.stages[i], found, method, c)
+        if method == "weights":
+            model.stages[i].update_bits_weights = bits
+        else:
+            model.stages[i].update_bits_scores = bits
+
+
+def _set_by_trial(model: Model, dataset: Dataset, gradients: dict[int, Gradients]) -> None:
+    for method in _WANTED:
+        def put(tried: Model, c: int, method: str = method) -> None:
+            _set(tried, gradients, method, c)
+
+        c = largest_step(model, method, dataset, _TRIED, put)
+        put(model, _LEAST_OF_ERRORS if c is None else c)
+    if any(stage.update_bits_bias for stage in model.stages):
+        more = largest_step(model, "bias", dataset, _TRIED_OF_BIASES, _add_bits_of_biases)
+        _add_bits_of_biases(model, more or 0)
+
+
+def _add_bits_of_biases(model: Model, more: int) -> None:
+    for stage in model.stages:
+        if stage.update_bits_bias:
+            stage.update_bits_bias = min(31, stage.update_bits_bias + more)
 
 
 def _whole(stage: Stage, method: str) -> float:
@@ -79,7 +109,7 @@ def _bits(stage: Stage, gradients: Gradients, method: str, c: int) -> int:
 def _exponent(model: Model, images: np.ndarray, gradients: dict[int, Gradients],
               method: str) -> int:
     """c of a method, see above."""
-    c = _LEAST if model.loss == f.CROSS_ENTROPY else _LEAST_OF_ERRORS
+    c = _LEAST
     watched = images[MOVERS : MOVERS + _WATCHERS]
     if not len(watched):
         return c

@@ -62,7 +62,7 @@ def from_arrays(where: object, x: np.ndarray, y: np.ndarray, reading: Reading | 
     pixels = to_bytes(x, black_white)
     if reading.layout == "rgba" or (pixels.shape[1] == 4 and reading.channels in (1, 3)):
         pixels = _composed(where, pixels, reading)
-    classes = max(2, min(256, int(y.max(initial=0)) + 1), len(names))
+    classes = max(1 if names else 2, min(256, int(y.max(initial=0)) + 1), len(names))
     if names and classes > len(names):
         raise FileError(where, mismatch("label", classes - 1, f"below {len(names)}"))
     return checked(where, pixels, y, classes, names)

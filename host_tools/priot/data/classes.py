@@ -37,8 +37,8 @@ def class_name(name: str, where: object) -> str:
 def class_names(names: Sequence[str], where: object) -> tuple[str, ...]:
     """Names of all classes, checked. Raises FileError."""
     found = tuple(class_name(name, where) for name in names)
-    if not 2 <= len(found) <= 256:
-        raise FileError(where, mismatch("classes", len(found), "2..256"))
+    if not 1 <= len(found) <= 256:  # one: what is normal
+        raise FileError(where, mismatch("classes", len(found), "1..256"))
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
         raise FileError(where, f"classes: {twice[0]} stands there twice")

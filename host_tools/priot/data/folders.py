@@ -116,15 +116,16 @@ def _numbered(path: Path, by_name: dict[str, list[Path]], deeper: list[Path],
             return class_names(reading.names, path)
     elif by_name and reading.classes:
         return tuple(by_name)  # with_classes asks for numbers where they are not all
-    elif 2 <= len(by_name) <= 256:
+    elif 1 <= len(by_name) <= 256:
+        if len(by_name) == 1:
+            reading.note(f"one class, {next(iter(by_name))}: what an autoencoder takes; of a part "
+                         "of the classes: --for FILE or --classes NAME,NAME,...")
         return tuple(by_name)
     hint = ""
-    if len(by_name) == 1:
-        hint = "; of a part of the classes: --for FILE or --classes NAME,NAME,..."
-    elif deeper:
+    if deeper:
         hint = f"; there are pictures deeper: give {' or '.join(map(str, deeper[:3]))}"
     raise FileError(path, mismatch("sub-folders with pictures, one a class", len(by_name),
-                                   "2..256") + hint)
+                                   "1..256") + hint)
 
 
 def _contents(folder: Path) -> tuple[list[Path], Counter[str]]:

@@ -78,7 +78,7 @@ def prepare_sound(path: Path, sound: Sound, part: Part, reading: Reading,
     for what, count in told.items():
         reading.note(f"{count} of {len(chosen)} recordings {what}")
     labelled = with_classes(path, Images(values, chosen.labels.astype(np.uint8),
-                                         max(2, len(names)), tuple(names)), reading)
+                                         len(names), tuple(names)), reading)
     reading.note(f"{mel.rate} samples a second, a column of {mel.mels} bands every {mel.hop}: "
                  f"{mel.n_samples(sound.columns) / mel.rate:.2f} s a sample", usual=True)
     dataset = Dataset(values, labelled.labels, labelled.classes, labelled.names, 1 / LEVELS, ZERO)
@@ -160,7 +160,7 @@ def labelled_wavs(path: Path) -> list[tuple[Path, str, str]]:
             found.append((file, class_name(words[0], file), words[1]))
     names = {name for _, name, _ in found}
     if len(names) > 256:
-        raise FileError(path, mismatch("classes", len(names), "2..256"))
+        raise FileError(path, mismatch("classes", len(names), "1..256"))
     return found
 
 

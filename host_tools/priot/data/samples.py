@@ -166,7 +166,7 @@ def prepare_samples(path: Path, wanted: Wanted, reading: Reading,
         return to_dataset(finish(with_classes(path, images, reading), reading))
     values = _in_counts(path, _shaped(path, samples.values, shape), wanted.counts)
     levels, used = _levels(path, values, wanted, reading, like)
-    classes = max(2, int(samples.labels.max()) + 1, len(samples.names))
+    classes = len(samples.names) or max(2, int(samples.labels.max()) + 1)
     labelled = Images(levels, samples.labels.astype(np.uint8), classes, samples.names)
     if loss == f.CROSS_ENTROPY:
         labelled = with_classes(path, labelled, reading)

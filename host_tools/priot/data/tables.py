@@ -155,8 +155,6 @@ def _labels(path: Path, cells: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     if len(names) > 256:
         raise FileError(path, f"labels: {len(names)} different texts, as {names[0]}; expected "
                         "256 classes at most (--label NAME says which column it is)")
-    if len(names) == 1:
-        raise FileError(path, f"every label is {names[0]}; expected 2 classes or more")
     table = {name: i for i, name in enumerate(class_names(names, path))}
     return np.array([table[name] for name in class_names_of(cells, names, table)]), tuple(table)
 
