@@ -10,9 +10,9 @@ The rms is over samples, |.| the l2 norm over a layer. c is 5 where that leaves 
 shape, and otherwise the least with which `weights` change the outputs for other samples by at most
 0.7 of their norm (the median of some samples), `gain` by 0.15. A residual network of ten layers on
 natural images is so changed by 2^-8 and 2^-10, and beyond repair after one step of 2^-5, in
-integers as in floats; `gain` learns it better by 2^-10 than by 2^-8 (METHODS.md). By squared error,
-whose gradient never ends, c is what short trainings find, 6..12 (trial.py); so are the bits of
-biases.
+integers as in floats; `gain` learns it better by 2^-10 than by 2^-8 (METHODS.md). By squared
+error, whose gradient never ends, c is what short trainings find, 6..12 (trial.py); so are the bits
+of biases.
 """
 
 import math
