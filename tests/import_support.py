@@ -41,6 +41,7 @@ def onnx_outputs(model: onnx.ModelProto, samples: np.ndarray) -> np.ndarray:
     """What onnxruntime gives [n][classes], one sample at a time: batches of exports are fixed."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    options.log_severity_level = 3  # errors
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0].name
