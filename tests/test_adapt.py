@@ -273,7 +273,7 @@ def test_what_the_plan_is_for(tmp_path, monkeypatch):
     assert choose(MODEL, paths, Limits(), None, {}, stream=True).stays
     with pytest.raises(PriotError, match="the files lack .* kB of flash"):
         choose(MODEL, paths, Limits(flash_blocks=room // 2), "gain", {})
-    few = choose(MODEL, paths, Limits(130_000), None, {}).training
+    few = choose(MODEL, paths, Limits(137_000), None, {}).training
     assert few != choose(MODEL, paths, Limits(), None, {}).training
     monkeypatch.setenv("PRIOT_MICROPYTHON", str(tmp_path / "none"))
     with pytest.raises(PriotError, match="or without a plan, --method priot"):

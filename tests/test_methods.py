@@ -315,7 +315,7 @@ def test_a_second_trainer_beside_the_first(tmp_path):
             "linear 10")
     random_model(spec, (1, 28, 28), seed=1).write(tmp_path / "a.priot")
     said = micropython(TWICE % str(tmp_path / "a.priot"), backend="native",
-                       heap_bytes=246_144).stdout.splitlines()
+                       heap_bytes=250_000).stdout.splitlines()
     assert said == [
         "warning: layout small, which is slower; del the trainer before this one first",
         "kept small", "[]",

@@ -113,8 +113,8 @@ def oracle_trace(case: Case, method: str, options: dict[str, Any], epoch: int) -
             oracle.step(case.data.images[i], target)
             crcs.append(_crc(oracle))
             error += oracle.error
-        learned = [bytes(s.bias if method == "bias" else s.scores or s.w)
-                   for s in oracle.states if s.trained]
+        learned = [bytes(s.bias if method == "bias" else s.w if method == "weights16"
+                         else s.scores or s.w) for s in oracle.states if s.trained]
         case.traces[key] = (crcs, oracle.skipped, learned, error)
     return case.traces[key]
 
@@ -142,7 +142,7 @@ def compare(case: Case, method: str, options: dict[str, Any], epoch: int, found:
         values = (np.asarray(layer.values).astype(np.int16) + 128).astype(np.uint8)
         if method == "bias":
             values = layer.values
-        if layer.bitmap is not None and method == "weights":
+        if layer.bitmap is not None and method.startswith("weights"):
             continue  # packed: only the selected weights are in the file
         assert values.tobytes() == expected
 

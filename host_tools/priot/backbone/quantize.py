@@ -188,7 +188,8 @@ def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: Floa
             stage.forward_shift = max(0, percentile_bits(largest, naive) - 7)
         if twin is not None:
             twin.advance(i)
-            if requantised and i < len(stages) - 1:
+            # an autoencoder is asked about what is unlike its samples: no smaller shift there
+            if requantised and i < len(stages) - 1 and model.loss == f.CROSS_ENTROPY:
                 stage.forward_shift = twin.best_shift(i, acc, 2.0**exponent, ends.clamps.get(i))
         stage.largest = largest_output(ends.clamps.get(i), 2.0 ** (exponent + stage.forward_shift))
         tensors.insert(len(tensors) - 1, batch.requantise(stage, acc))

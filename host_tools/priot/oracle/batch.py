@@ -54,7 +54,8 @@ def forward(stage: Stage, x: np.ndarray, z: np.ndarray | None = None,
     """
     acc = x = x.reshape(-1, *stage.shape_in)
     if stage.has_weights:
-        dtype = np.float32 if stage.n_row * 127 * 127 < 1 << 24 else np.float64
+        is_int8 = stage.rows.dtype == np.int8
+        dtype = np.float32 if is_int8 and stage.n_row * 127 * 127 < 1 << 24 else np.float64
         acc = _grouped_rows(stage).astype(dtype) @ _patches(x, stage, dtype)
         acc = acc.reshape(len(x), *stage.shape_conv).astype(np.float64)
         if stage.bias is not None:
