@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from priot.jobs.protocol import NATIVE_BACKENDS, PICO_HEAP_BYTES
+from priot.network import fields as f
 from priot.package import compile_package, package_source
 from priot.paths import native_module
 from priot.planning.sizes import Learned, Network, Training
@@ -18,9 +19,11 @@ HEAP_BYTES = PICO_HEAP_BYTES
 BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system included
 # of what is left: the code that prepares training, then open files, printing, an epoch's garbage
 WORKING_BYTES = 12_288
-# free, but in pieces too small for a block: when loaded (7.8 to 11.5 kB were seen), where what was
-# learned has taken the place of the working block (9.2 to 16.5 kB, more where there are more
-# stages), and behind the code that reads adapters (26.5 to 28.4 kB)
+# free, but in pieces too small for a block: when imported (1 to 1.8 kB), when loaded (7.8 to
+# 11.5 kB were seen), where what was learned has taken the place of the working block (9.2 to
+# 16.5 kB, more where there are more stages), and behind the code that reads adapters (26.5 to
+# 28.4 kB)
+_HOLES_IMPORTED_BYTES = 3_072
 HOLES_BYTES = 12_032
 _HOLES_LEARNED_BYTES = 14_592
 _HOLES_LEARNED_PER_STAGE = 340
@@ -36,6 +39,7 @@ _BYTES_PER_WEIGHT_STAGE = 608
 _BYTES_PER_POOL_STAGE = 592
 _BYTES_PER_TRAINER = 1_424
 _BYTES_PER_TRAINED_LAYER = 424
+_BYTES_PER_SCORED_LAYER = 144  # beside them, where effective weights are made of scores
 _BYTES_PER_TRAINED_POOL = 96
 _BYTES_PER_TOP_K = 120  # a layer
 _BYTES_PER_DYNAMIC = 122  # a layer
@@ -151,7 +155,7 @@ def loaded_bytes(mpy: bytes) -> int:
 
 def after_import(code: Code, size: int = HEAP_BYTES) -> Heap:
     """A board's heap when the package is imported."""
-    return Heap(size, BOOT_BYTES + code.package + _BYTES_LEFT_BY_IMPORT)
+    return Heap(size, BOOT_BYTES + code.package + _BYTES_LEFT_BY_IMPORT, _HOLES_IMPORTED_BYTES)
 
 
 def after_load(heap: Heap, code: Code, network: Network) -> Heap:
@@ -159,6 +163,7 @@ def after_load(heap: Heap, code: Code, network: Network) -> Heap:
     objects = _BYTES_PER_NETWORK + _BYTES_LEFT_BEHIND + sum(
         _BYTES_PER_WEIGHT_STAGE if s["weights"] else _BYTES_PER_POOL_STAGE
         for s in network.stages)
+    heap = Heap(heap.size, heap.used)
     return heap.with_blocks(objects + code.kernels, network.weight_bytes, network.work_bytes)
 
 
@@ -168,6 +173,7 @@ def learned_objects(network: Network, learned: Learned, training: Training | Non
     if training is None:
         return per_layer * len(learned.layers)
     per_layer += _BYTES_PER_TOP_K * bool(training.get("keep"))
+    per_layer += _BYTES_PER_SCORED_LAYER * (training.rule.rule < f.WEIGHTS)
     first = learned.layers[0].stage
     pools = sum(1 for s in network.stages[first:] if not s["weights"])
     return (_BYTES_PER_TRAINER + per_layer * len(learned.layers)
