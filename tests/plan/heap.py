@@ -60,5 +60,5 @@ else:
                 progress=lambda record: look("training"))
     trainer.save("/learned.scores")
     answer += [trainer.ram_bytes, trainer.layout,
-               [net.kernels.plan_name(s.plan) for s in net.stages]]
+               [net.kernels_of(s.plan).plan_name(s.plan) for s in net.stages]]
 print(json.dumps(answer))

@@ -21,12 +21,12 @@ BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system in
 WORKING_BYTES = 12_288
 # free, but in pieces too small for a block: when imported (1 to 1.8 kB), when loaded (7.8 to
 # 11.5 kB were seen), where what was learned has taken the place of the working block (9.2 to
-# 16.5 kB, more where there are more stages), and behind the code that reads adapters (26.5 to
+# 22 kB, more where there are more stages), and behind the code that reads adapters (26.5 to
 # 28.4 kB)
 _HOLES_IMPORTED_BYTES = 3_072
 HOLES_BYTES = 12_032
-_HOLES_LEARNED_BYTES = 14_592
-_HOLES_LEARNED_PER_STAGE = 340
+_HOLES_LEARNED_BYTES = 20_992
+_HOLES_LEARNED_PER_STAGE = 120
 _HOLES_ADAPTER_BYTES = 28_672
 
 _BLOCK = 16  # the heap is given out in pieces of 16 bytes
