@@ -324,15 +324,15 @@ def test_ctrl_c_in_push(files, tmp_path):
     assert pico.read_files()["big.prd"] == files["big"].read_bytes()
 
 
-def test_ctrl_c_in_training(pico, files, tmp_path):
+def test_ctrl_c_in_training(files, tmp_path):
     """The board stops after the sample at hand; what it learned comes back."""
     saved = tmp_path / "a.scores"
-    before = pico.statistics()["programmed_pages"]
-    process = start_priot("train", files["model"], files["train"], "--epochs", 500, "--save",
-                          saved, "--port", pico.port)
-    until_written(pico, process, before + 300)
-    process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=HANG_S)
-    assert process.returncode == 130, output
-    assert "stopped early; what was learned is saved" in output[0]
-    assert Adapter.read(saved).epochs >= 2
+    with running_pico(tmp_path / "pico", contents(files, "model", "train")) as pico:
+        process = start_priot("train", files["model"], files["train"], "--epochs", 500, "--save",
+                              saved, "--port", pico.port)
+        until_written(pico, process, 300)
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=HANG_S)
+        assert process.returncode == 130, output
+        assert "stopped early; what was learned is saved" in output[0]
+        assert Adapter.read(saved).epochs >= 2

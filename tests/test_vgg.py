@@ -92,7 +92,7 @@ def full_width(tmp_path_factory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("method, options, heap_bytes, training_bytes", [
-    ("weights", {"step": 1}, 12_000_000, 70_000),
+    ("weights", {"step": 1}, 12_000_000, 130_000),
     ("priot", {"step": 7}, 32_000_000, 18_600_000),
 ])
 def test_full_width_trains(full_width, method, options, heap_bytes, training_bytes):
