@@ -52,8 +52,7 @@ CASES = [("a", "priot", {}), ("a", "gain", {"fraction": 10, "select": "layers"})
 MODELS = ROOT.parent / "shared" / "models"
 KEYWORDS = "mlperf_kws_ref_model_float32.tf2onnx.onnx"
 PUBLIC = [(KEYWORDS, "weights", {}, "native"), (KEYWORDS, "priot", {}, "portable"),
-          (KEYWORDS, "gain", {}, "portable"),
-          ("mlperf_pretrainedResnet.tflite", "weights", {"last": 4}, "portable")]
+          (KEYWORDS, "gain", {}, "portable")]
 
 
 def planned(path: Path, training: Training, backend: str = "native",
