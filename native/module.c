@@ -1,5 +1,5 @@
-// The modules priot_portable, priot_native and priot_layers: every kernel as a function of one tuple
-// (device/DESIGN.md, Kernels). dispatch.h says which of them this is.
+// The modules priot_portable, priot_native and priot_layers: every kernel as a function of one
+// tuple (device/DESIGN.md, Kernels). dispatch.h says which of them this is.
 //
 // A function fetches and checks its operands (check.h) and calls the kernel. It allocates
 // nothing, and a Ctrl-C is seen after it.

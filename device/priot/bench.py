@@ -47,11 +47,11 @@ def measure(trainer, source, steps):
         gc.collect()
         used = gc.mem_alloc()
         whole = _Mean(2)
-        flash = _Mean(2)
+        flash, registers = _Mean(2), _registers()
         parts = _Mean(2 + len(net.forward_calls) + len(trainer.backward_calls))
         i = 0
         while whole.counts[0] < steps and i < 16 * steps:
-            _whole_step(trainer, data, i % len(data), whole, flash)
+            _whole_step(trainer, data, i % len(data), whole, flash, registers)
             _step_by_parts(trainer, data, (i + 1) % len(data), parts)
             i += 2
         forward = _forwards(net, data, steps)
@@ -82,9 +82,8 @@ class _Mean:
         return self.sums[i] // max(1, self.counts[i])
 
 
-def _whole_step(trainer, data, i, mean, flash):
+def _whole_step(trainer, data, i, mean, flash, registers):
     """Read and learn a sample; entry 0 where its backward pass ran, 1 where it was skipped."""
-    registers = _registers()
     accesses = hits = 0
     skipped = trainer.skipped
     if registers:

@@ -3,13 +3,16 @@
 #include <stddef.h>
 
 #include "bias.h"
+#include "choices.h"
 #include "conv3x3.h"
 #include "conv3x3_backward.h"
 #include "conv3x3_update.h"
-#include "dispatch.h"
 #include "linear.h"
 #include "rounding.h"
 #include "update.h"
+#ifndef PRIOT_PLAN_ONLY
+#include "fast.h"
+#endif
 
 enum { // of NAMES, 0 where there is nothing to say
     FAST_3X3 = 1,
@@ -21,12 +24,7 @@ enum { // of NAMES, 0 where there is nothing to say
 };
 
 enum {
-    // A kernel with more scratch (64 kB, with LOW_MEMORY 16 kB) leaves the layer to
-    // priot_portable. The other limits keep a sum of products and the rounding of a shift by 30
-    // in int32.
-    MOST_WORDS = 16384,
-    MOST_WORDS_LOW = 4096,
-    MOST_TERMS = 32768, // 32768 * 127 * 127 + 2^30 + 2^29
+    MOST_WORDS_LOW = 4096, // in the place of MOST_WORDS with LOW_MEMORY
     MOST_POSITIONS = 786, // 786 * 127 * 127 * 127 + 2^29
 };
 
@@ -86,22 +84,6 @@ static int32_t forward_in_fours(const int32_t *d) {
 static int32_t backward_in_fours(const int32_t *d) {
     return in_fours(d[ADD_DX] == 0 && (d[MASK_DX] & 127) == 0 ? linear_backward_words(d) : 0, d);
 }
-
-#ifdef PRIOT_PLAN_ONLY // another processor wants to know what this one would do
-#define KERNEL(name) NULL
-#else
-#include "fast.h"
-#define KERNEL(name) (planned_t)name
-#endif
-
-// Of a kind and a slot the first whose kernel takes the layer is planned.
-typedef struct {
-    uint8_t kind;
-    uint8_t slot;
-    uint8_t name; // forward
-    int32_t (*words)(const int32_t *d); // see limited
-    planned_t kernel;
-} choice_t;
 
 static const choice_t CHOICES[] = {
     { CONV2D, PLAN_FORWARD, FAST_3X3, forward_3x3, KERNEL(conv3x3_forward) },

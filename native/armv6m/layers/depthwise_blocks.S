@@ -6,22 +6,7 @@
 
 #include "asm.h"
 #include "conv3x3_lanes.h"
-
-// struct depthwise_job (depthwise.h)
-.set JOB_LOWER, 12
-.set JOB_Y, 16
-.set JOB_ROUNDING, 20
-.set JOB_BACK, 24
-.set JOB_LEFT, 28
-.set JOB_COLUMNS, 32
-.set JOB_ROWS, 36
-.set JOB_ROW_STEP, 40
-.set JOB_Y_SKIP, 44
-.set JOB_PHASE_STEP, 48
-.set JOB_WEIGHTS, 52
-.set JOB_INPUTS, 56
-.set JOB_EXACT, 60
-.set JOB_RIGHT, 64      // three words, loaded together: right, last_right, last_lower
+#include "depthwise_job.h"
 
 // Stores an accumulator; r1 shift, r3 low, r5 high. Clobbers r2. 11 cycles.
 .macro STORE_OUTPUT accumulator, address, offset

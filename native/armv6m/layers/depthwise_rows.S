@@ -12,19 +12,7 @@
 // 6.4 per product.
 
 #include "asm.h"
-
-// struct depthwise_job (depthwise.h)
-.set JOB_Y, 16
-.set JOB_ROUNDING, 20
-.set JOB_BACK, 24
-.set JOB_LEFT, 28
-.set JOB_COLUMNS, 32
-.set JOB_ROWS, 36
-.set JOB_ROW_STEP, 40
-.set JOB_Y_SKIP, 44
-.set JOB_PHASE_STEP, 48
-.set JOB_WEIGHTS, 52
-.set JOB_INPUTS, 56
+#include "depthwise_job.h"
 
 // Add the lanes to two sums. Clobbers r4, r5. 6 cycles.
 .macro ADD_LANES lanes, low, high

@@ -3,21 +3,19 @@
 #include <stddef.h>
 
 #include "bias.h"
+#include "choices.h"
 #include "depthwise.h"
-#include "dispatch.h"
 #include "rounding.h"
 #include "tiles.h"
+#ifndef PRIOT_PLAN_ONLY
+#include "fast.h"
+#endif
 
 enum { // of NAMES
     FAST_TILES = LAYERS_PLAN,
     FAST_DEPTHWISE,
     FAST_BIASED_LINEAR,
     FAST_OTHERS,
-};
-
-enum {
-    MOST_WORDS = 16384, // a kernel with more scratch (64 kB) leaves the layer to priot_portable
-    MOST_TERMS = 32768, // 32768 * 127 * 127 + 2^30 + 2^29 fits int32
 };
 
 // What a kernel needs of scratch, in words, and one; 0 where it does not take the layer.
@@ -48,22 +46,6 @@ static int32_t any(const int32_t *d) {
     (void)d;
     return 1;
 }
-
-#ifdef PRIOT_PLAN_ONLY // another processor wants to know what this one would do
-#define KERNEL(name) NULL
-#else
-#include "fast.h"
-#define KERNEL(name) (planned_t)name
-#endif
-
-// Of a kind and a slot the first whose kernel takes the layer is planned.
-typedef struct {
-    uint8_t kind;
-    uint8_t slot;
-    uint8_t name; // forward
-    int32_t (*words)(const int32_t *d); // see limited
-    planned_t kernel;
-} choice_t;
 
 static const choice_t CHOICES[] = {
     { CONV2D, PLAN_FORWARD, FAST_DEPTHWISE, depthwise, KERNEL(depthwise3x3_forward) },
