@@ -4,19 +4,16 @@ On one core, and on two that take turns: what one writes in a share, the other n
 """
 
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
-from armv6m import cases, step
+from armv6m import cases, plan_module, step
 from armv6m.target import NATIVE, OBJECTS, Target, compare
 from kernels.layers import argmax_bytes, conv2d_descriptor, linear_descriptor, n_inputs, n_outputs
 from m0plus.machine import Machine
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
-from priot.paths import native_module, tool
 
 SEEDS = 4
 CASES = 100  # of a kind and a seed
@@ -347,15 +344,8 @@ def test_priot_plan_says_what_the_pico_would(target, tmp_path):
     rng = np.random.default_rng(3)
     layers = [random_layer(rng) for _ in range(LAYERS)]
     expected = [simulated_answers(target.machine, kind, d) for kind, d in layers]
-    with (tmp_path / "layers").open("wb") as file:
-        for kind, d in layers:
-            file.write(np.append(kind, d).astype(np.int32).tobytes())
-    script = Path(__file__).parent / "armv6m" / "plans.py"
-    environment = dict(os.environ, MICROPYPATH=str(native_module("x64", "priot_plan").parent))
-    done = subprocess.run([str(tool("micropython")), str(script), str(tmp_path / "layers"),
-                           str(f.N_FIELDS), str(f.PLAN_FORWARD), str(f.PLAN_END)],
-                          env=environment, capture_output=True, text=True, check=True)
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    answers = plan_module.answers(tmp_path, layers, f.PLAN_END, "plan", "plan_name",
+                                  "scratch_words", "portable_scratch_words")
     assert answers == expected
     assert len({answer[1] for answer in answers}) == 6  # every name but that of no fast kernel
     for slot in range(2, 5):

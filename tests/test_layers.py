@@ -1,18 +1,14 @@
 """The kernels of priot_layers on a simulated Cortex-M0+: exact at every bound, no slower."""
 
 import json
-import os
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 from armv6m import layer_cases as cases
-from armv6m import layer_cycles
+from armv6m import layer_cycles, plan_module
 from armv6m.target import LayersTarget
 from kernels.layers import conv2d_descriptor, linear_descriptor, n_inputs
 from priot.network import fields as f
-from priot.paths import native_module, tool
 
 SEEDS = 4
 CASES = 100  # of a kernel and a seed
@@ -139,15 +135,8 @@ def test_priot_plan_says_what_the_pico_would(aligned, tmp_path):
         expected.append([number, name.split(b"\0")[0].decode(), int(d[f.PLAN_FORWARD]),
                          *(aligned.scratch_words(kind, training, d) for training in range(3))])
         d[f.PLAN_FORWARD] = 0
-    with (tmp_path / "layers").open("wb") as file:
-        for kind, d in layers:
-            file.write(np.append(kind, d).astype(np.int32).tobytes())
-    script = Path(__file__).parent / "armv6m" / "layer_plans.py"
-    environment = dict(os.environ, MICROPYPATH=str(native_module("x64", "priot_plan").parent))
-    done = subprocess.run([str(tool("micropython")), str(script), str(tmp_path / "layers"),
-                           str(f.N_FIELDS), str(f.PLAN_FORWARD)],
-                          env=environment, capture_output=True, text=True, check=True)
-    assert [json.loads(line) for line in done.stdout.splitlines()] == expected
+    assert plan_module.answers(tmp_path, layers, f.PLAN_FORWARD + 1, "layers_plan",
+                               "layers_plan_name", "layers_scratch_words") == expected
 
 
 def test_no_layer_takes_longer_than_committed(target, capsys):

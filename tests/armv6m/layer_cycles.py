@@ -19,7 +19,7 @@ from priot.oracle.step import Oracle
 
 from armv6m import layer_cases as cases
 from armv6m.cases import forward
-from armv6m.step import recorded
+from armv6m.step import recorded, table
 from armv6m.target import FAST, LayersTarget, Target, compare
 from armv6m.target import LAYERS as LAYERS_KERNELS
 
@@ -98,12 +98,6 @@ def inference(model: Model) -> dict[str, tuple[int, int]]:
             compare(target, name, operands), work)
     found["all"] = sum(cycles for cycles, _ in found.values()), 1
     return found
-
-
-def table(figures: dict[str, tuple[int, int]]) -> str:
-    """One line per layer: cycles, and cycles per product."""
-    return "\n".join(f"{name:36}{cycles:10,}" + (f"{cycles / work:8.2f}" if work > 1 else "")
-                     for name, (cycles, work) in figures.items())
 
 
 def main() -> None:

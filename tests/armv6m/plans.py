@@ -1,9 +1,10 @@
 """Prints what the module priot_plan says of layers, a line of JSON each.
 
-    micropython plans.py LAYERS N_FIELDS PLAN_FORWARD PLAN_END
+    micropython plans.py LAYERS N_FIELDS FIRST END PLAN NAME WORDS ...
 
-LAYERS: int32, for each its kind and its descriptor of N_FIELDS words. A line: number of the plan,
-its name, the words of the plan, scratch_words and portable_scratch_words with training 0, 1, 2.
+LAYERS: int32, for each its kind and its descriptor of N_FIELDS words. PLAN, NAME, WORDS: functions
+of the module. A line: number of the plan, its name, what it writes to the words FIRST .. END - 1,
+and what each of WORDS answers with training 0, 1, 2.
 """
 
 import json
@@ -14,16 +15,17 @@ import priot_plan
 
 
 def main():
-    n_fields, first, end = [int(argument) for argument in sys.argv[2:]]
+    n_fields, first, end = [int(argument) for argument in sys.argv[2:5]]
+    plan, plan_name, *words_of = [getattr(priot_plan, name) for name in sys.argv[5:]]
     with open(sys.argv[1], "rb") as f:
         while True:
             record = array("i", f.read(4 * (1 + n_fields)))
             if not record:
                 return
             kind, d = record[0], record[1:]
-            number = priot_plan.plan(kind, d)
-            answer = [number, priot_plan.plan_name(number)] + list(d[first:end])
-            for words in (priot_plan.scratch_words, priot_plan.portable_scratch_words):
+            number = plan(kind, d)
+            answer = [number, plan_name(number)] + list(d[first:end])
+            for words in words_of:
                 answer += [words(kind, training, d) for training in range(3)]
             print(json.dumps(answer))
 
