@@ -5,9 +5,11 @@ A subcommand is a module of commands/ with `add_parser(subparsers)`, which adds 
 """
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import io
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -103,6 +105,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PriotError, ValueError, OSError) as error:
         print(f"priot: {_one_line(error)}", file=sys.stderr)
         return 1
+
+
+def run_logged(log: Path, *words: object) -> None:
+    """Run a command from a script of many, its output to a file. Raises PriotError where it fails.
+
+    words: as behind `priot`, of any type that str() knows.
+    """
+    line = [str(word) for word in words]
+    with log.open("a") as file, contextlib.redirect_stdout(file):
+        print("$ priot", shlex.join(line))
+        if main(line):
+            raise PriotError(line[0], f"failed; {log} has its output")
 
 
 def _run(args: argparse.Namespace) -> int:

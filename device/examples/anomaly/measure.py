@@ -9,9 +9,7 @@ build/anomaly.
 """
 
 import argparse
-import contextlib
 import json
-import shlex
 import sys
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import numpy as np
 from priot.backbone.float_graph import run as run_floats
 from priot.backbone.float_network import FloatNetwork
 from priot.backbone.pretrain import Pretraining, Recipe
-from priot.cli import main as priot
+from priot.cli import run_logged
 from priot.data.log_mel import LEVELS, LogMel
 from priot.data.recordings import ZERO, read_wav
 from priot.errors import PriotError
@@ -47,15 +45,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
     parser.add_argument("--epochs", type=int, default=20, help="of pretraining (default 20)")
     return parser
-
-
-def run(folder: Path, *words: object) -> None:
-    """Run a command of priot, its output to a log. Raises PriotError where it fails."""
-    line = [str(word) for word in words]
-    with open(folder / "log", "a") as log, contextlib.redirect_stdout(log):
-        print("$ priot", shlex.join(line))
-        if priot(line):
-            raise PriotError(line[0], f"failed; {folder / 'log'} has its output")
 
 
 def windows(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -86,8 +75,8 @@ def wavs(place: Path, kind: str) -> list[Path]:
 def separated(folder: Path, place: str, *options: object) -> float:
     """AUC of a place's test, percent."""
     report = folder / "report.json"
-    run(folder, "evaluate", folder / "anomaly.priot", folder / f"{place}-test.prd", *options,
-        "--json", report)
+    run_logged(folder / "log", "evaluate", folder / "anomaly.priot", folder / f"{place}-test.prd",
+               *options, "--json", report)
     auc: float = json.loads(report.read_text())["auc"]
     return auc
 
@@ -96,8 +85,8 @@ def learn(folder: Path, place: str, method: str, seed: int) -> float:
     """AUC after a place has been learned, percent."""
     scores = folder / f"{place}.scores"
     scores.unlink(missing_ok=True)
-    run(folder, "train", folder / "anomaly.priot", folder / f"{place}-learn.prd", "--method",
-        method, "--epochs", 12, "--halve", 3, "--seed", seed, "--save", scores)
+    run_logged(folder / "log", "train", folder / "anomaly.priot", folder / f"{place}-learn.prd",
+               "--method", method, "--epochs", 12, "--halve", 3, "--seed", seed, "--save", scores)
     return separated(folder, place, "--adapter", scores)
 
 
@@ -129,10 +118,10 @@ def measure(args: argparse.Namespace) -> None:
     places = sorted(path.name for path in args.sounds.iterdir() if path.is_dir())
     known = [args.sounds / place for place in places if place not in args.new]
     write(folder / "known.prd", [file for place in known for file in wavs(place, NAMES[0])])
-    run(folder, "pretrain", folder / "known.prd", "--network", NETWORK,
-        *RECIPE.format(args.epochs).split(), "-o", folder / "anomaly.npz")
-    run(folder, "quantize", folder / "anomaly.npz", "--calibrate", folder / "known.prd", "-o",
-        folder / "anomaly.priot")
+    run_logged(folder / "log", "pretrain", folder / "known.prd", "--network", NETWORK,
+               *RECIPE.format(args.epochs).split(), "-o", folder / "anomaly.npz")
+    run_logged(folder / "log", "quantize", folder / "anomaly.npz", "--calibrate",
+               folder / "known.prd", "-o", folder / "anomaly.priot")
     print("| place | before | " + " | ".join(args.methods) + " | float |")
     print("|---" * (3 + len(args.methods)) + "|")
     rows = []

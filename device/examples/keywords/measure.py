@@ -8,16 +8,14 @@ board wants: SPEAKER.priot, the network, and SPEAKER.words, recordings.
 """
 
 import argparse
-import contextlib
 import json
-import shlex
 import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from priot.cli import main as priot
+from priot.cli import run_logged
 from priot.data.recordings import labelled_wavs, read_wav
 from priot.errors import PriotError
 from priot.formats import Dataset
@@ -44,15 +42,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(folder: Path, *words: object) -> None:
-    """Run a command of priot, its output to a log. Raises PriotError where it fails."""
-    line = [str(word) for word in words]
-    with open(folder / "log", "a") as log, contextlib.redirect_stdout(log):
-        print("$ priot", shlex.join(line))
-        if priot(line):
-            raise PriotError(line[0], f"failed; {folder / 'log'} has its output")
-
-
 def order(labels: np.ndarray) -> np.ndarray:
     """A fixed order of samples that begins with rounds of one of each class."""
     generator = np.random.RandomState(0)  # numpy froze it
@@ -71,16 +60,15 @@ def write_words(path: Path, files: list[Path], labels: np.ndarray) -> None:
 
 def measure(args: argparse.Namespace, speaker: str) -> list[float]:
     """Percent of a speaker's other words known before, and after each number by each method."""
-    folder, most = args.output, max(args.words)
-    stem = folder / speaker
+    stem, log, most = args.output / speaker, args.output / "log", max(args.words)
     known, own = f"{stem}-others.prd", f"{stem}-own.prd"
     for part, path in (("train", known), ("test", own)):
-        run(folder, "dataset", args.recordings, "--leave", speaker, "--part", part, "--hop", HOP,
-            "-o", path)
+        run_logged(log, "dataset", args.recordings, "--leave", speaker, "--part", part, "--hop",
+                   HOP, "-o", path)
     dataset = Dataset.read(own)
-    run(folder, "pretrain", known, "--network", NETWORK.format(classes=dataset.classes),
-        *RECIPE.format(epochs=args.epochs).split(), "-o", f"{stem}.npz")
-    run(folder, "quantize", f"{stem}.npz", "--calibrate", known, "-o", f"{stem}.priot")
+    run_logged(log, "pretrain", known, "--network", NETWORK.format(classes=dataset.classes),
+               *RECIPE.format(epochs=args.epochs).split(), "-o", f"{stem}.npz")
+    run_logged(log, "quantize", f"{stem}.npz", "--calibrate", known, "-o", f"{stem}.priot")
     chosen = order(dataset.labels)
     if len(chosen) <= most:
         raise PriotError("--words", f"found {most}, {speaker} has {len(chosen)} in all")
@@ -98,8 +86,8 @@ def measure(args: argparse.Namespace, speaker: str) -> list[float]:
     found: list[float] = []
     for n in args.words:
         for method in METHODS:
-            run(folder, "train", f"{stem}.priot", part_of(chosen[:n], str(n)), "--test", test,
-                "--method", method, "--json", f"{stem}.json")
+            run_logged(log, "train", f"{stem}.priot", part_of(chosen[:n], str(n)), "--test",
+                       test, "--method", method, "--json", f"{stem}.json")
             report = json.loads(Path(f"{stem}.json").read_text())
             found += [report["accuracy_after"]] if found else [report["accuracy_before"],
                                                               report["accuracy_after"]]
