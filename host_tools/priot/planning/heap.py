@@ -21,12 +21,13 @@ BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system in
 WORKING_BYTES = 12_288
 # free, but in pieces too small for a block: when imported (1 to 1.8 kB), when loaded (7.8 to
 # 12.3 kB were seen), where what was learned has taken the place of the working block (9.2 to
-# 22 kB, more where there are more stages), and behind the code that reads adapters (26.5 to
-# 30.1 kB)
+# 16.5 kB, more where there are more stages; 12.5 to 21.2 kB with the stack of core 1), and
+# behind the code that reads adapters (26.5 to 30.1 kB)
 _HOLES_IMPORTED_BYTES = 3_072
 HOLES_BYTES = 13_056
-_HOLES_LEARNED_BYTES = 20_992
-_HOLES_LEARNED_PER_STAGE = 120
+_HOLES_LEARNED_BYTES = 15_184
+_HOLES_LEARNED_PER_STAGE = 180
+_HOLES_BY_CORE_1_BYTES = 5_424
 _HOLES_ADAPTER_BYTES = 31_232
 
 _BLOCK = 16  # the heap is given out in pieces of 16 bytes
@@ -181,7 +182,8 @@ def learned_objects(network: Network, learned: Learned, training: Training | Non
 
 
 def with_learned(loaded: Heap, code: Code, network: Network, learned: Learned,
-                 training: Training | None = None, samples: int = 0) -> Heap:
+                 training: Training | None = None, samples: int = 0,
+                 both_cores: bool = False) -> Heap:
     """With an adapter in force, or while `fit` runs by `training` on so many samples.
 
     The network's working block has made room for another, and the order of samples takes two
@@ -189,7 +191,8 @@ def with_learned(loaded: Heap, code: Code, network: Network, learned: Learned,
     """
     heap = loaded.with_blocks(learned_objects(network, learned, training) + code.late,
                               learned.learned_bytes, learned.work_bytes)
-    holes = _HOLES_LEARNED_BYTES + _HOLES_LEARNED_PER_STAGE * len(network.stages)
+    holes = (_HOLES_LEARNED_BYTES + _HOLES_LEARNED_PER_STAGE * len(network.stages)
+             + _HOLES_BY_CORE_1_BYTES * both_cores)
     heap = Heap(heap.size, heap.used - block_bytes(network.work_bytes),
                 holes if training else _HOLES_ADAPTER_BYTES)
     return heap.with_blocks(_BYTES_PER_FIT, 2 * samples) if training else heap
