@@ -33,6 +33,9 @@ demo: setup  ## Adapt a network to rotated digits under MicroPython; report in b
 test: setup-all  ## Run every test (TESTS=... for a part).
 	@$(VENV)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
 
+test-long: setup-all  ## The same in full: more moments of lost power, every case in QEMU.
+	@$(VENV)/python -m pytest $(PYTEST_FLAGS) --long $(TESTS)
+
 setup-all:  ## Everything that the tests need: also the Pico's firmware, emulator, QEMU and a browser.
 	@$(SETUP) $(BASE) $(BOARDS) browser
 
@@ -86,4 +89,4 @@ clean:  ## Remove what was built, but not the downloads nor .venv.
 	@rm -rf dist
 	@if [ -d build ]; then find build/ -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
 
-.PHONY: help setup demo watch-data watch anomaly-data anomaly test setup-all native firmware qemu pico bench digits-table setup-pico release lint clean
+.PHONY: help setup demo test-long watch-data watch anomaly-data anomaly test setup-all native firmware qemu pico bench digits-table setup-pico release lint clean

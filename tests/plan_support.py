@@ -3,8 +3,13 @@
 import json
 from pathlib import Path
 
-from support import micropython
+from priot.formats import Model
+from priot.planning.board import Limits, Plan, plan_trainings
+from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.targets.unix import UnixTarget
+from support import micropython, random_model
 
+SAMPLES = 8
 BLOCKS = Path(__file__).parent / "plan" / "blocks.py"
 
 NETWORK_A = ("conv 8 3, relu, maxpool 2, conv 16 3, relu, maxpool 2, flatten, linear 64, relu, "
@@ -31,3 +36,30 @@ def device_says(path: Path, backend: str, cases: list) -> list:
     cases_path.write_text(json.dumps(cases))
     result = micropython(BLOCKS, str(path), backend, str(cases_path), backend=backend)
     return json.loads(result.stdout.splitlines()[-1])
+
+
+def planned(path: Path, training: Training, backend: str = "native",
+            samples: int = SAMPLES) -> Plan:
+    """The plan to train a model on a Pico."""
+    planner = Planner(UnixTarget(HEAP_BYTES), path, backend)
+    plan = plan_trainings(planner, [training], Limits(backend=backend), {}, samples)[0]
+    assert isinstance(plan, Plan)
+    return plan
+
+
+def perceptron(hidden: int) -> Model:
+    """A network whose only large layer has so many outputs."""
+    return random_model(f"flatten, linear {hidden}, relu, linear 10", (1, 28, 28), seed=1)
+
+
+def least(folder: Path, missing: int, **options: str) -> int:
+    """The smallest hidden layer of a perceptron for which more than `missing` bytes lack."""
+    low, high = 60, 140
+    while low < high:
+        middle = (low + high) // 2
+        perceptron(middle).write(folder / "trial.priot")
+        if planned(folder / "trial.priot", Training.of(**options)).missing > missing:
+            high = middle
+        else:
+            low = middle + 1
+    return low

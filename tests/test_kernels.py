@@ -25,9 +25,9 @@ from support import HANG_S, cpython_environment, import_device
 RUNNER = Path(__file__).parent / "kernels" / "runner.py"
 HERE = {"viper-cpython": "viper", "viper-unix": "viper", "portable-x64": "portable",
         "portable-x64-avx2": "portable"}
-# on the Cortex-M0+ of QEMU: the backend, and whether it chooses fast kernels first
-QEMU = {"viper-armv6m": ("viper", False), "portable-armv6m": ("portable", False),
-        "planned-armv6m": ("native", True)}
+# on the Cortex-M0+ of QEMU: the backend, whether it chooses fast kernels first, which cases
+QEMU = {"viper-armv6m": ("viper", False, "some"), "portable-armv6m": ("portable", False, "some"),
+        "planned-armv6m": ("native", True, "all")}
 LARGEST_ON_QEMU = 8000  # bytes of operands: a case has to fit a Pico's heap with the rest
 READ_BACK = """
 import binascii
@@ -55,18 +55,35 @@ def suite() -> list[Case]:
 
 
 @pytest.fixture(scope="module")  # QEMU is never idle: while it is on, it takes a core
-def qemu(suite, tmp_path_factory):
-    """A running Cortex-M0+ with the cases that fit it in its file system, and those cases."""
+def qemu(suite, tmp_path_factory, long):
+    """A running Cortex-M0+ with the cases that fit it, by the names of their files.
+
+    "some" are a third: viper and portable C are given all of them here.
+    """
     folder = tmp_path_factory.mktemp("qemu")
-    cases = [c for c in suite if not c.heavy and c.size() <= LARGEST_ON_QEMU]
-    write_cases(folder / "cases", cases)
-    files = {"cases": (folder / "cases").read_bytes(), "runner.py": RUNNER.read_bytes(),
+    cases = {"all": [c for c in suite if not c.heavy and c.size() <= LARGEST_ON_QEMU]}
+    cases["some"] = cases["all"] if long else _a_third(cases["all"])
+    for name in cases:
+        write_cases(folder / name, cases[name])
+    files = {**{name: (folder / name).read_bytes() for name in cases},
+             "runner.py": RUNNER.read_bytes(),
              **{f"{name}.mpy": native_module("armv6m", name).read_bytes()
                 for name in NATIVE_MODULES["armv6m"]}}
     for path in (compile_package("armv6m") / "priot").iterdir():
         files[f"priot/{path.name}"] = path.read_bytes()
     with Qemu(files, folder) as board:
         yield board, cases
+
+
+def _a_third(cases: list[Case]) -> list[Case]:
+    """Every third of each kernel's cases, those that continue one another together."""
+    turns: list[list[Case]] = []
+    for case in sorted(cases, key=lambda c: c.kernel):  # a stable sort
+        if case.continues:
+            turns[-1].append(case)
+        else:
+            turns.append([case])
+    return [case for turn in turns[::3] for case in turn]
 
 
 def _run_here(where: str, suite: list[Case], folder: Path) -> Run:
@@ -89,16 +106,16 @@ def _run_here(where: str, suite: list[Case], folder: Path) -> Run:
     return Run(cases, answers, failed)
 
 
-def _run_in_qemu(where: str, board: Qemu, cases: list[Case]) -> Run:
-    backend, planned = QEMU[where]
+def _run_in_qemu(where: str, board: Qemu, files: dict[str, list[Case]]) -> Run:
+    backend, planned, some = QEMU[where]
     failed = ""
     try:
-        board.run(f"import runner; runner.answer({backend!r}, 'cases', 'answers', {planned})",
+        board.run(f"import runner; runner.answer({backend!r}, {some!r}, 'answers', {planned})",
                   timeout_s=HANG_S)
     except PriotError as error:
         failed = str(error)
     answers = read_answers(base64.b64decode(board.run(READ_BACK, timeout_s=HANG_S)))
-    return Run(cases, answers, failed)
+    return Run(files[some], answers, failed)
 
 
 @pytest.fixture(scope="module", params=[*HERE, *QEMU])

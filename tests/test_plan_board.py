@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plan_support import SAMPLES, least, perceptron, planned
 from priot.board.connection import Connection
 from priot.board.errors import BoardRefused
 from priot.board.install import package_files
@@ -16,7 +17,7 @@ from priot.emulator import Pico
 from priot.formats import Adapter, AdapterLayer, Model
 from priot.importer import import_file
 from priot.paths import BACKBONES, ROOT
-from priot.planning.board import Limits, Plan, plan_adapter, plan_trainings
+from priot.planning.board import Limits, Plan, plan_adapter
 from priot.planning.heap import BOOT_BYTES, after_import
 from priot.planning.sizes import HEAP_BYTES, Planner, Training
 from priot.targets.unix import UnixTarget
@@ -24,7 +25,6 @@ from support import micropython, random_dataset, random_model
 
 HEAP = (Path(__file__).parent / "plan" / "heap.py").read_text()
 BACKBONE = BACKBONES / "mnist-a-0.priot"
-SAMPLES = 8
 TOLERANCE = 0.05
 CAUTION_BYTES = 10_240  # by which a plan may take the largest block for smaller than it is
 
@@ -51,35 +51,9 @@ CASES = [("a", "priot", {}), ("a", "gain", {"fraction": 10, "select": "layers"})
 # public networks, where they lie beside the checkout: file, method, options, kernels
 MODELS = ROOT.parent / "shared" / "models"
 KEYWORDS = "mlperf_kws_ref_model_float32.tf2onnx.onnx"
-PUBLIC = [(KEYWORDS, "weights", {}, "native"), (KEYWORDS, "priot", {}, "portable"),
-          (KEYWORDS, "gain", {}, "portable")]
-
-
-def planned(path: Path, training: Training, backend: str = "native",
-            samples: int = SAMPLES) -> Plan:
-    """The plan to train a model on a Pico."""
-    planner = Planner(UnixTarget(HEAP_BYTES), path, backend)
-    plan = plan_trainings(planner, [training], Limits(backend=backend), {}, samples)[0]
-    assert isinstance(plan, Plan)
-    return plan
-
-
-def perceptron(hidden: int) -> Model:
-    """A network whose only large layer has so many outputs."""
-    return random_model(f"flatten, linear {hidden}, relu, linear 10", (1, 28, 28), seed=1)
-
-
-def least(folder: Path, missing: int) -> int:
-    """The smallest hidden layer of a perceptron of which `priot` is said to lack so much."""
-    low, high = 60, 140
-    while low < high:
-        middle = (low + high) // 2
-        perceptron(middle).write(folder / "trial.priot")
-        if planned(folder / "trial.priot", Training.of()).missing > missing:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+PUBLIC = [(KEYWORDS, "weights", {}, "native"),
+          pytest.param(KEYWORDS, "priot", {}, "portable", marks=pytest.mark.long),
+          pytest.param(KEYWORDS, "gain", {}, "portable", marks=pytest.mark.long)]
 
 
 def adapter_of(model: Model) -> Adapter:
@@ -133,7 +107,7 @@ def public(tmp_path_factory) -> dict[str, Path]:
     """Public networks as model files. What they are calibrated with decides no size."""
     folder = tmp_path_factory.mktemp("public")
     paths = {}
-    for file in sorted({row[0] for row in PUBLIC}):
+    for file in (KEYWORDS,):
         graph, _ = import_file(MODELS / file)
         rng = np.random.default_rng(1)
         np.savez(folder / "data.npz", x=rng.normal(0, 30, (8, *graph.file_shape)),

@@ -179,7 +179,7 @@ def test_the_wheel_is_what_runs(installed):
 
 def test_deploy_and_train_on_a_board(installed, release, tmp_path):
     before = contents_of(installed.package)
-    with running_pico(tmp_path / "pico", with_package=False) as pico:
+    with running_pico(tmp_path / "pico", nearly_installed(release), False) as pico:
         installed.priot("deploy", "--port", pico.port, "digits-0.priot", "train.prd")
         installed.priot("train", "digits-0.priot", "train.prd", "--epochs", 1, "--port", pico.port,
                         "--save", "learned.scores", "--json", "report.json")
@@ -234,16 +234,23 @@ def mpremote(release, pico, *command):
         assert there[path.relative_to(release[0] / "armv6m").as_posix()] == path.read_bytes()
 
 
-def test_mip_install(release, tmp_path):
-    mpremote(release, Pico(tmp_path), "mip", "install", "dist/armv6m/package.json")
-
-
-def test_plain_copying(release, tmp_path):
-    """Most files are there already, for the sake of time: mpremote copies what lacks."""
+def nearly_installed(release):
+    """The files of a release but for a few: copying them all takes minutes."""
     lib = release[0] / "armv6m" / "lib"
     files = {f"/lib/{path.relative_to(lib)}": path.read_bytes() for path in lib.rglob("*.mpy")}
     for missing in ("/lib/priot/heap.mpy", "/lib/priot/memory.mpy", "/lib/priot_native.mpy"):
         del files[missing]
+    return files
+
+
+@pytest.mark.parametrize("command", ["mip install dist/armv6m/package.json",
+                                     "cp -r dist/armv6m/lib/. :lib/"])
+def test_mpremote_copies_what_lacks(release, tmp_path, command):
     pico = Pico(tmp_path)
-    pico.write_files(files)
-    mpremote(release, pico, "cp", "-r", "dist/armv6m/lib/.", ":lib/")
+    pico.write_files(nearly_installed(release))
+    mpremote(release, pico, *command.split())
+
+
+@pytest.mark.long
+def test_mip_install_on_a_bare_board(release, tmp_path):
+    mpremote(release, Pico(tmp_path), "mip", "install", "dist/armv6m/package.json")

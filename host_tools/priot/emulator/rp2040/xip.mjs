@@ -71,7 +71,7 @@ export function makeCachedCore(CortexM0Core) {
     constructor(mcu, cache) {
       super(mcu);
       this.cache = cache;
-      // Views: through rp2040js each read would be two calls more, 15 % of all time.
+      // Views: through rp2040js each access would be two calls more, 15 % of all time.
       this.ram16 = new Uint16Array(mcu.sram.buffer);
       this.ram32 = new Uint32Array(mcu.sram.buffer);
       this.flash16 = mcu.flash16;
@@ -116,7 +116,9 @@ export function makeCachedCore(CortexM0Core) {
     }
 
     writeUint32(address, value) {
-      if (address >>> 24 === FLASH_CACHED) this.cache.invalidate(address);
+      const inRam = address - RAM_START;
+      if ((address & 3) === 0 && inRam >= 0 && inRam < RAM_BYTES) this.ram32[inRam >>> 2] = value;
+      else if (address >>> 24 === FLASH_CACHED) this.cache.invalidate(address);
       else this.rp2040.writeUint32(address, value);
     }
 
