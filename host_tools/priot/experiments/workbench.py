@@ -102,7 +102,7 @@ class Workbench:
 
         Accuracies are percent. Raises PriotError, OSError; Stopped once `stop` is set.
         """
-        files = self._files(run)
+        files = self.files(run)
         if Model.read(files[0]).loss != f.CROSS_ENTROPY:
             raise PriotError(files[0], "has no classes, and an experiment counts what is right")
         return {**asdict(run), **dict(zip(FILES, map(read_crc, files), strict=True)),
@@ -114,12 +114,13 @@ class Workbench:
 
     def check(self, run: Run, result: dict[str, Any]) -> None:
         """Raise PriotError unless an earlier result is of the files that the run has now."""
-        for name, path in zip(FILES, self._files(run), strict=True):
+        for name, path in zip(FILES, self.files(run), strict=True):
             _compare(run, name, result[name], path)
 
     # ---- files, each made once ------------------------------------------------------------------
 
-    def _files(self, run: Run) -> tuple[Path, Path, Path]:
+    def files(self, run: Run) -> tuple[Path, Path, Path]:
+        """Model, training and test data of a run. Raises PriotError, OSError."""
         with self._making:
             return self._model(run), self._train_file(run), self._test_file(run)
 
