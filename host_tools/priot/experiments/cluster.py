@@ -11,7 +11,7 @@ import logging
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,8 @@ def connected(address: str, folder: Path, data_path: Path | None = None,
     except ImportError:
         raise PriotError("--scheduler", "the package distributed is not installed; "
                          "pip install priot[dask]") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are told in one line
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are told in one line
     try:
         client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
@@ -115,5 +116,6 @@ def connected(address: str, folder: Path, data_path: Path | None = None,
         try:
             yield bench
         except BaseException:
-            bench.stop_workers()
+            with suppress(Exception):  # the scheduler may be what is lost
+                bench.stop_workers()
             raise
