@@ -172,12 +172,13 @@ def trainers(folder: Path) -> list[int]:
     return [pid for pid, text in commands() if str(folder) in text]
 
 
-def trained_by(parent: int) -> list[int]:
-    """Processes that train for the workers of a process."""
+def trained_by(parent: int, epochs: int) -> list[int]:
+    """Processes that train so many epochs for the workers of a process."""
     found = []
-    for pid, _ in commands():
+    for pid, text in commands():
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1] == str(parent):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if fields[1] == str(parent) and f"'epochs': {epochs}" in text:
                 found.append(pid)
     return found
 
@@ -431,25 +432,25 @@ def test_a_run_that_fails_is_named(folder, address, tmp_path, capsys):
 
 
 def test_interrupted_workers_stop(folder, process, address, tmp_path):
-    """What is done is kept, and the workers do not go on."""
-    (folder / "long.toml").write_text(SPEC.format(epochs=400, heap=1_000_000))
-    results = tmp_path / "long.jsonl"
-    command = [sys.executable, "-m", "priot.cli", "experiment", str(folder / "long.toml"),
+    """They do not go on without their experiment."""
+    (folder / "endless.toml").write_text(SPEC.format(epochs=65535, heap=1_000_000))
+    command = [sys.executable, "-m", "priot.cli", "experiment", str(folder / "endless.toml"),
                "-o", str(tmp_path), "--scheduler", address]
     experiment = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE)
     deadline = time.monotonic() + HANG_S
-    while not results.exists() and time.monotonic() < deadline and experiment.poll() is None:
+    working: list[int] = []
+    while len(working) < 2 and time.monotonic() < deadline and experiment.poll() is None:
         time.sleep(0.05)
-    working = trained_by(process.pid)
+        working = trained_by(process.pid, 65535)
     experiment.send_signal(signal.SIGINT)
     output, errors = experiment.communicate(timeout=HANG_S)
-    assert experiment.returncode == 130
-    assert f"the same command goes on from {results}" in output
+    assert experiment.returncode == 130 and len(working) == 2, errors
+    assert f"the same command goes on from {tmp_path}/endless.jsonl" in output
     assert errors.splitlines()[-1] == "priot: stopped: interrupted from the keyboard"
     for pid in working:
         ends(pid)
-    assert not trained_by(process.pid) and 1 <= len(ResultsFile(results).results) < RUNS
+    assert not trained_by(process.pid, 65535)
 
 
 def test_workers_of_another_version_are_refused(folder, address, tmp_path, capsys, monkeypatch):

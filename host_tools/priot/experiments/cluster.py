@@ -9,6 +9,7 @@ seconds and backend. Dask gives the runs of a worker that is lost to another one
 import importlib
 import logging
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -64,15 +65,17 @@ class ClusterWorkbench(Workbench):
         contents = [self._content(path) for path in files]
         future = self._client.submit(on_worker, run, [path.name for path in files], contents,
                                      self._stop_name, version("priot"), pure=False)
-        while True:
-            try:
-                found = future.result(timeout=_LOOK_S)
-                break
-            except TimeoutError:
-                if self.stop.is_set():
-                    raise Stopped from None
-            except Exception as error:  # of Dask, or of a worker without priot
-                raise PriotError("--scheduler", brief(error)) from None
+        done = threading.Event()  # result() with a timeout of its own may end in neither
+        future.add_done_callback(lambda _: done.set())
+        while not done.wait(_LOOK_S):
+            if self.stop.is_set():
+                raise Stopped
+            if self._client.status == "closed":
+                raise PriotError("--scheduler", "the connection is lost")
+        try:
+            found = future.result()
+        except Exception as error:  # of Dask, or of a worker without priot
+            raise PriotError("--scheduler", brief(error)) from None
         if self.stop.is_set():
             raise Stopped
         if "error" in found:
