@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from priot import cli
 from priot.backbone.quantize import calibrate
 from priot.errors import PriotError
+from priot.experiments import cluster, workbench
 from priot.experiments.results import ResultsFile, find_line, run_of
 from priot.experiments.spec import Spec
 from priot.experiments.table import markdown, spread
@@ -167,13 +169,27 @@ def test_interrupted_anywhere_it_can_go_on(folder, tmp_path, how):
 
 def trainers(folder: Path) -> list[int]:
     """Processes that train files of a folder."""
+    return [pid for pid, text in commands() if str(folder) in text]
+
+
+def trained_by(parent: int, epochs: int) -> list[int]:
+    """Processes that train so many epochs for the workers of a process."""
     found = []
+    for pid, text in commands():
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if fields[1] == str(parent) and f"'epochs': {epochs}" in text:
+                found.append(pid)
+    return found
+
+
+def commands() -> Iterator[tuple[int, str]]:
+    """Processes that train, and their command lines."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has just ended
             text = path.read_bytes().decode(errors="replace")
-            if "priot.remote" in text and str(folder) in text:
-                found.append(int(path.parent.name))
-    return found
+            if "priot.remote" in text:
+                yield int(path.parent.name), text
 
 
 def test_results_of_other_files_are_not_gone_on_from(folder, tmp_path, capsys):
@@ -362,3 +378,110 @@ def test_jobs_are_checked(folder, capsys):
     assert "--jobs: found 0, expected at least 1" in capsys.readouterr().err
     with pytest.raises(PriotError):
         find_line("x:y")
+
+
+# ---- on a cluster ----
+
+CLUSTER = """
+from distributed import LocalCluster
+with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, protocol="tcp://",
+                  dashboard_address=None) as c:
+    print(c.scheduler_address, flush=True)
+    input()
+"""
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[subprocess.Popen]:
+    """A scheduler and two workers; its first line is their address."""
+    with subprocess.Popen([sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.communicate("\n", timeout=HANG_S)
+
+
+@pytest.fixture(scope="module")
+def address(process) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_workers_do_the_runs(folder, finished, address, tmp_path, monkeypatch):
+    """The same lines and the same table as without them; they get no file but by the scheduler."""
+    def here(*_: object) -> None:
+        raise AssertionError("done here")
+
+    monkeypatch.setattr(workbench, "measure", here)
+    command = ["experiment", str(folder / "small.toml"), "-o", str(tmp_path), "--scheduler",
+               address]
+    assert cli.main(command) == 0
+    assert without_time(lines(tmp_path)) == without_time(lines(finished))
+    assert (tmp_path / "small.md").read_text() == (finished / "small.md").read_text()
+
+
+def test_a_run_that_fails_is_named(folder, address, tmp_path, capsys):
+    text = SPEC.format(epochs=1, heap=1_000_000) + "keep = 97\n"
+    text = text.replace('method = "weights"\ncalib', 'method = "priot"\ncalib')
+    (folder / "failing.toml").write_text(text)
+    command = ["experiment", str(folder / "failing.toml"), "-o", str(tmp_path), "--scheduler",
+               address]
+    assert cli.main(command) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("priot: naive shifts, ") and "keep: 97 %, expected 1..96" in error
+    assert "--scheduler: worker " in error
+
+
+def test_interrupted_workers_stop(folder, process, address, tmp_path):
+    """They do not go on without their experiment."""
+    (folder / "endless.toml").write_text(SPEC.format(epochs=65535, heap=1_000_000))
+    command = [sys.executable, "-m", "priot.cli", "experiment", str(folder / "endless.toml"),
+               "-o", str(tmp_path), "--scheduler", address]
+    experiment = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+    deadline = time.monotonic() + HANG_S
+    working: list[int] = []
+    while len(working) < 2 and time.monotonic() < deadline and experiment.poll() is None:
+        time.sleep(0.05)
+        working = trained_by(process.pid, 65535)
+    experiment.send_signal(signal.SIGINT)
+    output, errors = experiment.communicate(timeout=HANG_S)
+    assert experiment.returncode == 130 and len(working) == 2, errors
+    assert f"the same command goes on from {tmp_path}/endless.jsonl" in output
+    assert errors.splitlines()[-1] == "priot: stopped: interrupted from the keyboard"
+    for pid in working:
+        ends(pid)
+    assert not trained_by(process.pid, 65535)
+
+
+def test_workers_of_another_version_are_refused(folder, address, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cluster, "version", lambda name: "0.0.1")
+    command = ["experiment", str(folder / "small.toml"), "-o", str(tmp_path), "--scheduler",
+               address]
+    assert cli.main(command) == 1
+    assert "here it is 0.0.1" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("found, reason", [
+    ("tcp://127.0.0.1:1", "--scheduler: tcp://127.0.0.1:1: "),
+    ("no:where:at", "--scheduler: no:where:at: "),
+])
+def test_no_scheduler_is_one_line(folder, tmp_path, capsys, monkeypatch, found, reason):
+    monkeypatch.setattr(cluster, "_CONNECT_S", 0.5)
+    command = ["experiment", str(folder / "small.toml"), "-o", str(tmp_path), "--scheduler", found]
+    assert cli.main(command) == 1
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and error[0].startswith(f"priot: {reason}")
+
+
+def test_without_dask_it_says_what_to_install(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    command = ["experiment", str(folder / "small.toml"), "-o", str(tmp_path), "--scheduler", "x:1"]
+    assert cli.main(command) == 1
+    assert capsys.readouterr().err == ("priot: --scheduler: the package distributed is not "
+                                       "installed; pip install priot[dask]\n")
+
+
+def test_jobs_are_of_this_machine(folder, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["experiment", str(folder / "small.toml"), "--jobs", "2", "--scheduler", "x:1"])
+    assert "not allowed with argument --jobs" in capsys.readouterr().err

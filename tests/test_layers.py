@@ -9,6 +9,7 @@ from armv6m import layer_cycles, plan_module
 from armv6m.target import LayersTarget
 from kernels.layers import conv2d_descriptor, linear_descriptor, n_inputs
 from priot.network import fields as f
+from priot.paths import ROOT
 
 SEEDS = 4
 CASES = 100  # of a kernel and a seed
@@ -149,3 +150,17 @@ def test_no_layer_takes_longer_than_committed(target, capsys):
     slower = [f"{name}: {cycles}, committed {committed[name][0]}"
               for name, (cycles, _) in figures.items() if cycles > GROWTH * committed[name][0]]
     assert not slower
+
+
+def test_the_readme_says_what_is_committed():
+    """Cycles per product beside those of others."""
+    rows = [line.split("|")[1:-1] for line in (ROOT / "README.md").read_text().splitlines()
+            if line.startswith("|")]
+    ours = {row[0].strip(): row[3].split()[0] for row in rows if len(row) == 4 and row[3].strip()}
+    for layer, name in (("1x1 16->32, 24x24",) * 2, ("depthwise 3x3 stride 2 16, 48x48",) * 2,
+                        ("depthwise 3x3, 24x24, theirs 32 channels, ours 16",
+                         "depthwise 3x3 16, 24x24"),
+                        ("the best 1x1: theirs 128->128, 6x6, ours 64->64, 16x16",
+                         "1x1 64->64, 16x16")):
+        cycles, products = json.loads(layer_cycles.FIGURES.read_text())[name]
+        assert ours[layer] == f"{cycles / products:.2f}"

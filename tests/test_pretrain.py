@@ -46,6 +46,8 @@ def test_width_of_vgg11():
     for width in (0, -1, 4.5):
         with pytest.raises(PriotError, match="--width: found"):
             network_line("vgg11", 4, width)
+    normed = network_line("vgg11-bn", 4, 0.25)
+    assert normed == line.replace("pad 1, relu", "pad 1, bn, relu") and normed.count("bn") == 8
     with pytest.raises(PriotError, match="digits has a fixed width"):
         network_line("digits", 4, 0.5)
 

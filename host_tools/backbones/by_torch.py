@@ -1,6 +1,7 @@
 """`priot pretrain` by PyTorch, with its options: as the backbones of this folder were trained.
 
-Chains of layers without bias only, which is what they are.
+Chains of layers without bias only, which is what they are; a convolution may have batch norm
+behind it.
 """
 
 import sys
@@ -9,21 +10,26 @@ from collections.abc import Iterator
 import torch
 from priot import cli
 from priot.backbone import pretrain
+from priot.backbone.batch_norm import EPSILON
 from priot.backbone.float_network import FloatNetwork
 from priot.commands import pretrain as command
 from priot.errors import PriotError
 from priot.formats import Dataset
+from priot.network import fields as f
 from priot.network.stage import Shape
 
 functions = torch.nn.functional
-KINDS = ("conv2d", "linear", "relu", "max_pool", "flatten")
+KINDS = ("conv2d", "batch_norm", "linear", "relu", "max_pool", "flatten")
 
 
 class Pretraining(pretrain.Pretraining):
     """In place of that in numpy: other first weights, another order, sums in another order."""
 
-    def __init__(self, layers: list, shape: Shape, classes: int, recipe: pretrain.Recipe) -> None:
-        super().__init__(layers, shape, classes, recipe)
+    def __init__(self, layers: list, shape: Shape, classes: int, recipe: pretrain.Recipe,
+                 loss: int = f.CROSS_ENTROPY) -> None:
+        super().__init__(layers, shape, classes, recipe, loss)
+        if loss != f.CROSS_ENTROPY:
+            raise PriotError("by_torch.py", "knows no --loss squared")
         for layer in layers:
             if layer.kind not in KINDS or layer.bias or layer.name:
                 raise PriotError("by_torch.py", f"knows no {layer.kind} with a bias or a name"
@@ -32,6 +38,8 @@ class Pretraining(pretrain.Pretraining):
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.tensors = [self._first(stage.weights.shape) for stage in self.graph.stages
                         if stage.weights is not None]
+        self.torch_norms = {i: torch.nn.BatchNorm2d(norm.gamma.size, EPSILON)
+                            for i, norm in self.norms.items()}
 
     def _first(self, shape: tuple[int, ...]) -> torch.Tensor:
         deviation = (2 / torch.tensor(shape[1:]).prod().item()) ** 0.5
@@ -39,11 +47,13 @@ class Pretraining(pretrain.Pretraining):
         return weights.requires_grad_()
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        weights = iter(self.tensors)
+        weights, norms = iter(self.tensors), iter(self.torch_norms.values())
         for layer in self.layers:
             if layer.kind == "conv2d":
                 top, _, left, _ = layer.padding
                 x = functions.conv2d(x, next(weights), stride=layer.stride, padding=(top, left))
+            elif layer.kind == "batch_norm":
+                x = next(norms)(x)
             elif layer.kind == "linear":
                 keep = 1 - self.recipe.dropout
                 mask = torch.rand(x.shape, generator=self.generator) < keep
@@ -60,12 +70,12 @@ class Pretraining(pretrain.Pretraining):
         recipe = self.recipe
         x = torch.from_numpy(dataset.images.astype("float32") / 128)
         labels = torch.from_numpy(dataset.labels.astype("int64"))
-        if recipe.optimizer == "adamw":
-            optimizer = torch.optim.AdamW(self.tensors, recipe.lr,
-                                          weight_decay=recipe.weight_decay)
-        else:
-            optimizer = torch.optim.SGD(self.tensors, recipe.lr, 0.9,
-                                        weight_decay=recipe.weight_decay)
+        groups = [{"params": self.tensors, "weight_decay": recipe.weight_decay}]
+        if self.torch_norms:
+            groups.append({"params": [values for norm in self.torch_norms.values()
+                                      for values in norm.parameters()], "weight_decay": 0})
+        optimizer = (torch.optim.AdamW(groups, recipe.lr) if recipe.optimizer == "adamw" else
+                     torch.optim.SGD(groups, recipe.lr, 0.9))
         steps = recipe.epochs * -(-len(x) // recipe.batch)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(recipe.epochs):
@@ -94,8 +104,15 @@ class Pretraining(pretrain.Pretraining):
         return wide[:, :, down : down + height, right : right + width]
 
     def network(self) -> FloatNetwork:
-        return FloatNetwork(self.layers, [weights.detach().numpy().copy()
-                                          for weights in self.tensors])
+        weighted = [stage for stage in self.graph.stages if stage.weights is not None]
+        for stage, weights in zip(weighted, self.tensors, strict=True):
+            stage.weights = weights.detach().numpy().copy()
+        for i, norm in self.torch_norms.items():
+            ours = self.norms[i]
+            for name, values in (("gamma", norm.weight), ("beta", norm.bias),
+                                 ("mean", norm.running_mean), ("variance", norm.running_var)):
+                setattr(ours, name, values.detach().numpy().copy())
+        return super().network()
 
 
 command.Pretraining = Pretraining

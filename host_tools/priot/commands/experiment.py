@@ -44,20 +44,24 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER",
                         default=BUILD / "experiments",
                         help="for results, table and plots (default build/experiments)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
-                        help="runs at a time (default: one a core)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, metavar="N",
+                       help="runs at a time on this machine (default: one a core)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="do the runs on the workers of this "
+                       "Dask scheduler, such as tcp://10.0.0.7:8786 (pip install priot[dask])")
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
     add_json_option(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Run `priot experiment`."""
-    if args.jobs < 1:
+    if args.jobs is not None and args.jobs < 1:
         raise PriotError("--jobs", f"found {args.jobs}, expected at least 1")
     if args.rerun is not None:
         return _compare(args.rerun, args.data, args.json)
-    report = experiment(Spec.read(args.spec), args.output, args.jobs, args.data, args.fresh,
-                        print)
+    jobs = args.jobs or os.cpu_count() or 1
+    report = experiment(Spec.read(args.spec), args.output, jobs, args.data, args.fresh, print,
+                        args.scheduler)
     write_json(args.json, report)
     print(report["table"])
     print(f"written: {args.output}/{args.spec.stem}.jsonl, .md, .png")

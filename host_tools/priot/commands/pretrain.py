@@ -32,10 +32,10 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         description="Train a float network on a dataset file.")
     parser.add_argument("dataset", type=Path, help="images to train on (.prd)")
     parser.add_argument("--network", required=True, metavar="NETWORK",
-                        help=f"{', '.join(NETWORKS)}, vgg11, or a line such as "
+                        help=f"{', '.join(NETWORKS)}, vgg11, vgg11-bn, or a line such as "
                         "'conv 8 3, relu, maxpool 2, flatten, linear 10'")
     parser.add_argument("--width", type=float, default=1, metavar="FACTOR",
-                        help="of vgg11: factor of every number of filters (default 1)")
+                        help="of vgg11, vgg11-bn: factor of every number of filters (default 1)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE",
                         help="float network to write (.npz), for priot quantize")
     parser.add_argument("--loss", choices=LOSSES, default=LOSSES[0], help="squared: the outputs "

@@ -3,12 +3,14 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from priot.errors import PriotError
+from priot.experiments.cluster import RUNS_AT_ONCE, connected
 from priot.experiments.results import ResultsFile, find_line, run_of
 from priot.experiments.spec import Run, Spec
 from priot.experiments.table import markdown
@@ -45,11 +47,12 @@ def run_all(runs: Sequence[Run], bench: Workbench, results: ResultsFile, jobs: i
 
 
 def experiment(spec: Spec, folder: Path, jobs: int, data_path: Path | None = None,
-               fresh: bool = False,
-               say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+               fresh: bool = False, say: Callable[[str], None] = lambda text: None,
+               scheduler: str | None = None) -> dict[str, Any]:
     """Do what is missing of an experiment; write NAME.jsonl, .md and .png; returns the report.
 
     Interrupted, it goes on where it was when called again. say: takes lines on how far it is.
+    scheduler: address of Dask's, whose workers then do the runs, as many at a time as they can.
     Raises PriotError, OSError.
     """
     results_path = folder / f"{spec.name}.jsonl"
@@ -63,12 +66,13 @@ def experiment(spec: Spec, folder: Path, jobs: int, data_path: Path | None = Non
         check_backbone(run, results.results[run.key])
     if missing:
         say(f"{results_path}: {len(earlier)} of {len(runs)} runs are done")
-        with tempfile.TemporaryDirectory(prefix="priot-") as made:
-            bench = Workbench(Path(made), data_path)
+        with tempfile.TemporaryDirectory(prefix="priot-") as made, (
+                nullcontext(Workbench(Path(made), data_path)) if scheduler is None else
+                connected(scheduler, Path(made), data_path)) as bench:
             for run in earlier[:1]:  # other images would differ in any run
                 bench.check(run, results.results[run.key])
             try:
-                run_all(missing, bench, results, jobs)
+                run_all(missing, bench, results, jobs if scheduler is None else RUNS_AT_ONCE)
             except KeyboardInterrupt:
                 say(f"stopped; the same command goes on from {results_path}")
                 raise

@@ -3,7 +3,7 @@
 import functools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,17 +34,17 @@ class Stopped(Exception):
 
 
 class _StoppableTarget(UnixTarget):
-    """The unix port, left at the next event once `stop` is set."""
+    """The unix port, left at the next event once `stopped` says so."""
 
-    def __init__(self, heap_bytes: int, stop: threading.Event) -> None:
+    def __init__(self, heap_bytes: int, stopped: Callable[[], bool]) -> None:
         super().__init__(heap_bytes)
-        self.stop = stop
+        self.stopped = stopped
 
     def run(self, job: dict[str, Any]) -> Iterator[Event]:
         """Run a job; yields its events. Raises Stopped, PriotError."""
         with closing(super().run(job)) as events:  # type: ignore[type-var]
             for event in events:
-                if self.stop.is_set():
+                if self.stopped():
                     raise Stopped
                 yield event
 
@@ -68,6 +68,23 @@ def pico_ram_bytes(model: Path, run: Run) -> dict[str, int]:
             for layout, backend in (("small", "portable"), ("kept", "native"))}
 
 
+def measure(run: Run, files: tuple[Path, Path, Path], stopped: Callable[[], bool],
+            ) -> dict[str, Any]:
+    """Train and test here: what a results file holds of a run behind the run and its files.
+
+    files: model, training and test data. Raises PriotError, OSError; Stopped once `stopped` says
+    so.
+    """
+    start = time.monotonic()
+    model, train_path, test_path = files
+    options = {"seed": run.seed, **run.options}
+    report = train(TrainJob(model, train_path, test_path, run.method, run.epochs, options),
+                   _StoppableTarget(run.heap, stopped))
+    return {**_results(report, Model.read(model).classes),
+            "pico_ram_bytes": pico_ram_bytes(model, run),
+            "seconds": round(time.monotonic() - start, 1)}
+
+
 class Workbench:
     """Makes the files of runs in a folder, each once, and does runs; several threads may.
 
@@ -85,27 +102,25 @@ class Workbench:
 
         Accuracies are percent. Raises PriotError, OSError; Stopped once `stop` is set.
         """
-        start = time.monotonic()
-        model, train_path, test_path = files = self._files(run)
-        if Model.read(model).loss != f.CROSS_ENTROPY:
-            raise PriotError(model, "has no classes, and an experiment counts what is right")
-        target = _StoppableTarget(run.heap, self.stop)
-        options = {"seed": run.seed, **run.options}
-        report = train(TrainJob(model, train_path, test_path, run.method, run.epochs, options),
-                       target)
-        loaded = Model.read(model)
+        files = self.files(run)
+        if Model.read(files[0]).loss != f.CROSS_ENTROPY:
+            raise PriotError(files[0], "has no classes, and an experiment counts what is right")
         return {**asdict(run), **dict(zip(FILES, map(read_crc, files), strict=True)),
-                **_results(report, loaded.classes), "pico_ram_bytes": pico_ram_bytes(model, run),
-                "seconds": round(time.monotonic() - start, 1)}
+                **self.measure(run, files)}
+
+    def measure(self, run: Run, files: tuple[Path, Path, Path]) -> dict[str, Any]:
+        """See the function of that name. Raises PriotError, OSError, Stopped."""
+        return measure(run, files, self.stop.is_set)
 
     def check(self, run: Run, result: dict[str, Any]) -> None:
         """Raise PriotError unless an earlier result is of the files that the run has now."""
-        for name, path in zip(FILES, self._files(run), strict=True):
+        for name, path in zip(FILES, self.files(run), strict=True):
             _compare(run, name, result[name], path)
 
     # ---- files, each made once ------------------------------------------------------------------
 
-    def _files(self, run: Run) -> tuple[Path, Path, Path]:
+    def files(self, run: Run) -> tuple[Path, Path, Path]:
+        """Model, training and test data of a run. Raises PriotError, OSError."""
         with self._making:
             return self._model(run), self._train_file(run), self._test_file(run)
 

@@ -12,7 +12,7 @@ build() {
     [ -e .venv/complete ] && is_at_home .venv && .venv/bin/python -c 'import pip' ||
         "$python" -m venv --clear .venv
     rm -f .venv/complete
-    .venv/bin/python -m pip install --progress-bar off -e '.[test,import]'
+    .venv/bin/python -m pip install --progress-bar off -e '.[test,import,dask]'
     touch .venv/complete
 }
 
