@@ -152,3 +152,15 @@ def test_adapt_learns_from_windows(table, tmp_path, monkeypatch, capsys):
     assert run(*words, "--add-class", "swim") == 1
     assert run(*words) == 0
     assert len(Dataset.read(tmp_path / "imu-adapted" / "imu-test.prd")) == 4
+
+
+def test_a_dataset_file_is_pushed_as_it_is(board, table, tmp_path, monkeypatch, capsys):
+    """Its values are scaled already."""
+    assert run("dataset", table, "--window", 6, "-o", tmp_path / "a.prd") == 0
+    given = []
+    monkeypatch.setattr(board, "push", lambda source, name, reading:
+                        given.append((source, name)) or Copied(name, 1, "copied"))
+    assert run("push", tmp_path / "a.prd") == 0
+    assert given == [(tmp_path / "a.prd", "/a.prd")]
+    assert run("push", tmp_path / "a.prd", "--window", 3) == 1
+    assert "dataset: has pictures: --window" in capsys.readouterr().err

@@ -39,12 +39,12 @@ def add_parser(subparsers: Any) -> None:
 
 def _read(source: Path, args: argparse.Namespace, reading: Reading) -> Dataset | Path:
     """Samples that are no pictures; all else is left to the board's own reader."""
-    others = others_from(args)
-    if source.suffix == ".prd" and not others.wanted.asks:
-        return source  # needs no scipy
+    if source.suffix == ".prd" and not any(getattr(args, name) for name in (
+            "window", "hop", "counts", "scale", "zero", "standardise", "shape", "group")):
+        return source  # scipy is not wanted for it
     from priot.data.others import read_others
 
-    return read_others(source, others, reading, made_for(args.made_for)) or source
+    return read_others(source, others_from(args), reading, made_for(args.made_for)) or source
 
 
 def main(args: argparse.Namespace) -> int:
