@@ -226,8 +226,8 @@ def test_what_fails_says_where_and_what_to_do(case, folder, tmp_path, capsys):
     if case == "sound":
         (bad / "yes").mkdir()
         (bad / "yes" / "1.wav").write_bytes(b"RIFF")
-        expected = (f"dataset: {bad}: holds 1 recordings, as 1.wav, and no pictures, "
-                    "which this takes; for sound: priot dataset, priot train")
+        expected = (f"dataset: {bad}: has recordings, and what they are made for is not of sound: "
+                    "its inputs are no log-mel columns")
     elif case == "no folder":
         bad.rmdir()
         expected = f"dataset: {bad}: no such folder: expected a folder that holds"

@@ -207,7 +207,7 @@ def test_dataset_of_another_network(files, tmp_path):
     many.write(tmp_path / "many")
     found = outcomes("dataset", files, tmp_path,
                      [(tmp_path / name).read_bytes() for name in ("wide", "many")])
-    assert "images are 1x6x8, expected 1x6x6" in found[0]
+    assert "samples are 1x6x8, expected 1x6x6" in found[0]
     assert "9 classes, the network has 3" in found[1]
 
 

@@ -240,6 +240,19 @@ def test_a_layer_that_loses_many_weights_is_warned_of(run, images):
     assert f"net.priot: stage 1 (conv2d): {100 * lost:.1f} % of its weights become zero" in error
 
 
+def test_biases_too_large_for_int32_are_said(run, images):
+    """Beside weights of 1e-7 the sums stand for so little that a bias of 9 is beyond them."""
+    rng = np.random.default_rng(1)
+    layers = parse_network("conv 4 3 bias, relu, flatten, linear 10 bias")
+    weights = [rng.normal(0, 1e-7, (4, 1, 3, 3)), rng.normal(0, 1, (10, 144))]
+    network = FloatNetwork(layers, [w.astype(np.float32) for w in weights],
+                           [np.float32([9, 1e-7, -9, 0]), np.zeros(10, np.float32)])
+    status, _, error, report = run(network, images, "--force")
+    assert status == 0
+    assert [layer["clamped"] for layer in report["fidelity"]["layers"]] == [2, 0]
+    assert "stage 0 (conv2d): 2 biases are too large beside weights this small" in error
+
+
 def no_shift(stages):
     stages[-1].forward_shift = 0
 

@@ -1,4 +1,4 @@
-"""Every method learns, to the byte, what golden/record.py saw it learn at 964cdbe."""
+"""Every method learns, to the byte, what golden/record.py saw it learn once."""
 
 import json
 

@@ -53,7 +53,7 @@ def test_dataset(model, tmp_path, capsys):
     text, report = inspect(tmp_path / "d.prd", tmp_path, capsys)
     assert report["samples"] == 20 and report["image"] == [1, 8, 8] and report["classes"] == 3
     assert report["per_class"] == [int((data.labels == c).sum()) for c in range(3)]
-    assert report["largest_pixel"] == data.images.max() and "20 images 1x8x8" in text
+    assert report["largest_pixel"] == data.images.max() and "20 samples 1x8x8" in text
 
 
 def adapter_of(model) -> Adapter:

@@ -115,6 +115,9 @@ def test_few_weights_are_not_pruned(tmp_path):
 MADE_OF = {  # network, input shape, whether that is signed, method, a word of the reason
     "deep": ("conv 16 3 pad 1 bias, relu, " * 9 + "globalpool, linear 10 bias", (1, 8, 8), False,
              "weights16", "at once"),
+    "residual": ("conv 16 3 pad 1 bias, relu as x, conv 16 3 pad 1 bias, add x, relu, "
+                 + "conv 16 3 pad 1 bias, relu, " * 7 + "globalpool, linear 10 bias", (1, 8, 8),
+                 True, "weights16", "at once"),
     "depthwise": ("conv 8 3 bias, relu, dw 3 bias, relu, conv 9 1 bias, relu, globalpool, "
                   "linear 10 bias", (1, 16, 16), False, "gain", "depthwise"),
     "sensor": ("conv 8 1x5 bias, relu, conv 8 1x3 bias, relu, globalpool, linear 10 bias",
@@ -127,7 +130,7 @@ MADE_OF = {  # network, input shape, whether that is signed, method, a word of t
 
 @pytest.mark.parametrize("name", MADE_OF)
 def test_advice_follows_what_the_network_is_made_of(name, tmp_path, capsys):
-    """The method that suits its layers and its input; priot says where it does badly."""
+    """The method that suits its layers and its input; others say where they do badly."""
     spec, shape, signed, method, word = MADE_OF[name]
     model = random_model(spec, shape, seed=1)
     model.signed = signed
@@ -139,6 +142,31 @@ def test_advice_follows_what_the_network_is_made_of(name, tmp_path, capsys):
     assert ("warning: priot does badly on small networks" in said) == (name == "depthwise")
     taken = {c["command"]: c["training_bytes"] for c in report["choices"]}
     assert taken["--method bias"] <= taken["--method weights"]
+
+
+@pytest.mark.parametrize("name, options, word", [
+    ("residual", ["--method", "weights"], "weights does badly on deep networks with branches"),
+    ("residual", ["--method", "weights", "--last", "4"], ""),
+    ("residual", ["--method", "head"], ""),
+    ("residual", ["--method", "weights16"], ""),
+    ("residual", ["--method", "bias"], "little of pictures; weights16 does"),
+    ("deep", ["--method", "weights"], ""),
+    ("deep", ["--method", "bias"], "little of pictures; weights16 does"),
+    ("sensor", ["--method", "bias"], ""),
+])
+def test_a_deep_network_says_what_does_badly(name, options, word, tmp_path, capsys):
+    """Where METHODS.md found it; and what is warned of is not what is advised."""
+    spec, shape, signed, *_ = MADE_OF[name]
+    model = random_model(spec, shape, seed=1)
+    model.signed = signed
+    model.write(tmp_path / "net.priot")
+    report_of(tmp_path / "net.priot", "--backend", "viper", *options)
+    said = capsys.readouterr().out
+    warnings = [line for line in said.splitlines() if "warning:" in line]
+    assert len(warnings) == bool(word) and all(word in line for line in warnings)
+    if warnings:
+        advice = said[said.index("recommended:"):]
+        assert options[1] + "\n" not in advice + "\n"
 
 
 @pytest.mark.parametrize("options, text", [

@@ -175,7 +175,7 @@ def test_options_that_cannot_be(one, tmp_path, capsys, options, said):
 def test_made_for_another_kind_of_input(one, tmp_path, capsys):
     assert run("digits", "--part", "test", "-o", tmp_path / "digits.prd") == 0
     error = one_line(capsys, one, "--for", tmp_path / "digits.prd", "-o", tmp_path / "a")
-    assert "--for: is not of sound" in error
+    assert "what they are made for is not of sound" in error
 
 
 # ---- the example --------------------------------------------------------------------------------

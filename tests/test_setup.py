@@ -204,6 +204,20 @@ def test_a_path_that_make_cannot_take(tmp_path, name):
         "second", "third"]
 
 
+@pytest.mark.parametrize("name, refused", [("a b", True), ("it's", True), ("ab", False)])
+def test_tests_refuse_such_a_path_at_once(tmp_path, name, refused):
+    """In one line, before anything is set up."""
+    sandbox = Sandbox(tmp_path / name)
+    shutil.copy(ROOT / "Makefile", sandbox.root)
+    result = subprocess.run(["make", "-s", "test", "SETUP=echo >>ran setup", "VENV=."],
+                            cwd=sandbox.root, capture_output=True, text=True, timeout=60)
+    assert result.returncode and bool(sandbox.ran()) != refused
+    if refused:
+        assert result.stderr.startswith(f"make test: the tests compile in this folder, and make "
+                                        f"cannot take its path {sandbox.root}: move or copy it")
+        assert len(result.stderr.splitlines()) == 2  # the other is make's own
+
+
 def sandbox_at(root):
     sandbox = Sandbox.__new__(Sandbox)
     sandbox.root = root

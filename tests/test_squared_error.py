@@ -330,3 +330,44 @@ def test_a_class_that_is_not_there(moved, normal, text):
     with pytest.raises(PriotError) as error:
         evaluate(moved / "net.priot", moved / "test.prd", UnixTarget(HEAP), normal=normal)
     assert str(error.value) == text
+
+
+# ---- words -------------------------------------------------------------------------------------
+
+
+def test_what_is_said_speaks_of_errors_and_samples(moved, tmp_path, capsys):
+    """No command says images, classes or accuracy of a network that has none."""
+    net, data = moved / "net.priot", moved / "train.prd"
+    Dataset(np.zeros((4, 1, 5, 8), np.uint8), np.zeros(4, np.uint8), 1).write(
+        tmp_path / "wrong.prd")
+    Dataset(np.full((4, *SHAPE), 3, np.uint8), np.zeros(4, np.uint8), 1).write(
+        tmp_path / "flat.prd")
+    files = [f"{moved}/", f"{tmp_path}/"]
+    train = ["train", net, data, "--method", "gain", "--epochs", 1]
+    for status, *words in (
+            (0, *train, "--test", data, "--validate", "--plot", tmp_path / "p.png",
+             "--json", tmp_path / "run.json", "--keep-best", "--save", tmp_path / "s.scores"),
+            (0, *train, "--plot", tmp_path / "untested.png"),
+            (0, "report", tmp_path / "run.json"), (0, "inspect", data),
+            (1, "train", net, tmp_path / "wrong.prd"),
+            (1, *train, "--add-class", "mug"),
+            (1, "quantize", moved / "net.npz", "--calibrate", tmp_path / "flat.prd", "-o",
+             tmp_path / "n.priot"),
+            (1, "quantize", moved / "net.npz", "--calibrate", data, "--spare", 2, "-o",
+             tmp_path / "n.priot")):
+        assert cli.main([str(word) for word in words]) == status, words
+        printed = capsys.readouterr()
+        assert printed.err.count("\n") == 1 or not status
+        said = printed.out + printed.err
+        for name in files:
+            said = said.replace(name, "")
+        wrong = {"image", "images", "accuracy", "classes"} & set(said.replace(",", " ").split())
+        assert wrong <= ({"classes"} if "has no classes" in said else set()), said
+    assert (tmp_path / "p.png").stat().st_size > 5000
+    page = (tmp_path / "run.html").read_text()
+    assert "samples" in page and "which class" not in page and "their sample" in page
+
+
+def test_a_class_cannot_be_added(priot, moved):
+    with pytest.raises(ValueError, match="^class mug: .* has no classes, it is trained by"):
+        priot.load(str(moved / "net.priot")).add_class("mug")

@@ -11,6 +11,9 @@ def add(net, name):
     names = net.names or tuple([str(i) for i in range(net.n_classes)])
     if name in names:
         raise ValueError("class: %s is there already, its label is %d" % (name, names.index(name)))
+    if net.loss_kind:
+        raise ValueError("class %s: %s has no classes, it is trained by squared error"
+                         % (name, net.path))
     if net.n_classes == net.n_outputs:
         left = " left" if net.n_outputs > net.in_file[0] else ""
         raise ValueError("class %s: %s has no spare output%s; priot quantize --spare makes some"

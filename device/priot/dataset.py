@@ -130,7 +130,7 @@ class Dataset:
             names = names_text(self.names)
         except (OSError, ValueError):  # it is closed
             names = ""
-        return "<Dataset %s: %d images %dx%dx%d, %s%s>" % (
+        return "<Dataset %s: %d samples %dx%dx%d, %s%s>" % (
             (self.path, self._n) + self.shape + (
                 "targets of %d values" % self.n_targets if self.n_targets else
                 "%d classes" % self.n_classes, names and ": " + names))
@@ -153,7 +153,7 @@ def check_dataset(dataset, net):
     ValueError unless the dataset's images and classes fit the network.
     """
     if dataset.shape != net.shape:
-        raise ValueError("%s: images are %dx%dx%d, expected %dx%dx%d" % (
+        raise ValueError("%s: samples are %dx%dx%d, expected %dx%dx%d" % (
             (dataset.path,) + dataset.shape + net.shape))
     if dataset.signed != net.signed:
         raise ValueError("%s: values are %s, the network's are not" % (

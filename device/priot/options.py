@@ -51,9 +51,15 @@ class Options:
                 and any([is_depthwise(stage) for stage in net.stages])):
             self.warnings.append("%s does badly on small networks with depthwise layers, which "
                                  "have few edges to prune; gain does well" % self.method.name)
-        if rule == M.ONLY_BIAS and not net.signed and net.has_biases():
+        deep = (self.last or self.method.last or len(net.weight_stages())) >= M.DEEP
+        if (rule == M.ONLY_BIAS and net.has_biases()
+                and (not net.signed or (deep and min(net.shape[1:]) > 1))):
             self.warnings.append("bias learns offsets and gains of sensors, and little of "
-                                 "pictures; gain does")
+                                 "pictures; %s does" % ("weights16" if deep else "gain"))
+        if rule == M.WEIGHTS and deep and any([stage.second != -2 for stage in net.stages]):
+            self.warnings.append("%s does badly on deep networks with branches, where 8 bits are "
+                                 "too coarse for what a step changes; weights16 does well, or "
+                                 "weights with last" % self.method.name)
 
     def plan(self, net, free):
         """What a Trainer will train, and the memory for it: (layers, Layout); nothing is taken.

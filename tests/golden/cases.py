@@ -73,6 +73,17 @@ CASES: list[Case] = [
     ("head", {"step": 1}),
     ("head", {"halve": 1}),
     ("head", {"rounding": "rhu"}),
+    ("weights16", {}),
+    ("weights16", {"layout": "small"}),
+    ("weights16", {"step": 0}),
+    ("weights16", {"step": 9}),  # weights reach both ends
+    ("weights16", {"gmin": 40}),
+    ("weights16", {"halve": 1}),
+    ("weights16", {"rounding": "rhu"}),
+    ("weights16", {"last": 1}),
+    ("weights16", {"fraction": 20}),
+    ("weights16", {"fraction": 20, "select": "random"}),
+    ("weights16", {"fraction": 20, "select": "layers"}),
 ]
 
 

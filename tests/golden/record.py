@@ -1,9 +1,10 @@
-"""Records what every golden case learns: record.py CHECKOUT [-o learned.json].
+"""Records what every golden case learns: record.py CHECKOUT [--again] [-o learned.json].
 
 CHECKOUT is a checkout of this project in which `make setup` was run; its host package is `priot`
 in host_tools, or before that `host_tools` itself. Its device package trains on its backbones, and
-the figures of all backends must be the same. Those in learned.json were recorded at 964cdbe; they
-are recorded again only where a change of arithmetic is meant.
+the figures of all backends must be the same. Those in learned.json were recorded at 964cdbe, those
+of methods that came later when they came. What is there already must be learned again; `--again`
+replaces it, where a change of arithmetic is meant.
 """
 
 import argparse
@@ -45,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("checkout", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=RECORDED)
+    parser.add_argument("--again", action="store_true", help="replace figures that differ")
     arguments = parser.parse_args()
     host = host_package(arguments.checkout.resolve())
     learned: dict[str, list[str]] = {}
@@ -55,6 +57,10 @@ def main() -> None:
             for name, figure in found.items():
                 if learned.setdefault(name, figure) != figure:
                     sys.exit(f"{name}: {backend} learns otherwise than {BACKENDS[0]}")
+    before = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
+    for name in before.keys() & learned.keys() if not arguments.again else ():
+        if learned[name] != before[name]:
+            sys.exit(f"{name}: learns otherwise than recorded")
     lines = [f"{json.dumps(name)}: {json.dumps(figure)}" for name, figure in learned.items()]
     arguments.output.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

@@ -240,4 +240,4 @@ def usage(wanted: Adaptation, report: dict[str, Any], port: str | None) -> list[
             f"    >>> net = priot.load({wanted.model.name!r})",
             f"    >>> net.apply({learned.name!r})",
             f"    >>> {answer:30}  # image: {shape_text(test.shape)} = {prod(test.shape)} bytes "
-            "of 0..127", *legend]
+            f"of {'-127..127' if test.signed else '0..127'}", *legend]

@@ -1,6 +1,6 @@
-"""Folders of pictures, one a class, as the two datasets of an adaptation: to learn and to test."""
+"""What a user has of a new place as the two datasets of an adaptation: to learn and to test."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,11 @@ from priot.data.classes import with_classes
 from priot.data.folders import read_folders
 from priot.data.images import Images
 from priot.data.look import check_look
+from priot.data.others import Others, read_others
 from priot.data.pictures import is_picture
 from priot.data.prepare import finish, to_dataset
 from priot.data.reading import Reading, listed
+from priot.data.recordings import is_sound
 from priot.data.sources import SOURCES, load
 from priot.data.split import stratified
 from priot.errors import PriotError
@@ -23,16 +25,18 @@ _SOUND = frozenset(".aac .aif .aiff .amr .au .caf .flac .m4a .mp3 .oga .ogg .opu
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where pictures lie, and how they are divided.
+    """Where pictures lie, or other samples, and how they are divided.
 
-    test: a folder of those to test; None: the folder's own part `test`, where it has parts
-    `train` and `test`, or `percent` of each class, drawn by `seed`.
+    test: a folder, or file, of those to test; None: the folder's own part `test`, where it has
+    parts `train` and `test`, or `percent` of each class, drawn by `seed`. others: how tables,
+    arrays of numbers and recordings are read.
     """
 
     folder: Path
     test: Path | None = None
     percent: int = 25
     seed: int = 0
+    others: Others = field(default_factory=Others)
 
 
 def make_datasets(pictures: Pictures, model: Model, add: list[str],
@@ -44,6 +48,9 @@ def make_datasets(pictures: Pictures, model: Model, add: list[str],
     """
     if add:
         reading = replace(reading, names=model.with_classes(add).names, classes=None)
+    others = _make_others(pictures, model, add, reading)
+    if others is not None:
+        return others
     folder, test = _parts(pictures, reading)
     images = _read(folder, model, add, reading)
     if test is None:
@@ -63,6 +70,50 @@ def make_datasets(pictures: Pictures, model: Model, add: list[str],
         reading.note(f"split: {len(images)} pictures to learn in {folder}, {len(tested)} to test "
                      f"in {test}", usual=True)
     return _dataset(folder, images, reading), _dataset(test, tested, reading)
+
+
+def _make_others(pictures: Pictures, model: Model, add: list[str],
+                 reading: Reading) -> tuple[Dataset, Dataset] | None:
+    """Datasets of recordings, tables and arrays of numbers; None where there are pictures."""
+    folder, test = pictures.folder, pictures.test
+    own = (folder / "train", folder / "test")
+    if test is None and all(map(is_sound, own)):
+        folder, test = own
+    if not (folder.is_file() or (is_sound(folder) and not _has_pictures(folder))):
+        return None
+    learned = read_others(folder, pictures.others, reading, model)
+    if learned is None:
+        return None
+    there = {learned.names[i] for i in np.unique(learned.labels)} if learned.names else set()
+    absent = [name for name in add if name not in there]
+    if absent:
+        raise PriotError(folder, f"--add-class {listed(absent)}: there is no sample of that class")
+    if test is not None:
+        tested = read_others(test, pictures.others, reading, model)
+        if tested is None:
+            raise PriotError(test, f"has pictures, {folder} has other samples")
+        reading.note(f"split: {len(learned)} samples to learn in {folder}, {len(tested)} to test "
+                     f"in {test}", usual=True)
+        return learned, tested
+    window, hop = pictures.others.wanted.window, pictures.others.wanted.hop
+    if window and hop and hop < window:
+        raise PriotError("--hop", "windows that overlap would share rows, some learned and some "
+                         "tested: give --test FILE, or leave --hop out")
+    both = stratified(Images(learned.images, learned.labels, learned.classes, learned.names),
+                      pictures.percent, pictures.seed)
+    if not len(both[1]):
+        raise PriotError(folder, "no class has two samples that differ, one to learn and one to "
+                         "test: add some, or give --test")
+    reading.note(f"split: {len(both[0])} samples to learn and {len(both[1])} to test, "
+                 f"{pictures.percent} % of each class, seed {pictures.seed} (--split, "
+                 "--split-seed, --test)", usual=True)
+    _warn(*both, reading)
+    learn, rest = (replace(learned, images=some.pixels, labels=some.labels) for some in both)
+    return learn, rest
+
+
+def _has_pictures(folder: Path) -> bool:
+    return any(is_picture(file) for file in folder.rglob("*") if file.is_file())
 
 
 def _dataset(where: Path, images: Images, reading: Reading) -> Dataset:
@@ -138,6 +189,6 @@ def _refuse_sound(folder: Path, reading: Reading) -> None:
         return
     if not any(map(is_picture, files)):
         raise PriotError(folder, f"holds {len(sound)} recordings, as {sound[0].name}, and no "
-                         "pictures, which this takes; for sound: priot dataset, priot train")
+                         "pictures: of sound this takes .wav files, in a folder for each class")
     reading.note(f"warning: {len(sound)} recordings in {folder} are left out, as "
-                 f"{sound[0].name}: this takes pictures")
+                 f"{sound[0].name}: where there are pictures, this takes them")

@@ -14,6 +14,7 @@ import numpy as np
 from priot.backbone.float_graph import FloatGraph, run
 from priot.formats import Dataset, Model
 from priot.network import fields as f
+from priot.network.link import largest_bias
 from priot.network.stage import IMAGE, Stage, pool_factor
 from priot.oracle import batch
 
@@ -28,7 +29,8 @@ class LayerFidelity:
     of the float weights that are not zero, the share that became zero. saturated: share of the
     outputs at the end of the range. silent: no output is ever above or below zero, in int8;
     float_silent: in the float network either. sqnr_db: power of the float outputs over that of
-    the error (signal to quantisation noise), None where one of them is zero.
+    the error (signal to quantisation noise), None where one of them is zero. clamped: biases that
+    are as large as a sum can bear, those of the float network may be larger.
     """
 
     stage: int
@@ -41,6 +43,7 @@ class LayerFidelity:
     silent: bool = False
     float_silent: bool = False
     sqnr_db: float | None = None
+    clamped: int = 0
 
 
 @dataclass
@@ -177,6 +180,8 @@ def _count_weights(layer: LayerFidelity, stage: Stage, values: np.ndarray) -> No
     layer.zero = float((found == 0).mean())
     layer.float_zero = float((values == 0).mean())
     layer.lost, layer.outlier = weights_lost(values, found)
+    if stage.bias is not None:
+        layer.clamped = int((np.abs(stage.bias.astype(np.int64)) >= largest_bias(stage)).sum())
 
 
 def weights_lost(values: np.ndarray, rounded: np.ndarray) -> tuple[float, float]:

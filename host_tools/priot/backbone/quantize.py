@@ -29,7 +29,7 @@ from priot.formats import Dataset, Model
 from priot.formats.model import INPUT_EXPONENT
 from priot.network import fields as f
 from priot.network.gradients import Exponents, needs_gradient
-from priot.network.link import addition_shift, exponents, link, loss_shift, most_bias
+from priot.network.link import addition_shift, exponents, largest_bias, link, loss_shift
 from priot.network.stage import IMAGE, NO_INPUT, Stage, global_exponent, pool_factor
 from priot.oracle import batch
 
@@ -200,7 +200,7 @@ def _calibrate_forward(model: Model, images: np.ndarray, naive: bool, ends: Floa
 
 def quantize_bias(bias: np.ndarray, exponent: int, stage: Stage) -> np.ndarray:
     """int32 biases of a stage whose accumulators have an exponent; too large ones are clamped."""
-    most = min(1 << 30, most_bias(stage))
+    most = largest_bias(stage)
     return np.clip(np.rint(bias * 2.0**-exponent), -most, most).astype(np.int32)
 
 

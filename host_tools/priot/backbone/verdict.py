@@ -18,6 +18,7 @@ MUCH_ERROR = 1.1
 MOST_SATURATED = 0.5  # of the images, a logit at +-127
 DIM = 64  # images whose brightest pixel is below it use less than half of the range
 _NAMED = 8  # classes that a line lists
+_WORDS = (("images", "pixels"), ("samples", "values"))  # of classes, of squared error
 
 
 def images_problem(dataset: Dataset, squared: bool = False) -> str | None:
@@ -27,15 +28,16 @@ def images_problem(dataset: Dataset, squared: bool = False) -> str | None:
     """
     flat = dataset.images.reshape(len(dataset), -1)
     constant = _constant(dataset)
+    images, pixels = _WORDS[squared]
     if constant == len(dataset):
-        return (f"every one of the {constant} images has one value in all its pixels, so there "
-                "is nothing to calibrate on; give images the network was pretrained on")
+        return (f"every one of the {constant} {images} has one value in all its {pixels}, so "
+                f"there is nothing to calibrate on; give {images} the network was pretrained on")
     if len(dataset) > 1 and (flat == flat[0]).all():
-        return (f"all {len(dataset)} images are the same, which fits no shift to others; give "
-                "images the network was pretrained on")
+        return (f"all {len(dataset)} {images} are the same, which fits no shift to others; give "
+                f"{images} the network was pretrained on")
     if 2 * constant > len(dataset):
-        return (f"{constant} of {len(dataset)} images have one value in all their pixels; leave "
-                "these out")
+        return (f"{constant} of {len(dataset)} {images} have one value in all their {pixels}; "
+                "leave these out")
     found = np.unique(dataset.labels)
     if not squared and len(dataset) > 1 and len(found) == 1:
         return (f"all {len(dataset)} images are of class {_class(dataset, int(found[0]))}, whose "
@@ -46,10 +48,13 @@ def images_problem(dataset: Dataset, squared: bool = False) -> str | None:
 def images_warnings(dataset: Dataset, squared: bool = False) -> list[str]:
     """What is unusual about images to calibrate on, a line each; squared: see images_problem."""
     lines = []
-    brightest = int(dataset.images.max())
+    images, pixels = _WORDS[squared]
+    brightest = int(np.abs(dataset.images.astype(int)).max())
     if brightest < DIM:
-        lines.append(f"the brightest pixel is {brightest} of 127: shifts will fit dim images "
-                     "only, and brighter ones saturate; are they scaled as for pretraining?")
+        what, small, larger = (("largest value", "small", "larger") if squared else
+                               ("brightest pixel", "dim", "brighter"))
+        lines.append(f"the {what} is {brightest} of 127: shifts will fit {small} {images} only, "
+                     f"and {larger} ones saturate; are they scaled as for pretraining?")
     counts = np.bincount(dataset.labels, minlength=dataset.classes)
     missing = [_class(dataset, int(c)) for c in np.flatnonzero(counts == 0)]
     if missing and not squared:
@@ -57,7 +62,7 @@ def images_warnings(dataset: Dataset, squared: bool = False) -> list[str]:
                      f"{' and others' * (len(missing) > _NAMED)} among the {len(dataset)}")
     constant = _constant(dataset)
     if constant:
-        lines.append(f"{constant} of {len(dataset)} images have one value in all their pixels")
+        lines.append(f"{constant} of {len(dataset)} {images} have one value in all their {pixels}")
     return lines
 
 
@@ -73,27 +78,30 @@ def _class(dataset: Dataset, label: int) -> str:
 
 def problem(model: Model, found: Fidelity) -> str | None:
     """Why a model is of no use, in one line that says what to do; None where it is."""
+    squared = found.error is not None
+    every, logits = _WORDS[squared][0], "outputs" if squared else "logits"
+    one = every[:-1]
     for layer in found.layers:
         where = f"stage {layer.stage} ({layer.kind})"
         if layer.lost is not None and layer.lost >= MOST_LOST:
             return (f"{where}: {lost_text(layer.lost, layer.outlier or 1)}")
         if layer.float_silent:
-            return (f"{where}: the float network's output is zero on every image, so nothing "
+            return (f"{where}: the float network's output is zero on every {one}, so nothing "
                     "above it can be calibrated or trained; pretrain it again, with a lower --lr")
         if layer.silent:
-            return (f"{where}: its int8 output is zero on every image; pretrain with --clip, so "
+            return (f"{where}: its int8 output is zero on every {one}; pretrain with --clip, so "
                     "that no weight or activation dwarfs the others")
     for stage in model.weight_stages:
         if not stage.update_bits_weights:
-            return (f"layer {stage.index} ({stage.name}): no gradient reaches it on any image, "
+            return (f"layer {stage.index} ({stage.name}): no gradient reaches it on any {one}, "
                     "so it could not be trained; pretrain again, with a lower --lr")
     if found.saturated > MOST_SATURATED * found.images:
-        return (f"logits are at the end of their range on {found.saturated} of {found.images} "
-                "images; calibrate on images of the same kind and range, without --naive")
+        return (f"{logits} are at the end of their range on {found.saturated} of {found.images} "
+                f"{every}; calibrate on {every} of the same kind and range, without --naive")
     if _error_ratio(found) > MOST_ERROR:
         return (f"the squared error is {found.error:.4g}, that of the float network "
-                f"{found.float_error:.4g}; {_worst(found.layers)}; calibrate on more images of "
-                "the range that the network knows")
+                f"{found.float_error:.4g}; {_worst(found.layers)}; calibrate on more samples "
+                "of the range that the network knows")
     if found.kappa is not None and found.kappa < LEAST_KAPPA:
         return (f"int8 and float agree on {found.same} of {found.images} images only (kappa "
                 f"{found.kappa:.2f}); {_worst(found.layers)}; pretrain with --clip, or calibrate "
@@ -135,15 +143,26 @@ def warnings(found: Fidelity, classes: int) -> list[str]:
                      f"{found.images} images rightly, little more than chance: are these the "
                      "images and labels it was pretrained on, in the same range?")
     if found.saturated > 0.1 * found.images:
-        lines.append(f"logits saturate on {found.saturated} of {found.images} images: they are "
-                     "unlike those of the calibration")
+        images, logits = (("images", "logits") if found.error is None else
+                          ("samples", "outputs"))
+        lines.append(f"{logits} saturate on {found.saturated} of {found.images} {images}: they "
+                     "are unlike those of the calibration")
     return lines
 
 
 def weights_warnings(layers: Iterable[LayerFidelity]) -> list[str]:
-    """Layers that lose much to the rounding of their weights, a line each."""
-    return [f"stage {layer.stage} ({layer.kind}): {lost_text(layer.lost, layer.outlier or 1)}"
-            for layer in layers if layer.lost is not None and MUCH_LOST <= layer.lost < MOST_LOST]
+    """Layers that lose much to the rounding of their weights, and those whose biases are too large
+    for their sums, a line each."""
+    lines = []
+    for layer in layers:
+        where = f"stage {layer.stage} ({layer.kind})"
+        if layer.clamped:
+            are = "bias is" if layer.clamped == 1 else "biases are"
+            lines.append(f"{where}: {layer.clamped} {are} too large beside weights this small, "
+                         "and clamped; its outputs may be wrong there")
+        if layer.lost is not None and MUCH_LOST <= layer.lost < MOST_LOST:
+            lines.append(f"{where}: {lost_text(layer.lost, layer.outlier or 1)}")
+    return lines
 
 
 # ---- as text ------------------------------------------------------------------------------------

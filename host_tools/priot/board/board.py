@@ -278,10 +278,20 @@ def _for_file(path: str, head: DatasetHead | None, source: Source, labels: np.nd
     if added.names:
         numbers = renumbered(path, added.labels, added.names, head.names)
         added = replace(added, labels=numbers, names=head.names, classes=head.classes)
+    if (added.signed, added.n_targets) != (head.signed, head.n_targets):
+        raise BoardError(path, f"holds {_kind(head)}, the samples to add are {_kind(added)}")
+    if added.scaling != head.scaling and any(added.scaling) and any(head.scaling):
+        raise BoardError(path, "holds samples of another scale: --for its model, or for the "
+                         "dataset that it was made for, scales these alike")
     if head.shape != added.shape or int(added.labels.max()) >= head.classes:
         raise BoardError(path, f"images of {added.shape} with labels to {added.labels.max()}, "
                          f"the file holds {head.shape} of {head.classes} classes")
     return added
+
+
+def _kind(samples: DatasetHead | Dataset) -> str:
+    text = f"values of {'-127' if samples.signed else '0'}..127"
+    return text + (f" with targets of {samples.n_targets}" if samples.n_targets else "")
 
 
 def _absolute(name: str) -> str:
@@ -292,6 +302,10 @@ def _together(parts: list[Dataset]) -> Dataset:
     """Several datasets as one. Raises BoardError where they differ."""
     first = parts[0]
     for other in parts[1:]:
+        if (other.signed, other.n_targets, other.scaling) != (
+                first.signed, first.n_targets, first.scaling):
+            raise BoardError("append", "the sources differ in scale, sign or targets: --for FILE "
+                             "scales them alike")
         if other.shape != first.shape or other.names != first.names:
             raise BoardError("append", f"images of {first.shape} and {other.shape}, classes "
                              f"{', '.join(first.names) or 'without names'} and "
@@ -300,4 +314,5 @@ def _together(parts: list[Dataset]) -> Dataset:
         return first
     return replace(first, images=np.concatenate([part.images for part in parts]),
                    labels=np.concatenate([part.labels for part in parts]),
+                   targets=np.concatenate([part.targets for part in parts]),
                    classes=max(part.classes for part in parts))

@@ -12,8 +12,8 @@ from pathlib import Path
 from priot.board.connection import Connection
 from priot.board.errors import BoardError, BoardGone, BoardRefused
 from priot.board.interrupts import counted_ctrl_c
-from priot.formats.container import KINDS, PREFIX, VERSION, unpack_names
-from priot.formats.dataset import MAGIC, TABLE
+from priot.formats.container import KINDS, PREFIX, VERSION
+from priot.formats.dataset import MAGIC, SIGNED, TABLE, VECTORS, unpack_head
 from priot.planning.names import PART, RECORDS
 
 PIECE = 3072  # bytes in a line of base64, as in on_board.py
@@ -43,6 +43,9 @@ class DatasetHead:
     shape: tuple[int, int, int]
     classes: int
     names: tuple[str, ...]
+    signed: bool = False
+    n_targets: int = 0
+    scaling: tuple = (0.0, 0, ())  # scale, zero, scales of a Dataset
 
 
 class Files:
@@ -208,10 +211,14 @@ class Files:
             return None
         _, version, header_size, *_ = PREFIX.unpack_from(start)
         n_samples, channels, height, width, classes, *_ = TABLE.unpack_from(start, PREFIX.size)
-        names: tuple[str, ...] = ()
-        if version == VERSION and header_size > n:
-            names = unpack_names(self._bytes(path, n, header_size - n), classes, path)
-        return DatasetHead(version, n_samples, (channels, height, width), classes, names)
+        shape = channels, height, width
+        if version != VERSION:
+            return DatasetHead(version, n_samples, shape, classes, ())
+        if header_size > n:
+            start += self._bytes(path, n, header_size - n)
+        *_, n_bytes, flags, names, scale, zero, scales = unpack_head(start[PREFIX.size :], path)
+        return DatasetHead(version, n_samples, shape, classes, names, bool(flags & SIGNED),
+                           n_bytes if flags & VECTORS else 0, (scale, zero, scales))
 
     def _bytes(self, path: str, start: int, n: int) -> bytes:
         """Some bytes of a file."""

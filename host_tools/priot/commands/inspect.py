@@ -44,12 +44,14 @@ def _print_model(report: dict[str, Any]) -> None:
 
 
 def _print_dataset(report: dict[str, Any]) -> None:
-    print(f"{report['samples']} images {shape_text(report['image'])}, " + (
+    print(f"{report['samples']} samples {shape_text(report['image'])}, " + (
         f"targets of {report['targets']} values" if report["targets"] else
-        f"{report['classes']} classes"))
+        f"{report['classes']} class{'' if report['classes'] == 1 else 'es'}"))
     print(*classes_lines(report["names"], report["per_class"])
           or ["per class: " + " ".join(map(str, report["per_class"]))], sep="\n")
-    print(f"pixels 0..{report['largest_pixel']}, mean {report['mean_pixel']}")
+    low, high = report["smallest_pixel"], report["largest_pixel"]
+    print((f"values {low}..{high}" if low < 0 else f"pixels 0..{high}")
+          + f", mean {report['mean_pixel']}")
 
 
 def _print_adapter(report: dict[str, Any], adapter: Adapter) -> None:

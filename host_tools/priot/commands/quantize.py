@@ -58,6 +58,9 @@ def main(args: argparse.Namespace) -> int:
     if not 0 <= args.spare <= 254:
         raise PriotError("--spare", f"found {args.spare}, expected 0..254")
     network = FloatNetwork.read(args.float)
+    if args.spare and network.squared:
+        raise PriotError("--spare", f"{args.float} is trained by squared error and has no classes "
+                         "to add to")
     dataset = Dataset.read(args.calibrate)
     some = calibration_images(dataset, args.images)
     name = args.name or args.output.stem.encode()[:NAME_BYTES].decode(errors="ignore")

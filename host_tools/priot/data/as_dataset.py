@@ -47,6 +47,8 @@ def as_dataset(source: Source, labels: np.ndarray | None = None,
         source.check()
         reading.check("dataset", SOURCES["dataset"].takes)
         values = source.images if source.signed else source.images << 1
+        if source.n_targets:
+            return source  # no classes and no pictures
         images = with_classes(where, Images(values, source.labels, source.classes,
                                             source.names), reading)
         if source.signed:  # no pictures: nothing of them is resized or inverted

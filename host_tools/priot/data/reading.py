@@ -13,6 +13,7 @@ Colour = tuple[int, int, int]  # red, green, blue: 0..255
 FITS = ("stretch", "crop", "fit")
 LAYOUTS = ("hwc", "chw", "rgba")
 WHITE = (255, 255, 255)
+FRAMES, MELS = 32, 16  # columns and bands of a recording, unless they are said
 # Not every source can use them.
 SPECIAL = ("background", "range", "layout", "skip_bad", "x", "y", "labels")
 

@@ -19,7 +19,7 @@ from priot.data.images import Images
 from priot.data.log_mel import LEVELS, LogMel
 from priot.data.numbers import Samples
 from priot.data.prepare import subset
-from priot.data.reading import Reading
+from priot.data.reading import FRAMES, MELS, Reading
 from priot.data.windows import Part, part_of
 from priot.errors import FileError, PriotError, mismatch
 from priot.formats import Dataset, Model
@@ -37,8 +37,8 @@ class Sound:
     """
 
     rate: int | None = None
-    columns: int = 32
-    mels: int = 16
+    columns: int = FRAMES
+    mels: int = MELS
     hop: int = 0
 
 
@@ -60,7 +60,8 @@ def prepare_sound(path: Path, sound: Sound, part: Part, reading: Reading,
     if like is not None:
         channels, columns, mels = like.shape
         if channels != 1 or (like.scale, like.zero) != (1 / LEVELS, ZERO):
-            raise PriotError("--for", "is not of sound: its inputs are no log-mel columns")
+            raise PriotError(path, "has recordings, and what they are made for is not of sound: "
+                             "its inputs are no log-mel columns")
         sound = Sound(sound.rate, columns, mels, sound.hop)
     rate = sound.rate or _rate(files[0][0])
     mel = LogMel(rate, sound.mels, sound.hop)

@@ -1,6 +1,7 @@
 """QEMU running the Pico's code: whole training runs in seconds, without the Pico's timing."""
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -34,7 +35,8 @@ class Qemu:
                  firmware: Path | None = None):
         self.files = dict(files or {})
         self.folder = folder
-        self.firmware = firmware or BUILD / "qemu" / "firmware.elf"
+        self.firmware = firmware or Path(os.environ.get(
+            "PRIOT_QEMU_FIRMWARE", BUILD / "qemu" / "firmware.elf"))
         self._serial = SerialProcess(folder / "port")
 
     def __enter__(self) -> Qemu:

@@ -29,8 +29,8 @@ from priot.network.stage import Shape
 MAGIC = b"PRID"
 TABLE = struct.Struct("<I4HHBBHHfiI")
 _LABEL_BYTES = 1  # of a target
-_SIGNED = 1
-_VECTORS = 2
+SIGNED = 1
+VECTORS = 2
 
 
 @dataclass
@@ -55,6 +55,12 @@ class Dataset:
     def n_targets(self) -> int:
         """Values of a sample's target, 0 where it is a label."""
         return self.targets.shape[1]
+
+    @property
+    def scaling(self) -> tuple[float, int, tuple[tuple[float, int], ...]]:
+        """What a value means, as it stands in the file: scale and zero, and those by channel."""
+        return (float(np.float32(self.scale)), self.zero,
+                tuple((float(np.float32(scale)), zero) for scale, zero in self.scales))
 
     @property
     def signed(self) -> bool:
@@ -114,7 +120,8 @@ class Dataset:
     def check_fits(self, model: Model, where: object = "dataset") -> None:
         """Raise FileError unless `model` takes these images and knows their classes."""
         if self.shape != model.shape:
-            raise FileError(where, mismatch("images", self.shape, model.shape))
+            what = "images" if model.loss == f.CROSS_ENTROPY else "samples"
+            raise FileError(where, mismatch(what, self.shape, model.shape))
         if self.signed != model.signed:
             raise FileError(where, mismatch("values", *(
                 "-127..127" if signed else "0..127" for signed in (self.signed, model.signed))))
@@ -148,7 +155,7 @@ class Dataset:
         """What follows the prefix and precedes the samples. Raises FileError."""
         names = pack_names(self.names, "dataset")
         return TABLE.pack(len(self), *self.shape, self.classes, self.n_targets or _LABEL_BYTES,
-                          self.signed * _SIGNED | (self.n_targets > 0) * _VECTORS, 0,
+                          self.signed * SIGNED | (self.n_targets > 0) * VECTORS, 0,
                           len(names), len(self.scales),
                           self.scale, self.zero, 0) + names + pack_scales(self.scales)
 
@@ -160,7 +167,7 @@ class Dataset:
         last = self.targets.view(np.uint8) if self.n_targets else self.labels[:, None]
         records = np.concatenate([values, last], axis=1)
         data = pack_file(MAGIC, self.head(), records.tobytes())
-        _check_table(self.head(), "dataset")
+        unpack_head(self.head(), "dataset")
         return data
 
     def write(self, path: Path | str) -> None:
@@ -177,13 +184,13 @@ class Dataset:
             dataset = cls(images, targets.ravel(), classes)
         else:
             (n, shape, classes, n_bytes, flags, names, scale, zero,
-             scales) = _check_table(contents.tables, where)
+             scales) = unpack_head(contents.tables, where)
             images, targets = _unpack_samples(n, shape, n_bytes, contents.payload, where)
-            if flags & _SIGNED:
+            if flags & SIGNED:
                 images = images.view(np.int8)
             dataset = cls(images, targets[:, 0].copy(), classes, names, scale, zero,
                           scales=scales)
-            if flags & _VECTORS:
+            if flags & VECTORS:
                 dataset.targets = targets.view(np.int8)
                 dataset.labels = np.zeros(n, np.uint8)
         dataset.check(where)
@@ -195,17 +202,17 @@ class Dataset:
         return cls.from_bytes(read_file(path, MAGIC), path)
 
 
-def _check_table(tables: bytes, where: object,
-                 ) -> tuple[int, Shape, int, int, int, tuple[str, ...], float, int, tuple]:
+def unpack_head(tables: bytes, where: object,
+                ) -> tuple[int, Shape, int, int, int, tuple[str, ...], float, int, tuple]:
     """Samples, shape, classes, bytes of a target, flags, names, scale, zero, scales. FileError."""
     (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, n_scales,
      scale, zero, most) = unpack_table(TABLE, tables, where)
     check_header(tables, TABLE.size + n_names + 8 * n_scales, where)
     if reserved | most:
         raise FileError(where, mismatch("reserved", reserved | most, 0))
-    if flags > _SIGNED | _VECTORS:
+    if flags > SIGNED | VECTORS:
         raise FileError(where, mismatch("flags", flags, "0..3"))
-    if not target_bytes or (target_bytes > _LABEL_BYTES and not flags & _VECTORS):
+    if not target_bytes or (target_bytes > _LABEL_BYTES and not flags & VECTORS):
         raise FileError(where, mismatch("bytes of a target", target_bytes,
                                         "1, or more where it is a vector"))
     check_scale(struct.unpack_from("<I", tables, 20)[0], where)

@@ -119,6 +119,8 @@ class Model:
         n = len(added)
         if n == 0:
             return self
+        if self.loss != f.CROSS_ENTROPY:
+            raise FileError(self.name, f"has no classes to add {', '.join(added)} to")
         if n > len(self.spare):
             raise FileError(self.name, mismatch("spare outputs", len(self.spare), (
                 f"{n}, for {', '.join(added)}")))

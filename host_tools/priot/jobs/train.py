@@ -87,12 +87,14 @@ class TrainJob:
     def doubts(self) -> list[str]:
         """Warnings on images that are learned, or chose the best epoch, and are tested on too."""
         learned = (self.train, self.replay)
-        doubts = [f"{path}: is learned too, its accuracy says little of other images"
+        squared = Model.read(self.model).loss != f.CROSS_ENTROPY
+        result, others = ("error", "samples") if squared else ("accuracy", "images")
+        doubts = [f"{path}: is learned too, its {result} says little of other {others}"
                   for path in dict.fromkeys((self.test, *self.also))
                   if path is not None and path in learned]
         if self.keep_best and self.validate_on in (None, self.test):
-            doubts.append(f"{self.test}: chooses the best epoch too, its accuracy flatters; "
-                          "--validate-on takes other images")
+            doubts.append(f"{self.test}: chooses the best epoch too, its {result} flatters; "
+                          f"--validate-on takes other {others}")
         return doubts
 
     def _check_resumed(self, model: Model, path: Path) -> None:
@@ -239,6 +241,9 @@ def _also(path: Path, number: int, events: list[Event]) -> dict[str, Any]:
 def summary(report: dict[str, Any]) -> str:
     """One line on a training report."""
     text = f"{report['method']} on {report['target']} ({report['backend']} kernels)"
+    images = "images"
+    if report["error_after"] is not None or any("train_error" in e for e in report["history"]):
+        images = "samples"
     if report["error_after"] is not None:
         text += (f": mean error {report['error_before']:.0f} before, "
                  f"{report['error_after']:.0f} after")
@@ -252,7 +257,7 @@ def summary(report: dict[str, Any]) -> str:
                  "right in the last epoch")
     best = report["best"]
     epochs = max([report["epochs"], *(event["epoch"] for event in report["history"])])
-    text += f", {epochs} epoch{'' if epochs == 1 else 's'} on {report['train_images']} images"
+    text += f", {epochs} epoch{'' if epochs == 1 else 's'} on {report['train_images']} {images}"
     if not report["history"]:
         text += " (nothing left to train: the file is that far already)"
     if best and report["saved"]:

@@ -58,6 +58,11 @@ def most_bias(stage: Stage) -> int:
     return 2**31 - 1 - 127 * 127 * stage.n_row
 
 
+def largest_bias(stage: Stage) -> int:
+    """What biases are clamped at when a network is quantised."""
+    return min(1 << 30, most_bias(stage))
+
+
 def link(stages: Sequence[Stage], shape: Shape, classes: int, signed: bool = False,
          loss: int = f.CROSS_ENTROPY) -> None:
     """Check stages on an input of (channels, height, width) and link each to those before it.

@@ -170,7 +170,7 @@ def most_samples(datasets: Sequence[Path], model: Model) -> int:
     for path in datasets:
         dataset = Dataset.read(path)
         if tuple(dataset.shape) != tuple(model.shape):
-            raise PriotError(path, f"images are {dataset.shape}, expected {model.shape}")
+            raise PriotError(path, f"samples are {dataset.shape}, expected {model.shape}")
         classes = model.classes + len(model.spare)  # of which the board may take some into use
         if model.loss != f.CROSS_ENTROPY:
             dataset.check_fits(model, path)

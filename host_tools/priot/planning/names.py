@@ -11,7 +11,7 @@ RECORDS = ".more"  # what follows the name of a dataset's new samples
 TEMPORARY = ".tmp"  # of what the device package writes
 _NAME_BYTES = 255 - len(RECORDS + PART)  # littlefs takes 255
 _FOLDERS = ("lib", "priot")  # where MicroPython looks for modules, and what hides the package
-_DATASETS = (".prd", ".npz")  # endings that .prd takes the place of
+_DATASETS = (".prd", ".npz", ".csv", ".tsv")  # endings that .prd takes the place of
 # What Windows does not take in a file's name.
 _WINDOWS = frozenset('<>:"\\|?*')
 

@@ -82,6 +82,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "targets": dataset.n_targets,
         "zero": dataset.zero, "scales": [list(channel) for channel in dataset.scales],
         "per_class": np.bincount(dataset.labels, minlength=dataset.classes).tolist(),
+        "smallest_pixel": int(dataset.images.min()),
         "largest_pixel": int(dataset.images.max()),
         "mean_pixel": round(float(dataset.images.mean()), 2),
     }

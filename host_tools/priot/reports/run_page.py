@@ -152,6 +152,8 @@ def _test_dataset(report: dict[str, Any], path: Path, test: Path | None) -> Data
     entry = (report["files"] or {}).get("test")
     if not report["test_images"]:
         return "no images: nothing was tested (--test)"
+    if report["error_after"] is not None:
+        return "no images: errors of single samples are not kept"
     if report["predictions"] is None or entry is None:
         return ("no images: the report does not say which image was taken for which class; "
                 "'priot train' with --test, --json and --save writes one that does")
