@@ -1,6 +1,6 @@
 # build/firmware/RPI_PICO.uf2: the Pico's firmware; PICO_UF2 where the user has one, else built.
 NEEDS="sources mpy_cross"
-INPUTS="$PICO_UF2 $([ -z "$PICO_UF2" ] || sha256sum "$PICO_UF2" 2>/dev/null || true)"
+INPUTS="$PICO_UF2 $([ -z "$PICO_UF2" ] || sha256sum "$PICO_UF2" 2>/dev/null || true) $(cat "$HERE/rp2.sh")"
 OUTPUTS="build/firmware/RPI_PICO.uf2"
 if [ -z "$PICO_UF2" ]; then
     SYSTEM="cmake=cmake ninja=ninja-build python3=python3 c c++ arm-c++"
