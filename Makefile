@@ -88,6 +88,7 @@ lint:  ## Check style and types.
 	@$(VENV)/ruff check
 	@$(VENV)/mypy
 	@$(VENV)/mypy --config-file device/mypy.ini
+	@MYPYPATH=build/typings-pico2 $(VENV)/mypy --config-file device/mypy.ini --custom-typeshed-dir build/typings-pico2
 
 clean:  ## Remove what was built, but not the downloads nor .venv.
 	@rm -rf dist

@@ -2,9 +2,9 @@
 
     PYTHONPATH=host_tools:tests .venv/bin/python -m kernels.instructions [MACHINE...]
 
-prints a line for each machine and backend: instructions a step of network A by `priot`, for samples
-that run their backward pass, and an inference. Instructions are not time: on a Cortex-M0+ most take
-1 cycle, loads 2; other processors differ.
+prints a line for each machine and backend: instructions a step of network A by `priot`, for
+samples that run their backward pass, and an inference. Instructions are not time: a processor may
+take one or several cycles for each, or do two in one.
 """
 
 import sys
@@ -14,10 +14,11 @@ from pathlib import Path
 from priot.board.install import package_files
 from priot.emulator import MACHINES, Qemu
 from priot.emulator.qemu import Machine
-from priot.formats import Dataset, Model
-from priot.paths import BACKBONES
+from priot.formats import Dataset
+from priot.jobs.bench import digits_like_mnist
+from priot.paths import BACKBONES, BUILD
 from priot.processors import named
-from support import HANG_S, random_dataset
+from support import HANG_S
 
 NETWORK_A = BACKBONES / "mnist-a-0.priot"
 SAMPLES = 12
@@ -57,10 +58,11 @@ for found in steps, inferences:
 
 def instructions(machine: Machine, backend: str, folder: Path) -> tuple[int, int]:
     """Of a training step and an inference of network A. Raises PriotError."""
-    data = random_dataset(Model.read(NETWORK_A), SAMPLES, seed=1)
+    data = Dataset.read(digits_like_mnist(BUILD / "bench.prd", print))  # as `make bench`
+    data = Dataset(data.images[:SAMPLES], data.labels[:SAMPLES], data.classes)
     files = {path.removeprefix("/lib/"): content
              for path, content in package_files(machine.processor).items()}
-    files |= {"a.priot": NETWORK_A.read_bytes(), "a.prd": Dataset.to_bytes(data)}
+    files |= {"a.priot": NETWORK_A.read_bytes(), "a.prd": data.to_bytes()}
     with Qemu(files, folder, machine, _OPTIONS) as board:
         board.run(_LOAD.format(backend=backend), timeout_s=HANG_S)
         said = board.run(_COUNT.format(shift=_SHIFT), timeout_s=HANG_S)
