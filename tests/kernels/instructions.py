@@ -1,6 +1,6 @@
 """Instructions of training steps and inferences on QEMU's machines, as it counts them.
 
-    PYTHONPATH=host_tools:tests .venv/bin/python -m kernels.instructions [MACHINE...]
+    PYTHONPATH=tests .venv/bin/python -m kernels.instructions [MACHINE...]
 
 prints a line for each machine and backend: instructions a step of network A by `priot`, for
 samples that run their backward pass, and an inference. Instructions are not time: a processor may
