@@ -247,6 +247,15 @@ def test_a_board_without_native_modules(files, flash, port, tmp_path):
     assert status == 0 and note in said and "viper kernels\n" in said
 
 
+def test_modules_of_another_processor_go(files, flash):
+    """As a Pico 2's that ran Arm code and now runs RISC-V: they would be found and refused."""
+    port = make_board(flash, {"lib/priot_native.mpy": b"of another", "lib/mine.mpy": b"mine"})
+    assert run("deploy", files["model"], "--port", port)[0] == 0
+    there = read_files(flash)
+    assert "lib/priot_native.mpy" not in there
+    assert there["lib/mine.mpy"] == b"mine"
+
+
 def test_a_repeat_keeps_what_a_lost_run_has_learned(files, flash, port, tmp_path):
     """The scores of the run whose board went away are on the board alone."""
     saved = tmp_path / "a.scores"
