@@ -18,7 +18,7 @@ export PYTHON MPY_DIR PRIOT_MICROPYTHON_GIT PRIOT_MICROPYTHON_TAG PICO_UF2
 
 SETUP := host_tools/setup/setup.sh
 BASE := python unix native_x64
-BOARDS := native_armv6m firmware emulator qemu
+BOARDS := native_armv6m native_rv32imc firmware emulator qemu qemu_m33
 VENV := .venv/bin
 
 help:  ## Print this list.
@@ -45,14 +45,21 @@ a-path-for-tests:
 setup-all:  ## Everything that the tests need: also the Pico's firmware, emulator, QEMU and a browser.
 	@$(SETUP) $(BASE) $(BOARDS) browser
 
-native:  ## Build the native module for this machine (x64) and the Pico (armv6m).
-	@$(SETUP) native_x64 native_armv6m
+native:  ## Build the native modules for this machine (x64), Arm boards (armv6m) and RISC-V.
+	@$(SETUP) native_x64 native_armv6m native_rv32imc
 
 firmware:  ## Build the Pico's firmware, or take it from PICO_UF2=PATH.
 	@$(SETUP) firmware
 
-qemu:  ## Build MicroPython for QEMU with the Pico's instruction set.
-	@$(SETUP) qemu
+qemu:  ## Build MicroPython for QEMU with the instruction sets of Pico and Pico 2.
+	@$(SETUP) qemu qemu_m33
+
+boards: setup  ## Other boards: QEMU with Cortex-M4, M7 and RISC-V, and the Pico 2's firmware.
+	@$(SETUP) native_armv6m native_rv32imc qemu qemu_m33 qemu_m4 qemu_m7 qemu_rv32 firmware_pico2
+	@$(VENV)/python host_tools/setup/heap_of_image.py build/rp2-RPI_PICO2/firmware.elf
+
+test-boards: boards  ## Every kernel and the demo on QEMU's Cortex-M33 and RISC-V, a part on M4 and M7.
+	@PRIOT_BOARDS=all $(VENV)/python -m pytest $(PYTEST_FLAGS) tests/test_boards.py tests/test_qemu.py
 
 pico: setup-pico  ## Start an emulated Pico and print the port that mpremote takes.
 	@$(VENV)/priot pico
@@ -82,7 +89,7 @@ digits-table: setup  ## Every method on turned digits: table and plots in build/
 	@$(VENV)/priot experiment host_tools/experiments/digits.toml
 
 release:  ## Write wheel, files for boards and checksums to dist.
-	@$(SETUP) python native_x64 native_armv6m
+	@$(SETUP) python native_x64 native_armv6m native_rv32imc
 	@$(VENV)/python -m priot.package.release
 
 lint:  ## Check style and types.
@@ -90,9 +97,10 @@ lint:  ## Check style and types.
 	@$(VENV)/ruff check
 	@$(VENV)/mypy
 	@$(VENV)/mypy --config-file device/mypy.ini
+	@MYPYPATH=build/typings-pico2 $(VENV)/mypy --config-file device/mypy.ini --custom-typeshed-dir build/typings-pico2
 
 clean:  ## Remove what was built, but not the downloads nor .venv.
 	@rm -rf dist
 	@if [ -d build ]; then find build/ -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +; fi
 
-.PHONY: help setup demo test-long watch-data watch anomaly-data anomaly test setup-all native firmware qemu pico bench digits-table setup-pico release lint clean
+.PHONY: help setup demo test-long watch-data watch anomaly-data anomaly test setup-all native firmware qemu boards test-boards pico bench digits-table setup-pico release lint clean

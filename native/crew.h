@@ -1,4 +1,5 @@
-// Both cores of an RP2040 in one kernel: core 1 waits in native code for its share of a job.
+// Both cores of an RP2040, or of an RP2350 that runs Arm code, in one kernel: core 1 waits in native
+// code for its share of a job.
 //
 // A kernel puts what its cores need to know into a job and hands a function to crew_run, which
 // does one core's share of it. Shares run at once: what one writes, no other may read or write,

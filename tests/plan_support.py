@@ -39,10 +39,11 @@ def device_says(path: Path, backend: str, cases: list) -> list:
 
 
 def planned(path: Path, training: Training, backend: str = "native",
-            samples: int = SAMPLES) -> Plan:
-    """The plan to train a model on a Pico."""
+            samples: int = SAMPLES, limits: Limits | None = None) -> Plan:
+    """The plan to train a model on a Pico, or on a board of those limits."""
     planner = Planner(UnixTarget(HEAP_BYTES), path, backend)
-    plan = plan_trainings(planner, [training], Limits(backend=backend), {}, samples)[0]
+    limits = limits or Limits(backend=backend)
+    plan = plan_trainings(planner, [training], limits, {}, samples)[0]
     assert isinstance(plan, Plan)
     return plan
 

@@ -6,7 +6,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 import pytest
 from power.flash import make_board, run
-from priot.board import Board, BoardError, BoardGone, BoardRefused, info, ports
+from priot.board import Board, BoardError, BoardGone, BoardRefused, ports
 from priot.board.files import Files
 from priot.board.install import package_files
 from priot.board.lock import PortLock
@@ -241,18 +241,19 @@ def test_a_board_without_native_modules(files, flash, port, tmp_path):
     assert (tmp_path / "a.scores").read_bytes() == (tmp_path / "b.scores").read_bytes()
     status, said, _ = run("deploy", files["model"], "--port", port)
     assert status == 0 and re.search(r"^code +[\d,]+  package", said, re.MULTILINE)
+    note = "note: no native modules for x64: viper kernels compute"
+    assert note in said
+    status, said, _ = run("plan", files["model"], "--port", port)
+    assert status == 0 and note in said and "viper kernels\n" in said
 
 
-@pytest.mark.parametrize("processor, runs", [("armv6m", True), ("armv7emdp", True),
-                                             ("xtensawin", True), ("rv32imc", True),
-                                             ("unknown", False)])
-def test_which_boards_are_refused(processor, runs):
-    board = info.BoardInfo("some board", (1, 25), (6, 3), processor, 246_144)
-    if runs:
-        board.check("port")
-    else:
-        with pytest.raises(BoardError, match="runs no native code"):
-            board.check("port")
+def test_modules_of_another_processor_go(files, flash):
+    """As a Pico 2's that ran Arm code and now runs RISC-V: they would be found and refused."""
+    port = make_board(flash, {"lib/priot_native.mpy": b"of another", "lib/mine.mpy": b"mine"})
+    assert run("deploy", files["model"], "--port", port)[0] == 0
+    there = read_files(flash)
+    assert "lib/priot_native.mpy" not in there
+    assert there["lib/mine.mpy"] == b"mine"
 
 
 def test_a_repeat_keeps_what_a_lost_run_has_learned(files, flash, port, tmp_path):

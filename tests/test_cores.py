@@ -217,6 +217,9 @@ except ValueError as e:
 
 
 def test_which_boards_use_both_cores():
-    """MicroPython 1.25 or later on an RP2040, with kernels for it, unless told otherwise."""
+    """MicroPython 1.25 or later on an RP2040 or RP2350, with kernels for it, unless told not to.
+
+    The port of both is called rp2. RISC-V firmware of an RP2350 has no such kernels.
+    """
     assert micropython(GATE).stdout.splitlines() == [
         "1", "2 2", "1 1 1", "1", "cores: 3, expected 1 or 2"]

@@ -1,52 +1,28 @@
 """Every kernel, byte for byte, on every backend: the same cases, answers from the numpy oracle."""
 
-import base64
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from kernels.cases import Answer, Case, difference, read_answers, solve, write_cases
+from kernels.cases import Case, difference, read_answers, solve, write_cases
 from kernels.forms import KERNELS
 from kernels.layers import linear_descriptor, random_linear, random_shape
+from kernels.machines import RUNNER, Run, backends, fitting, run_cases, running
 from kernels.suite import all_cases
 from kernels.worked import worked_cases
-from priot.emulator import Qemu
-from priot.errors import PriotError
+from priot.emulator import MACHINES
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
 from priot.package import compile_package
-from priot.paths import NATIVE_MODULES, native_folders, native_module, tool
+from priot.paths import native_folders, native_module, tool
 from support import HANG_S, cpython_environment, import_device
 
-RUNNER = Path(__file__).parent / "kernels" / "runner.py"
 HERE = {"viper-cpython": "viper", "viper-unix": "viper", "portable-x64": "portable",
         "portable-x64-avx2": "portable"}
-# on the Cortex-M0+ of QEMU: the backend, whether it chooses fast kernels first, which cases
-QEMU = {"viper-armv6m": ("viper", False, "some"), "portable-armv6m": ("portable", False, "some"),
-        "planned-armv6m": ("native", True, "all")}
-LARGEST_ON_QEMU = 8000  # bytes of operands: a case has to fit a Pico's heap with the rest
-READ_BACK = """
-import binascii
-with open("answers", "rb") as f:
-    while True:
-        part = f.read(3000)
-        if not part:
-            break
-        print(str(binascii.b2a_base64(part), "ascii"), end="")
-"""
-
-
-@dataclass
-class Run:
-    """The cases that a backend was given, its answers, and what it said at the end."""
-
-    cases: list[Case]
-    answers: list[Answer]
-    failed: str
+QEMU = {f"{name}-armv6m": run for name, run in backends(MACHINES["m0plus"]).items()}
 
 
 @pytest.fixture(scope="session")
@@ -56,34 +32,14 @@ def suite() -> list[Case]:
 
 @pytest.fixture(scope="module")  # QEMU is never idle: while it is on, it takes a core
 def qemu(suite, tmp_path_factory, long):
-    """A running Cortex-M0+ with the cases that fit it, by the names of their files.
+    """A running Cortex-M0+ with cases that fit it in its file system, and those cases.
 
-    "some" are a third: viper and portable C are given all of them here.
+    Half of them unless in the long form; viper and portable C are given them all here.
     """
     folder = tmp_path_factory.mktemp("qemu")
-    cases = {"all": [c for c in suite if not c.heavy and c.size() <= LARGEST_ON_QEMU]}
-    cases["some"] = cases["all"] if long else _a_third(cases["all"])
-    for name in cases:
-        write_cases(folder / name, cases[name])
-    files = {**{name: (folder / name).read_bytes() for name in cases},
-             "runner.py": RUNNER.read_bytes(),
-             **{f"{name}.mpy": native_module("armv6m", name).read_bytes()
-                for name in NATIVE_MODULES["armv6m"]}}
-    for path in (compile_package("armv6m") / "priot").iterdir():
-        files[f"priot/{path.name}"] = path.read_bytes()
-    with Qemu(files, folder) as board:
+    cases = fitting(suite, 1 if long else 2)
+    with running(MACHINES["m0plus"], cases, folder) as board:
         yield board, cases
-
-
-def _a_third(cases: list[Case]) -> list[Case]:
-    """Every third of each kernel's cases, those that continue one another together."""
-    turns: list[list[Case]] = []
-    for case in sorted(cases, key=lambda c: c.kernel):  # a stable sort
-        if case.continues:
-            turns[-1].append(case)
-        else:
-            turns.append([case])
-    return [case for turn in turns[::3] for case in turn]
 
 
 def _run_here(where: str, suite: list[Case], folder: Path) -> Run:
@@ -106,25 +62,13 @@ def _run_here(where: str, suite: list[Case], folder: Path) -> Run:
     return Run(cases, answers, failed)
 
 
-def _run_in_qemu(where: str, board: Qemu, files: dict[str, list[Case]]) -> Run:
-    backend, planned, some = QEMU[where]
-    failed = ""
-    try:
-        board.run(f"import runner; runner.answer({backend!r}, {some!r}, 'answers', {planned})",
-                  timeout_s=HANG_S)
-    except PriotError as error:
-        failed = str(error)
-    answers = read_answers(base64.b64decode(board.run(READ_BACK, timeout_s=HANG_S)))
-    return Run(files[some], answers, failed)
-
-
 @pytest.fixture(scope="module", params=[*HERE, *QEMU])
 def answered(request, suite, tmp_path_factory) -> Run:
     """One backend's answers, all from one run."""
     where = request.param
     if where in HERE:
         return _run_here(where, suite, tmp_path_factory.mktemp(where))
-    return _run_in_qemu(where, *request.getfixturevalue("qemu"))
+    return run_cases(*request.getfixturevalue("qemu"), *QEMU[where])
 
 
 @pytest.mark.parametrize("kernel", sorted(KERNELS))

@@ -3,9 +3,10 @@ import subprocess
 
 import pytest
 from priot.errors import PriotError
-from priot.package import ARCHITECTURES, compile_package, package_source
+from priot.package import compile_package, package_source
 from priot.package.fold import TABLES, constants, fold, fold_package
 from priot.paths import DEVICE, tool
+from priot.processors import ARCHITECTURES
 
 FIELDS = '''"""A table."""
 ROW = 18

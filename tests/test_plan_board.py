@@ -18,7 +18,9 @@ from priot.formats import Adapter, AdapterLayer, Model
 from priot.importer import import_file
 from priot.paths import BACKBONES, ROOT
 from priot.planning.board import Limits, Plan, plan_adapter
+from priot.planning.flash import BLOCK_BYTES, file_blocks
 from priot.planning.heap import BOOT_BYTES, after_import
+from priot.planning.known import BOARDS
 from priot.planning.sizes import HEAP_BYTES, Planner, Training
 from priot.targets.unix import UnixTarget
 from support import micropython, random_dataset, random_model
@@ -79,9 +81,9 @@ def models(tmp_path_factory) -> dict[str, Path]:
 
 @contextmanager
 def connected(models: Mapping[str, Path], folder: Path, samples: int = SAMPLES,
-              ) -> Iterator[Connection]:
+              others: Mapping[str, bytes] | None = None) -> Iterator[Connection]:
     """A connection to an emulated Pico that has package, models and datasets beside them."""
-    files = package_files()
+    files = {**package_files(), **(others or {})}
     for name, path in models.items():
         random_dataset(Model.read(path), samples, 1).write(path.with_suffix(".prd"))
         for kept in (path, path.with_suffix(".prd"), path.with_suffix(".scores")):
@@ -229,6 +231,39 @@ def test_few_edges_train_in_10_kB(board):
                          f"**{options!r})\nprint(t.ram_bytes, t.net.backend)")
     assert said.split() == [str(learned.ram_bytes), "portable"]
     assert learned.ram_bytes < 10_000
+
+
+def test_on_a_pico_w(tmp_path):
+    """Its heap and flash on a Pico: the rest is taken, by a block from boot.py on and by a file.
+
+    What training takes and leaves is what was planned, and it learns as MicroPython here.
+    """
+    pico, pico_w = BOARDS["pico"], BOARDS["pico-w"]
+    taken = pico.heap_bytes - pico_w.heap_bytes
+    blocks = pico.flash_blocks - pico_w.flash_blocks
+    size = blocks * BLOCK_BYTES
+    while file_blocks(size) > blocks:
+        size -= 64
+    others = {"/boot.py": b"taken = bytearray(%d)\n" % (taken - 16), "/taken": bytes(size)}
+    path = tmp_path / "a.priot"
+    random_model(*NETWORKS["a"], seed=1).write(path)
+    plan = planned(path, Training.of("weights"),
+                   limits=Limits(pico_w.heap_bytes, pico_w.flash_blocks))
+    assert not plan.refusals
+    with connected({"a": path}, tmp_path, others=others) as board:
+        said = board.execute("import os; s = os.statvfs('/'); print(s[3])")
+        # beside the model there are its dataset and that of the other tests
+        assert 0 <= pico_w.flash_blocks - plan.flash.blocks - int(said) < 40
+        board.soft_reset()
+        heap = board.execute("import gc; gc.collect(); print(gc.mem_free() + gc.mem_alloc())")
+        assert abs(int(heap) - pico.heap_bytes) < 64
+        found, (_, ram_bytes, layout, _) = board_says(board, "a", "weights", {})
+        assert (plan.learned.ram_bytes, plan.learned.layout) == (ram_bytes, layout)
+        for moment, planned_heap in (("loaded", plan.loaded), ("training", plan.heap)):
+            used, _, largest = found[moment]
+            assert near(planned_heap.used, used - taken)
+            assert planned_heap.largest <= largest
+        assert learned_here(path, "weights", {}, tmp_path) == learned_there(board)
 
 
 def test_the_verdict_holds(board, models):

@@ -10,6 +10,7 @@ from priot.cli import main
 from priot.formats import Model
 from priot.planning.advice import choices, recommend
 from priot.planning.board import Limits, Plan, most_samples, plan_trainings
+from priot.planning.known import BOARDS
 from priot.planning.sizes import HEAP_BYTES, Planner, Training
 from priot.targets.unix import UnixTarget
 from support import random_dataset, random_model
@@ -43,6 +44,26 @@ def test_it_fits(network_a, capsys, tmp_path):
     assert sum(report["ram"][f"{name}_bytes"] for name in (
         "boot", "package", "kernels", "weight", "learned", "work", "other",
         "free_heap")) == report["ram"]["heap_bytes"]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_boards_by_name(board, network_a, capsys):
+    """Heap and flash of the board; what was not measured is said."""
+    known = BOARDS[board]
+    report = report_of(network_a, "--board", board, "--layout", "small", "--backend", "portable")
+    said = capsys.readouterr().out
+    assert report["ram"]["heap_bytes"] == known.heap_bytes
+    assert report["flash"]["flash_bytes"] == 4096 * known.flash_blocks
+    assert ("was not measured" in said) == board.endswith("-w")
+    own = report_of(network_a, "--board", board, "--heap", 240_000, "--flash", 700, "--backend",
+                    "portable")
+    assert own["ram"]["heap_bytes"] == 240_000 and own["flash"]["flash_bytes"] == 700 * 1024
+    assert "was not measured" not in capsys.readouterr().out
+
+
+def test_a_board_is_named_or_asked(network_a, capsys):
+    assert main(["plan", str(network_a), "--board", "pico", "--port", "/dev/ttyACM0"]) == 1
+    assert "--port: asks a board what it is" in capsys.readouterr().err
 
 
 def test_portable_kernels_are_a_lever(tmp_path, capsys):

@@ -1,5 +1,6 @@
-"""Whole training runs of the Pico's native module in QEMU: the same bytes as on the unix port."""
+"""Whole training runs in QEMU, by the boards' modules: the same bytes as on the unix port."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from priot.targets.unix import UnixTarget
 
 BACKBONE = BACKBONES / "digits-0.priot"
 EPOCHS = 30  # as in `make demo`
+# Machines, and kernels: the fastest, or by name. All but the first two take `make test-boards`.
+TARGETS = [("qemu", None), ("qemu-m33", None), ("qemu-m33", "portable"), ("qemu-m33", "viper"),
+           ("qemu-m4", None), ("qemu-m7", None), ("qemu-rv32", "portable"),
+           ("qemu-rv32", "viper")]
+IS_LONG = bool(os.environ.get("PRIOT_BOARDS"))
 SAME = ("accuracy_before", "accuracy_after", "confusion", "n_params", "backward_passes", "layout")
 
 
@@ -26,24 +32,37 @@ def digits(tmp_path_factory) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir()}
 
 
-def test_the_demo_in_qemu(digits, tmp_path):
-    """The demo's training, by the armv6m module: its scores, its mask and its accuracy."""
-    reports, written = [], []
-    for name, target in (("qemu", QemuTarget()), ("unix", UnixTarget())):
-        folder = tmp_path / name
-        folder.mkdir()
-        reports.append(train(TrainJob(
-            BACKBONE, digits["train"], digits["test"], epochs=EPOCHS, options={"seed": 1},
-            save=folder / "a.scores", mask=folder / "a.adapter"), target))
-        written.append([path.read_bytes() for path in sorted(folder.iterdir())])
-    qemu, unix = reports
-    assert qemu["backend"] == unix["backend"] == "native"
+def learned(digits, folder: Path, target, backend: str | None = None) -> tuple[dict, list[bytes]]:
+    """The demo's report, and its files of scores and mask."""
+    folder.mkdir(exist_ok=True)
+    report = train(TrainJob(
+        BACKBONE, digits["train"], digits["test"], epochs=EPOCHS, options={"seed": 1},
+        save=folder / "a.scores", mask=folder / "a.adapter", backend=backend), target)
+    return report, [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+@pytest.fixture(scope="module")
+def on_unix(digits, tmp_path_factory) -> tuple[dict, list[bytes]]:
+    return learned(digits, tmp_path_factory.mktemp("unix"), UnixTarget())
+
+
+@pytest.mark.parametrize("name, backend", TARGETS if IS_LONG else TARGETS[:2])
+def test_the_demo_in_qemu(digits, on_unix, tmp_path, name, backend):
+    """The demo's training on a board's processor: its scores, its mask and its accuracy."""
+    unix, expected = on_unix
+    qemu, written = learned(digits, tmp_path / "learned", QemuTarget(name=name), backend)
+    assert qemu["backend"] == (backend or "native")
     assert qemu["finished"] and qemu["epochs"] == EPOCHS
     assert [qemu[key] for key in SAME] == [unix[key] for key in SAME]
     assert qemu["accuracy_after"] > qemu["accuracy_before"]
-    assert len(written[0]) == 2
-    assert written[0] == written[1]
+    assert len(written) == 2
+    assert written == expected
     print(f"\ndemo in QEMU: {qemu['accuracy_before']} % before, {qemu['accuracy_after']} % after")
+
+
+def test_unknown_processors_are_refused():
+    with pytest.raises(PriotError, match="qemu-m99 is none of qemu, qemu-m0plus, qemu-m4"):
+        QemuTarget(name="qemu-m99")
 
 
 def test_samples_from_the_host(digits, tmp_path):

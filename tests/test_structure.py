@@ -27,6 +27,7 @@ ROOMS = (
     ("network",),
     ("package",),
     ("paths",),
+    ("processors",),
     ("errors", "child", "transport"),
 )
 LEVELS = {room: -level for level, rooms in enumerate(ROOMS) for room in rooms}

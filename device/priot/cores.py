@@ -1,4 +1,4 @@
-"""Both cores of an RP2040: core 1 takes its share of every kernel while priot trains or tests.
+"""Both cores of an RP2040 or RP2350: core 1 takes its share while priot trains or tests.
 
 What is computed does not depend on it, to the byte. Core 1 is the user's outside of that.
 """

@@ -34,14 +34,6 @@ BUILD = _build_folder()
 PICO_FOLDER = BUILD / "pico"
 PICO_PORT = PICO_FOLDER / "port"
 
-# Modules of native code by architecture, "x64-avx2" for processors that have it: portable C,
-# kernels made for the processor, and what makes samples of sensors into inputs.
-NATIVE_MODULES = {"x64": ("priot_portable", "priot_features"),
-                  "x64-avx2": ("priot_portable",),
-                  "armv6m": ("priot_native", "priot_portable", "priot_features", "priot_layers")}
-# For x64 alone: what the modules for the Pico would choose and take.
-PLANNING_MODULE = "priot_plan"
-
 
 def nearest(path: Path | str) -> Path | None:
     """The file that was meant by a path where there is none: one of nearly that name.
@@ -102,7 +94,7 @@ def _has_avx2() -> bool:
 
 
 def native_module(arch: str, name: str = "priot_portable") -> Path:
-    """A module of native code by its architecture, see NATIVE_MODULES. Raises PriotError."""
+    """A module of native code by its architecture, see processors.py. Raises PriotError."""
     path = ROOT / "build" / "native" / arch / f"{name}.mpy"
     if not path.exists():
         raise PriotError(str(path), "not built; run 'make native'")

@@ -33,6 +33,9 @@ lacks() {
             arm) arm_library libc.a || printf '%s\n' gcc-arm-none-eabi libnewlib-arm-none-eabi ;;
             arm-c++) arm_library libstdc++.a || printf '%s\n' gcc-arm-none-eabi \
                 libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib ;;
+            # headers alone: see stages/qemu_rv32.sh
+            newlib) [ -e /usr/include/newlib/string.h ] || echo libnewlib-dev ;;
+            riscv) command -v riscv64-unknown-elf-gcc >/dev/null || echo gcc-riscv64-unknown-elf ;;
             # Debian leaves ensurepip, which venv needs, to a package of its own
             venv) find_python >/dev/null || printf '%s\n' python3 python3-venv ;;
             apt-lists) has_apt_lists || echo apt-lists ;;
@@ -103,4 +106,21 @@ export_micropython_version() {
 empty_micropython_lib() {
     mkdir -p "$BUILD/micropython-lib"
     echo "Stands for micropython-lib, of which nothing is used." >"$BUILD/micropython-lib/README.md"
+}
+
+QEMU_BOARDS=$ROOT/host_tools/priot/emulator/boards
+
+# The inputs of MicroPython for a board of QEMU: build_qemu_board's.
+qemu_board_inputs() {
+    find "$QEMU_BOARDS/$1" "$QEMU_BOARDS"/{common.mk,cortex_m,modules} -type f | sort | xargs cat
+}
+
+# build_qemu_board BOARD FOLDER: MicroPython for a board of QEMU, as build/FOLDER/firmware.elf.
+build_qemu_board() {
+    local board=$QEMU_BOARDS/$1
+    export_micropython_version
+    rm -rf "${BUILD:?}/$2"   # changed options do not make the makefile compile again
+    empty_micropython_lib
+    make -C build/micropython/ports/qemu -j"$JOBS" BOARD="$1" BOARD_DIR="$board" \
+        BUILD="$BUILD/$2" FROZEN_MANIFEST="$board/manifest.py" MPY_LIB_DIR="$BUILD/micropython-lib"
 }

@@ -76,7 +76,8 @@ static void copy_tail(conv2d_t *v) {
 // acc of every row at the four positions
 static void accumulate(conv2d_t *v) {
     const int32_t *d = v->d;
-    window_t window = v->window;
+    window_t *window = &v->window;
+    int32_t channels = window->channels;
     int32_t offset[4]; // what the sums of dot_rows leave out
     int32_t n_tail = tail_rows(v->rows, d), n_row = d[N_ROW];
     int32_t k = 0; // first tap of the channels at hand
@@ -85,10 +86,10 @@ static void accumulate(conv2d_t *v) {
     for (int32_t i = 0; is_started && i < 4 * v->rows; i++) {
         v->acc[i] = v->bias[i >> 2];
     }
-    for (int32_t left = d[GROUP_IN]; left > 0; left -= window.channels) {
-        window.channels = smaller(left, window.channels);
-        int32_t n = window.channels * window.height * window.across;
-        copy_patches(v->patches, offset, x, v->offsets, &window);
+    for (int32_t left = d[GROUP_IN]; left > 0; left -= window->channels) {
+        window->channels = smaller(left, channels);
+        int32_t n = window->channels * window->height * window->across;
+        copy_patches(v->patches, offset, x, v->offsets, window);
         const int32_t *start = offset;
         int32_t start_step = 0;
         if (is_started) {
@@ -105,9 +106,10 @@ static void accumulate(conv2d_t *v) {
             dot_rows(v->acc + 4 * head, start + start_step * head, start_step, v->tail + k,
                 n_row, n_tail, v->patches, n);
         }
-        x += window.channels * window.plane;
+        x += window->channels * window->plane;
         k += n;
     }
+    window->channels = channels;
 }
 
 // Output and argmax of every row, or the measurement of them, from `best`.

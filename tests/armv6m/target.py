@@ -14,7 +14,8 @@ from m0plus.build import link
 from m0plus.machine import Machine
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
-from priot.paths import BUILD, NATIVE_MODULES, ROOT
+from priot.paths import BUILD, ROOT
+from priot.processors import NATIVE_MODULES
 
 NATIVE = ROOT / "native"
 OBJECTS = BUILD / "native" / "objects" / "armv6m-priot_native"

@@ -12,7 +12,6 @@ from priot.adapting.choice import Chosen, choose
 from priot.adapting.datasets import Pictures, make_datasets
 from priot.board import Board
 from priot.board.deploy import bring
-from priot.board.info import is_arm
 from priot.board.session import KEPT, free_name
 from priot.data.prepare import summary as dataset_summary
 from priot.data.reading import Reading
@@ -24,7 +23,7 @@ from priot.jobs.protocol import PICO_HEAP_BYTES, Target
 from priot.jobs.train import TrainJob, check_output, summary, train
 from priot.methods import METHODS
 from priot.network import fields as f
-from priot.planning.board import Limits, default_backend
+from priot.planning.board import Limits, default_backend, limits_of
 from priot.planning.flash import BLOCK_BYTES
 from priot.planning.names import Names, board_path
 from priot.reports.accuracy import forgotten
@@ -163,9 +162,8 @@ def _choose(wanted: Adaptation, board: Board | None) -> Chosen:
     if board is None:
         limits = Limits(wanted.heap, backend=wanted.backend or default_backend()[0])
     else:
-        fastest = "native" if is_arm(board.info.processor) else "viper"
-        limits = Limits(board.info.heap_bytes, board.flash_bytes() // BLOCK_BYTES,
-                        wanted.backend or fastest)
+        limits = limits_of(board.info.processor, board.info.heap_bytes,
+                           board.flash_bytes() // BLOCK_BYTES, wanted.backend)
     return choose(wanted.model, wanted.datasets, limits, wanted.method, wanted.options,
                   wanted.stream)
 

@@ -236,7 +236,8 @@ class Board:
     def memory(self, model: str | None = None) -> Memory:
         """What package and model take of the heap, measured after a soft reset."""
         self._soft_reset()
-        found = measure(self._connection, board_path(model) if model else None)
+        found = measure(self._connection, board_path(model) if model else None,
+                        self.info.processor)
         self._soft_reset()
         return found
 

@@ -12,7 +12,8 @@ def deploy(board: Board, model: Path | None, datasets: list[Path]) -> dict[str, 
     copied = board.deploy(model, datasets)
     memory = board.memory(str(model) if model else None)
     return {
-        "board": board.info.machine, "firmware": ".".join(map(str, board.info.firmware)),
+        "board": board.info.machine, "note": board.info.note,
+        "firmware": ".".join(map(str, board.info.firmware)),
         "files": [vars(file) for file in copied],
         "flash_bytes": board.flash_bytes(), "flash_free_bytes": board.free_flash(),
         "heap": vars(memory),
@@ -24,7 +25,8 @@ def bring(board: Board, model: Path, datasets: list[Path]) -> list[str]:
     copied = board.deploy(model, datasets)
     package = [file for file in copied if file.path.startswith("/lib/")]
     sent = sum(file.sent for file in package)
-    return [f"{PACKAGE}: {sent} of {len(package)} files copied" if sent else
+    notes = [f"note: {board.info.note}"] if board.info.note else []
+    return [*notes, f"{PACKAGE}: {sent} of {len(package)} files copied" if sent else
             f"{PACKAGE}: was there",
             *(f"{file.path}: {file.size:,} bytes {file.state}" for file in copied
               if file not in package)]

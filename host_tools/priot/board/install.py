@@ -9,15 +9,15 @@ from tqdm import tqdm
 
 from priot.board.errors import BoardError
 from priot.board.files import Files
-from priot.board.info import is_arm
 from priot.package import compile_package, package_source
-from priot.paths import NATIVE_MODULES, native_module
+from priot.paths import native_module
+from priot.processors import BOARD_MODULES, PICO, named
 
 PACKAGE = "/lib/priot"
-NATIVE = tuple(f"/lib/{name}.mpy" for name in NATIVE_MODULES["armv6m"])
+NATIVE = tuple(f"/lib/{name}.mpy" for name in BOARD_MODULES)
 # What MicroPython would import instead of the installed files: it looks in "/" before /lib.
 _HIDING = ("/priot", *(
-    f"{folder}/{name}.{ending}" for name in ("priot", *NATIVE_MODULES["armv6m"])
+    f"{folder}/{name}.{ending}" for name in ("priot", *BOARD_MODULES)
     for folder, ending in (("", "py"), ("", "mpy"), ("/lib", "py"))), "/lib/priot.mpy")
 
 
@@ -39,21 +39,19 @@ class Copied:
         return "replaced another" if self.replaced else "copied" if self.sent else "was there"
 
 
-def package_files(processor: str = "armv6m") -> dict[str, bytes]:
+def package_files(processor: str = PICO.name) -> dict[str, bytes]:
     """Contents of every file for a board, by its path there: the package and native modules.
 
-    They are compiled for Arm Cortex-M; boards of other processors run the viper kernels. From a
-    wheel, which has no compiler, those get the source. Raises PriotError.
+    processor: by MicroPython's name; processors.py says what it gets. From a wheel, which has no
+    compiler, those for which nothing is compiled get the source. Raises PriotError.
     """
-    arch = "armv6m" if is_arm(processor) else processor
-    folder = compile_package(arch) / "priot"
+    gets = named(processor)
+    folder = compile_package(gets.package) / "priot"
     if not folder.is_dir():
         folder = package_source() / "priot"
     found = {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.*py"))}
-    if arch != "armv6m":
-        return found
-    for path, name in zip(NATIVE, NATIVE_MODULES["armv6m"], strict=True):
-        found[path] = native_module("armv6m", name).read_bytes()
+    for name in gets.modules:
+        found[f"/lib/{name}.mpy"] = native_module(gets.native, name).read_bytes()
     return found
 
 
@@ -80,6 +78,9 @@ def install(files: Files, processor: str, show_progress: bool = False) -> list[C
     if hiding:
         raise BoardError(hiding[0], "would be imported instead of the package in /lib; remove it "
                          f"with 'mpremote rm -r :{hiding[0]}'")
+    for path in NATIVE:
+        if path in in_lib and path not in contents:
+            files.remove(path)  # of another processor's firmware, which the board ran before
     files.make_folder(PACKAGE)
     for entry in files.listing(PACKAGE):
         path = f"{PACKAGE}/{entry.name}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from priot.board.connection import Connection
 from priot.paths import native_module
 from priot.planning.heap import loaded_bytes
+from priot.processors import named
 
 _QUESTION = """
 import gc, sys
@@ -50,11 +51,11 @@ class Memory:
         return self.heap - self.native - self.package - self.model - self.free
 
 
-def measure(connection: Connection, path: str | None) -> Memory:
+def measure(connection: Connection, path: str | None, processor: str) -> Memory:
     """Load the package, and the model at `path` on the board, on a fresh heap."""
     answer = connection.execute(_QUESTION.format(path=path)).split()
     heap, start, package, native, model, weights, work, *are_late = map(int, answer)
-    late = sum(loaded_bytes(native_module("armv6m", name).read_bytes())
+    late = sum(loaded_bytes(native_module(named(processor).native, name).read_bytes())
                for name, is_late in zip(("priot_layers", "priot_portable"), are_late, strict=True)
                if is_late)
     return Memory(heap, package - native, start - package, native - model, model, weights, work,

@@ -20,6 +20,7 @@ from priot.jobs.protocol import DATASETS, Event, checked, parse_line
 from priot.methods import METHODS
 from priot.planning.flash import BLOCK_BYTES, file_blocks
 from priot.planning.names import Names, board_path
+from priot.processors import PICO
 
 KEPT = "; what was learned is kept there"  # in an error: --resume goes on from it
 _INPUTS = ("model", "scores")
@@ -40,7 +41,7 @@ class _Plan:
 
 
 def run_job(connection: Connection, job: dict[str, Any], stream: bool = False,
-            show_progress: bool = False, processor: str = "armv6m") -> Iterator[Event]:
+            show_progress: bool = False, processor: str = PICO.name) -> Iterator[Event]:
     """Run a job of device/priot/remote.py whose paths are the host's; yields its events.
 
     The package and the files that are missing are copied first; a dataset that does not fit into

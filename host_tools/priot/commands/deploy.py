@@ -57,6 +57,8 @@ def main(args: argparse.Namespace) -> int:
         where = board.port
     memory = Memory(**report["heap"])
     print(f"{report['board']}, MicroPython {report['firmware']}")
+    if report["note"]:
+        print(f"note: {report['note']}")
     print(*_files_table([Copied(**file) for file in report["files"]]), "", sep="\n")
     print(*_memory_tables(report, memory), "", sep="\n")
     hint = f'net = priot.load("{args.model.name}")' if args.model else "priot.help()"

@@ -66,7 +66,8 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where the device package runs."""
     parser.add_argument("--target", metavar="unix|emulator|qemu|PORT",
                         help="where to run: unix (default), MicroPython on this machine; "
-                        "emulator, an emulated Pico; qemu, the Pico's code without its speed; "
+                        "emulator, an emulated Pico; qemu, the Pico's code without its speed "
+                        "(qemu-m4, -m7, -m33, -rv32: those processors); "
                         "or the serial port of a board, as /dev/ttyACM0")
     parser.add_argument("--port", help="serial port of a board: the same as --target PORT")
     parser.add_argument("--stream", action="store_true",

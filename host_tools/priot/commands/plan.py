@@ -21,16 +21,19 @@ from priot.planning.board import (
     Plan,
     default_backend,
     file_sizes,
+    limits_of,
     most_samples,
     plan_adapter,
 )
-from priot.planning.flash import PICO_BLOCKS
-from priot.planning.heap import HEAP_BYTES
+from priot.planning.flash import BLOCK_BYTES
+from priot.planning.known import BOARDS, KnownBoard
 from priot.planning.report import describe, describe_choice
 from priot.planning.sizes import HEAP_BYTES as PLANNING_HEAP
 from priot.planning.sizes import Planner, Training
 from priot.planning.text import advice_table, flash_table, layers_table, ram_table
+from priot.processors import named
 from priot.reports.json_file import write_json
+from priot.targets import choose
 from priot.targets.unix import UnixTarget
 
 
@@ -46,10 +49,13 @@ def add_parser(subparsers: Any) -> None:
                         help="what applying this adapter costs, instead of training")
     parser.add_argument("--backend", choices=BACKENDS,
                         help="kernels on the board (default: native where it is built)")
-    parser.add_argument("--heap", type=int, default=HEAP_BYTES, metavar="BYTES",
-                        help=f"heap of the board (default {HEAP_BYTES}, a Pico)")
-    parser.add_argument("--flash", type=int, default=4 * PICO_BLOCKS, metavar="KB",
-                        help=f"flash for files (default {4 * PICO_BLOCKS}, a Pico)")
+    parser.add_argument("--board", choices=BOARDS, help="plan for this board (default: pico)")
+    parser.add_argument("--port", help="ask the board at this serial port, as /dev/ttyACM0, for "
+                        "its heap, flash and processor")
+    parser.add_argument("--heap", type=int, metavar="BYTES",
+                        help="heap of the board (default: that of --board)")
+    parser.add_argument("--flash", type=int, metavar="KB",
+                        help="flash for files (default: that of --board)")
     add_training_options(parser)
     parser.set_defaults(method=None)
     add_json_option(parser)
@@ -59,11 +65,10 @@ def main(args: argparse.Namespace) -> int:
     """Run `priot plan`: status 1 where it does not fit."""
     model = Model.read(args.model)
     samples = most_samples(args.dataset, model)
-    board, note = _board(args)
+    board, notes = _board(args)
     options = options_from(args)
     found: list[Choice] = []
     least: Choice | None = None
-    notes = [note] if note else []
     planner = Planner(UnixTarget(PLANNING_HEAP), args.model, board.backend)
     if args.adapter:
         title, plan = _adapter_plan(args, model, planner, board, options)
@@ -126,10 +131,29 @@ def _adapter_plan(args: argparse.Namespace, model: Model, planner: Planner, boar
             f"{adapter.method}", plan)
 
 
-def _board(args: argparse.Namespace) -> tuple[Limits, str]:
-    """The board to plan for, and a line where the default backend is not what it would be."""
-    if args.heap < 65536 or args.flash < 64:
-        raise PriotError("board", f"found {args.heap} bytes of heap and {args.flash} kB of flash, "
+def _board(args: argparse.Namespace) -> tuple[Limits, list[str]]:
+    """The board to plan for, and lines on what is not known of it, or not built here."""
+    found, note = _asked(args)
+    heap = found.heap_bytes if args.heap is None else args.heap
+    blocks = found.flash_blocks if args.flash is None else args.flash // 4
+    if heap < 65536 or blocks < 16:
+        raise PriotError("board", f"found {heap} bytes of heap and {4 * blocks} kB of flash, "
                          "expected at least 65536 and 64")
-    backend, note = (args.backend, "") if args.backend else default_backend()
-    return Limits(args.heap, args.flash // 4, backend), note
+    notes = [f"note: {note}"] if note and args.heap is None else []
+    backend, lacks = (args.backend, "") if args.backend else default_backend(
+        named(found.processor))
+    return (limits_of(found.processor, heap, blocks, backend),
+            [*notes, lacks] if lacks else notes)
+
+
+def _asked(args: argparse.Namespace) -> tuple[KnownBoard, str]:
+    """The board that is named, or the one that is connected, and what is not known of it."""
+    if args.port is None:
+        known = BOARDS[args.board or "pico"]
+        return known, known.note
+    if args.board:
+        raise PriotError("--port", "asks a board what it is: give it or --board")
+    with choose.board(args.port) as board:
+        info = board.info
+        return (KnownBoard(info.machine, info.heap_bytes, board.flash_bytes() // BLOCK_BYTES,
+                           info.processor), info.note)

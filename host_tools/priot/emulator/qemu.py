@@ -1,10 +1,11 @@
-"""QEMU running the Pico's code: whole training runs in seconds, without the Pico's timing."""
+"""QEMU running a board's code: whole training runs in seconds, without the board's timing."""
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -15,28 +16,67 @@ from priot.errors import PriotError
 from priot.paths import BUILD, how_to_get
 from priot.transport import BoardTransport
 
-_FILES_ADDRESS = 0x21000000  # as in boards/MPS2_M0PLUS/modules/memory_disk.py
 _FILES_BYTES = 8 << 20
-_UNPACK = "import memory_disk; memory_disk.unpack({table!r})"
+_UNPACK = "import memory_disk; memory_disk.unpack({table!r}, {memory})"
 _RUN_TIMEOUT_S = 10.0
 _UNPACK_TIMEOUT_S = 120.0  # 8 MB take half a minute
 
 
+@dataclass(frozen=True)
+class Machine:
+    """A machine of QEMU, and MicroPython built for it with a Pico's heap.
+
+    processor: as processors.py names it. program, options: QEMU's command. memory: address of
+    16 MB beside the heap, for files. folder: of the firmware, in the build folder; target: what
+    makes it.
+    """
+
+    name: str
+    processor: str
+    program: str
+    options: tuple[str, ...]
+    memory: int
+    folder: str
+    target: str = "boards"
+
+    @property
+    def firmware(self) -> Path:
+        """MicroPython for the machine, or what PRIOT_QEMU_FIRMWARE names."""
+        return Path(os.environ.get("PRIOT_QEMU_FIRMWARE", BUILD / self.folder / "firmware.elf"))
+
+
+_ARM = "qemu-system-arm"
+M0PLUS = Machine("Cortex-M0+", "armv6m", _ARM, ("-machine", "mps2-an385"), 0x21000000, "qemu",
+                 "qemu")
+MACHINES = {
+    "m0plus": M0PLUS,
+    "m4": Machine("Cortex-M4", "armv7emsp", _ARM, ("-machine", "mps2-an386"), 0x21000000,
+                  "qemu-m4"),
+    "m7": Machine("Cortex-M7", "armv7emdp", _ARM, ("-machine", "mps2-an500"), 0x60000000,
+                  "qemu-m7"),
+    "m33": Machine("Cortex-M33", "armv7emsp", _ARM, ("-machine", "mps2-an505"), 0x80000000,
+                   "qemu-m33", "qemu"),
+    "rv32": Machine("RV32IMC", "rv32imc", "qemu-system-riscv32",
+                    ("-machine", "virt", "-bios", "none"), 0x81000000, "qemu-rv32"),
+}
+
+
 class Qemu:
-    """A Cortex-M0+ build of MicroPython with the Pico's `sys.implementation._mpy` and heap.
+    """A machine of QEMU that runs MicroPython: a Pico's code and heap unless another is given.
 
     `files` (name to contents) are in its file system from the start, loaded without any transfer.
     `port` is its serial port; connect with `mpremote connect PORT resume ...`: a soft reset, which
-    mpremote makes otherwise, unmounts the file system (`memory_disk.mount()` brings it back).
-    Ctrl-C does not reach a running program.
+    mpremote makes otherwise, unmounts the file system (`memory_disk.mount(ADDRESS)`, that of
+    `machine.memory`, brings it back).
+    Ctrl-C does not reach a running program. `options` are further words of QEMU's command.
     """
 
     def __init__(self, files: Mapping[str, bytes] | None = None, folder: Path = BUILD / "qemu-run",
-                 firmware: Path | None = None):
+                 machine: Machine = M0PLUS, options: Sequence[str] = ()):
         self.files = dict(files or {})
         self.folder = folder
-        self.firmware = firmware or Path(os.environ.get(
-            "PRIOT_QEMU_FIRMWARE", BUILD / "qemu" / "firmware.elf"))
+        self.machine = machine
+        self.options = tuple(options)
         self._serial = SerialProcess(folder / "port")
 
     def __enter__(self) -> Qemu:
@@ -58,9 +98,10 @@ class Qemu:
 
     def start(self) -> None:
         """Start it and make its file system with `files`. Raises PriotError; then it is off."""
-        qemu = shutil.which("qemu-system-arm")
+        machine = self.machine
+        qemu = shutil.which(machine.program)
         if qemu is None:
-            raise PriotError("emulator", f"no qemu-system-arm: {how_to_get('qemu')}")
+            raise PriotError("emulator", f"no {machine.program}: {how_to_get(machine.target)}")
         self.folder.mkdir(parents=True, exist_ok=True)
         blob = b"".join(self.files.values())
         if len(blob) > _FILES_BYTES:
@@ -70,14 +111,15 @@ class Qemu:
             image.write(blob or b"\0")
             image.flush()
             self._serial.spawn(
-                [qemu, "-machine", "mps2-an385", "-display", "none", "-monitor", "none",
+                [qemu, *machine.options, *self.options, "-display", "none", "-monitor", "none",
                  "-semihosting",  # the start-up code asks for it
                  "-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial",
-                 "-kernel", require(self.firmware, "qemu"),
-                 "-device", f"loader,file={image.name},addr={_FILES_ADDRESS},force-raw=on"],
+                 "-kernel", require(machine.firmware, machine.target),
+                 "-device", f"loader,file={image.name},addr={machine.memory},force-raw=on"],
                 self.folder / "qemu.log")
             try:
-                self.run(_UNPACK.format(table=self._table()), _UNPACK_TIMEOUT_S)
+                self.run(_UNPACK.format(table=self._table(), memory=machine.memory),
+                         _UNPACK_TIMEOUT_S)
             except BaseException:
                 self.kill()
                 raise

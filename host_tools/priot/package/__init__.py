@@ -12,7 +12,6 @@ from priot.errors import PriotError
 from priot.package import fold
 from priot.paths import DEVICE, INSTALLED, ROOT, tool
 
-ARCHITECTURES = ("armv6m", "x64")
 _FOLDER = ROOT / "build" / "device"
 
 
@@ -40,7 +39,7 @@ def package_source() -> Path:
 
 
 def compile_package(arch: str) -> Path:
-    """The package compiled for "armv6m" or "x64"; returns the folder that holds `priot/`.
+    """The package compiled for an architecture; returns the folder that holds `priot/`.
 
     Only what changed is compiled. Raises PriotError where mpy-cross refuses a file.
     """

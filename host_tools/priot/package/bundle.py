@@ -12,16 +12,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from priot.errors import PriotError
-from priot.package import ARCHITECTURES, compile_package, package_source
+from priot.package import compile_package, package_source
 from priot.paths import (
     BACKBONES,
     BUILD,
     DEVICE,
-    NATIVE_MODULES,
-    PLANNING_MODULE,
     ROOT,
     native_module,
 )
+from priot.processors import ARCHITECTURES, NATIVE_MODULES, PLANNING_MODULE
 
 _SETUP = ROOT / "host_tools" / "setup" / "setup.sh"
 # What pip tells a build about the environment that it made for it: set-up makes its own.
@@ -38,8 +37,8 @@ def version() -> str:
 
 
 def native_modules(arch: str) -> list[Path]:
-    """All modules of native code for an architecture. Raises PriotError."""
-    return [native_module(arch, name) for name in NATIVE_MODULES[arch]]
+    """All modules of native code for an architecture, if any. Raises PriotError."""
+    return [native_module(arch, name) for name in NATIVE_MODULES.get(arch, ())]
 
 
 def write_bundle(folder: Path) -> None:
@@ -69,7 +68,8 @@ def _build_what_lacks() -> None:
     if all(path.exists() for path in (*needed, BUILD / "bin" / "mpy-cross")):
         return
     environment = {name: value for name, value in os.environ.items() if name not in _OF_PIP}
-    command = [str(_SETUP), "native_x64", "native_armv6m"]
+    # a variant of an architecture, as x64-avx2, comes with it
+    command = [str(_SETUP), *(f"native_{arch}" for arch in NATIVE_MODULES if "-" not in arch)]
     try:
         status = subprocess.run(command, env=environment).returncode
     except OSError:

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from priot.errors import PriotError
-from priot.package import ARCHITECTURES, compile_package, package_source
+from priot.package import compile_package, package_source
 from priot.package.bundle import native_modules, version
 from priot.paths import ROOT
+from priot.processors import ARCHITECTURES
 
 
 def release(folder: Path) -> None:

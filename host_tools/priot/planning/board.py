@@ -9,7 +9,7 @@ from priot.formats import Dataset, Model
 from priot.jobs.protocol import NATIVE_BACKENDS
 from priot.network import fields as f
 from priot.package import compile_package
-from priot.paths import NATIVE_MODULES, native_module
+from priot.paths import native_module
 from priot.planning.flash import PICO_BLOCKS, Flash, flash_blocks
 from priot.planning.heap import (
     BOOT_BYTES,
@@ -25,24 +25,37 @@ from priot.planning.heap import (
 )
 from priot.planning.names import Names, board_path
 from priot.planning.sizes import Learned, Network, Planner, Training
+from priot.processors import PICO, Processor, named
 
 
 @dataclass
 class Limits:
-    """A board to plan for: its heap, its flash, and the kernels that run there."""
+    """A board to plan for: its heap, its flash, the kernels that run there, its processor."""
 
     heap_bytes: int = HEAP_BYTES
     flash_blocks: int = PICO_BLOCKS
     backend: str = "native"
+    processor: Processor = PICO
 
 
-def default_backend() -> tuple[str, str]:
-    """The kernels to plan a Pico with, and a line where those for it are not built."""
+def default_backend(processor: Processor = PICO) -> tuple[str, str]:
+    """The kernels to plan a board with, and a line where those for it are not built."""
     try:
-        native_module("armv6m", "priot_native")
+        for name in processor.modules:
+            native_module(processor.native, name)
     except PriotError as error:
         return "viper", f"note: {error}; planned with viper kernels"
-    return "native", ""
+    return processor.fastest, ""
+
+
+def limits_of(processor: str, heap_bytes: int, flash_blocks: int, backend: str | None) -> Limits:
+    """A board of that processor; backend: None for its fastest. Raises PriotError."""
+    gets = named(processor)
+    if backend in NATIVE_BACKENDS and not gets.modules:
+        raise PriotError("--backend", f"{backend}: there are no native modules for {processor}")
+    if backend in (None, "native"):
+        backend = gets.fastest
+    return Limits(heap_bytes, flash_blocks, backend, gets)
 
 
 @dataclass
@@ -89,7 +102,7 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
     dataset to train on. Raises PriotError where something is not built.
     """
     network = planner.network()
-    code = code_bytes(board.backend, network)
+    code = code_bytes(board.backend, network, processor=board.processor)
     loaded = after_load(after_import(code, board.heap_bytes), code, network)
     free = loaded.free + block_bytes(network.work_bytes)
     found: list[Plan | PriotError] = []
@@ -97,7 +110,7 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
         if isinstance(learned, PriotError):
             found.append(learned)
             continue
-        code = code_bytes(board.backend, network, learned.portable)
+        code = code_bytes(board.backend, network, learned.portable, board.processor)
         heap = with_learned(loaded, code, network, learned, training, samples,
                             both_cores=board.backend == "native")
         # a file that is written anew needs room beside its predecessor
@@ -114,7 +127,7 @@ def plan_adapter(planner: Planner, adapter: Path, layout: str, board: Limits,
                  files: Mapping[str, int]) -> Plan:
     """Plan to apply an adapter of the planner's model. Raises PriotError."""
     network, learned = planner.network(), planner.adapter(adapter, layout)
-    code = code_bytes(board.backend, network, learned.portable)
+    code = code_bytes(board.backend, network, learned.portable, board.processor)
     loaded = after_load(after_import(code, board.heap_bytes), code, network)
     plan = Plan(board, code, network, with_learned(loaded, code, network, learned), loaded,
                 flash_blocks({**package_sizes(board), **files}), learned)
@@ -147,11 +160,12 @@ def _refuse(plan: Plan, what: str) -> None:
 
 def package_sizes(board: Limits) -> dict[str, int]:
     """Sizes of the package's files on the board; deploying copies all of them."""
-    folder = compile_package("armv6m") / "priot"
+    folder = compile_package(board.processor.package) / "priot"
     sizes = {f"/lib/priot/{path.name}": path.stat().st_size for path in folder.glob("*.mpy")}
     if board.backend in NATIVE_BACKENDS:
-        for name in NATIVE_MODULES["armv6m"]:
-            sizes[f"/lib/{name}.mpy"] = native_module("armv6m", name).stat().st_size
+        for name in board.processor.modules:
+            module = native_module(board.processor.native, name)
+            sizes[f"/lib/{name}.mpy"] = module.stat().st_size
     return sizes
 
 

@@ -14,6 +14,7 @@ from priot.network import fields as f
 from priot.package import compile_package, package_source
 from priot.paths import native_module
 from priot.planning.sizes import Learned, Network, Training
+from priot.processors import PICO, Processor
 
 HEAP_BYTES = PICO_HEAP_BYTES
 BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system included
@@ -110,13 +111,14 @@ def _imports(path: Path) -> list[str]:
     return names
 
 
-def code_bytes(backend: str, network: Network, portable: bool = False) -> Code:
-    """What the package takes of a Pico when it runs a host's jobs (`priot.remote`).
+def code_bytes(backend: str, network: Network, portable: bool = False,
+               processor: Processor = PICO) -> Code:
+    """What the package takes of a board when it runs a host's jobs (`priot.remote`).
 
     `portable`: training, or an adapter, wants portable kernels. Raises PriotError where something
     is not built.
     """
-    folder = compile_package("armv6m") / "priot"
+    folder = compile_package(processor.package) / "priot"
 
     def package_bytes(names: list[str]) -> int:
         # a table whose numbers were folded into the others is no module any more
@@ -124,7 +126,7 @@ def code_bytes(backend: str, network: Network, portable: bool = False) -> Code:
         return sum(loaded_bytes(path.read_bytes()) for path in paths if path.exists())
 
     def native_bytes(name: str) -> int:
-        return loaded_bytes(native_module("armv6m", name).read_bytes())
+        return loaded_bytes(native_module(processor.native, name).read_bytes())
 
     imported = modules(("__init__", "remote"))
     package = package_bytes(imported)

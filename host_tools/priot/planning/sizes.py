@@ -12,6 +12,7 @@ from typing import Any
 from priot.errors import PriotError
 from priot.jobs.protocol import Event, Target
 from priot.methods import METHODS, OPTIONS, Method
+from priot.processors import PICO
 
 HEAP_BYTES = 256 << 20  # of the MicroPython that is asked: any model fits
 
@@ -119,7 +120,7 @@ class Planner:
     target: Target
     model: Path
     backend: str | None
-    arch: str = "armv6m"
+    arch: str = PICO.native
 
     def network(self) -> Network:
         """The model alone. Raises PriotError where it is refused."""

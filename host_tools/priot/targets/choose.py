@@ -1,4 +1,4 @@
-"""A target or a board by its name: unix, emulator, qemu, or a serial port."""
+"""A target or a board by its name: unix, emulator, qemu or qemu-m33, or a serial port."""
 
 import re
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ def target(name: str, heap: int | None = None, stream: bool = False) -> Iterator
         return
     if heap is not None:
         raise PriotError("--heap", "is for the unix port; a board has the heap it has")
-    if name == "qemu":
+    if name == "qemu" or name.startswith("qemu-"):
         from priot.targets.qemu import QemuTarget
 
-        yield QemuTarget(stream)
+        yield QemuTarget(stream, name)
     elif name == "emulator" or _is_port(name):
         with board(name, stream) as found:
             yield found

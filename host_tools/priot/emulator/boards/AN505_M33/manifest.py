@@ -1,0 +1,3 @@
+# What this board's firmware has built in: time, and a file system in memory.
+freeze("$(BOARD_DIR)/../modules")
+freeze("$(BOARD_DIR)/modules")

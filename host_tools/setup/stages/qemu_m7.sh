@@ -1,0 +1,7 @@
+# build/qemu-m7/firmware.elf: MicroPython for QEMU with a Cortex-M7.
+NEEDS="sources mpy_cross"
+INPUTS="$(qemu_board_inputs MPS2_M7)"
+OUTPUTS="build/qemu-m7/firmware.elf"
+SYSTEM="make=make qemu-system-arm=qemu-system-arm python3=python3 arm"
+
+build() { build_qemu_board MPS2_M7 qemu-m7; }
