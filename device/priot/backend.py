@@ -55,7 +55,12 @@ def portable(kernels):
 
 def layers(kernels):
     """The fast kernels for more layers that stand beside a backend's own; None: there are none."""
-    return native_module("priot_layers") if kernels.__name__ == "priot_native" else None
+    if kernels.__name__ != "priot_native":
+        return None
+    found = native_module("priot_layers")
+    if found is not None:
+        found.crew_link(kernels.crew_run)  # both cores work for it as well
+    return found
 
 
 def _find(candidate):

@@ -61,7 +61,7 @@ def operands(rng: np.random.Generator, d: np.ndarray) -> tuple[np.ndarray, np.nd
 def measure(target: LayersTarget) -> dict[str, tuple[int, int]]:
     """Of each layer: cycles of a forward call, and its products."""
     found = {}
-    fast = Target()
+    fast = Target(target.cores)
     for name, (kernel, shape) in LAYERS.items():
         rng = np.random.default_rng(1)
         d = conv2d_descriptor(**shape, RELU=1, NONNEGATIVE=1, BIAS=1, FORWARD_SHIFT=9)
@@ -71,7 +71,7 @@ def measure(target: LayersTarget) -> dict[str, tuple[int, int]]:
     return found
 
 
-def inference(model: Model) -> dict[str, tuple[int, int]]:
+def inference(model: Model, cores: int) -> dict[str, tuple[int, int]]:
     """Of every stage of a network: cycles of its kernel, and its products, or values put out.
 
     Kernels are those that a Pico plans; each call is compared with the oracle.
@@ -81,7 +81,7 @@ def inference(model: Model) -> dict[str, tuple[int, int]]:
     with recorded(_FORWARD) as calls:
         Oracle(model, "priot").predict(image.astype(np.int8 if model.signed else np.uint8))
     found: dict[str, tuple[int, int]] = {}
-    fast, layers = Target(), LayersTarget()
+    fast, layers = Target(cores), LayersTarget(cores)
     for call in calls:
         d, name = call.d, call.kernel
         kind = next(n for n, (kernel, *_) in f.KINDS.items() if name == f"{kernel}_forward")
@@ -105,12 +105,12 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("model", type=Path, nargs="?", metavar="MODEL")
     options = parser.parse_args()
-    if options.model:
-        print(table(inference(Model.read(options.model))))
-        return
-    figures = measure(LayersTarget())
-    print(table(figures))
-    if options.write:
+    figures = {}
+    for cores in (1, 2):
+        figures[cores] = (inference(Model.read(options.model), cores) if options.model
+                          else measure(LayersTarget(cores)))
+        print(f"cores: {cores}\n{table(figures[cores])}\n")
+    if options.write and not options.model:
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
 
 
