@@ -5,6 +5,7 @@
 #include "bias.h"
 #include "choices.h"
 #include "depthwise.h"
+#include "gather.h"
 #include "rounding.h"
 #include "tiles.h"
 #ifndef PRIOT_PLAN_ONLY
@@ -38,6 +39,25 @@ static int32_t depthwise(const int32_t *d) {
         depthwise_forward_words(d));
 }
 
+// For training there is less room: with LOW_MEMORY, kernels that want much leave it to others.
+static int32_t trained(int32_t is_taken, int32_t words, const int32_t *d) {
+    return limited(is_taken && (d[LOW_MEMORY] == 0 || words <= MOST_WORDS_LOW), words);
+}
+
+static int32_t is_gathered(const int32_t *d) {
+    return d[GROUPS] == 1 && !is_pooled(d);
+}
+
+static int32_t gathered(const int32_t *d) {
+    return trained(is_gathered(d) && d[STRIDE_H] == d[STRIDE_W] && d[STRIDE_H] <= 2
+        && d[N_OUT] * gather_taps(d) <= MOST_TERMS, gather_backward_words(d), d);
+}
+
+static int32_t gathered_weights(const int32_t *d) {
+    return trained(is_gathered(d) && d[H_OUT] * d[W_OUT] <= MOST_POSITIONS,
+        gather_update_words(d), d);
+}
+
 static int32_t linear(const int32_t *d) {
     return limited(d[BIAS] != 0 && d[N_IN] <= MOST_TERMS && is_bias_small(d), 0);
 }
@@ -50,6 +70,8 @@ static int32_t any(const int32_t *d) {
 static const choice_t CHOICES[] = {
     { CONV2D, PLAN_FORWARD, FAST_DEPTHWISE, depthwise, KERNEL(depthwise3x3_forward) },
     { CONV2D, PLAN_FORWARD, FAST_TILES, tiles, KERNEL(tiles_forward) },
+    { CONV2D, PLAN_BACKWARD, 0, gathered, KERNEL(gather_backward) },
+    { CONV2D, PLAN_UPDATE, 0, gathered_weights, KERNEL(gather_update) },
     { LINEAR, PLAN_FORWARD, FAST_BIASED_LINEAR, linear, KERNEL(biased_linear_forward) },
     { AVG_POOL, PLAN_FORWARD, FAST_OTHERS, any, KERNEL(average_forward) },
     { GLOBAL_POOL, PLAN_FORWARD, FAST_OTHERS, any, KERNEL(mean_forward) },
@@ -58,11 +80,16 @@ static const choice_t CHOICES[] = {
 
 enum { N_CHOICES = sizeof(CHOICES) / sizeof(CHOICES[0]) };
 
+// What a choice needs as d is now.
+static int32_t words_now(const choice_t *choice, const int32_t *d) {
+    return choice->slot == PLAN_UPDATE && !update_is_supported(d) ? 0 : choice->words(d);
+}
+
 int32_t layers_plan(int32_t kind, int32_t *d) {
     int32_t number = 0;
     for (int32_t i = 0; i < N_CHOICES; i++) {
         const choice_t *choice = &CHOICES[i];
-        if (choice->kind == kind && d[choice->slot] == 0 && choice->words(d) != 0) {
+        if (choice->kind == kind && d[choice->slot] == 0 && words_now(choice, d) != 0) {
             d[choice->slot] = LAYERS_PLAN + i;
             if (choice->slot == PLAN_FORWARD) {
                 number = choice->name;
@@ -78,7 +105,7 @@ planned_t layers_planned(int32_t kind, int32_t slot, const int32_t *d) {
     uint32_t i = (uint32_t)d[slot] - LAYERS_PLAN;
     const choice_t *choice = &CHOICES[i];
     return i < N_CHOICES && choice->kind == kind && choice->slot == slot && d[MEASURE] == 0
-        && choice->words(d) != 0 ? choice->kernel : NULL;
+        && words_now(choice, d) != 0 ? choice->kernel : NULL;
 }
 
 // in the order of the numbers
@@ -97,8 +124,10 @@ int32_t layers_scratch_words(int32_t kind, int32_t training, const int32_t *d) {
     int32_t words = 0;
     for (int32_t i = 0; i < N_CHOICES; i++) {
         int32_t slot = CHOICES[i].slot;
-        if (CHOICES[i].kind == kind && (slot == PLAN_FORWARD || training == 1
-            || (slot == PLAN_UPDATE && training != 0))) {
+        if (CHOICES[i].kind == kind
+            && (slot == PLAN_FORWARD || (slot == PLAN_BACKWARD && training == 1)
+                || (slot == PLAN_UPDATE
+                    && (training == 2 || (training != 0 && d[RULE] != FROZEN))))) {
             words = larger(words, CHOICES[i].words(d) - 1);
         }
     }

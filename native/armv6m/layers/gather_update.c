@@ -1,0 +1,153 @@
+// Update of a convolution of any kernel and stride, without pooling: gradients of a filter from
+// the list of its errors, eight channels at a time (gather.S), then update_rows.S.
+//
+// Scratch: the image with its borders, eight channels to a place; of each core the errors of a
+// filter and the list of pairs (edge, dW) that update_rows.S reads.
+
+#include <stddef.h>
+
+#include "bytes.h"
+#include "crew.h"
+#include "fast.h"
+#include "gather.h"
+#include "rounding.h"
+#include "scratch.h"
+#include "update.h"
+
+typedef struct {
+    uint8_t *scores;
+    int32_t n_scores;
+    uint8_t *weff;
+    const int8_t *g;
+    const int8_t *x;
+    const uint8_t *w;
+    const uint32_t *select;
+    const int32_t *d;
+    uint32_t *inputs;
+    uint8_t *nobody; // a row of weff where that is not kept
+    int32_t *own; // scratch of the first core, behind it that of the others
+} work_t;
+
+// Every cores-th pair of channels, of which there may be none for the last words of a place.
+static void pack_share(void *job, int32_t core, int32_t cores) {
+    const work_t *v = job;
+    const int32_t *d = v->d;
+    int32_t w_in = d[W_IN], size = d[H_IN] * w_in, n_in = d[N_IN];
+    int32_t skip = PLACE_WORDS * (d[PAD_LEFT] + d[PAD_RIGHT]);
+    for (int32_t pair = core; pair < PLACE_WORDS * gather_groups(d); pair += cores) {
+        uint32_t *to = v->inputs + (pair >> 2) * gather_plane_words(d) + (pair & 3);
+        const int8_t *x = v->x + 2 * pair * size;
+        int32_t has_second = 2 * pair + 1 < n_in;
+        for (int32_t left = padded_plane(d); left != 0; left--) {
+            *to = 0;
+            to += PLACE_WORDS;
+        }
+        if (2 * pair >= n_in) {
+            continue;
+        }
+        to += PLACE_WORDS * (padded_start(d) - padded_plane(d));
+        for (int32_t y = d[H_IN]; y != 0; y--) {
+            for (int32_t i = w_in; i != 0; i--) {
+                int32_t word = *x;
+                if (has_second) {
+                    word += x[size] * 65536;
+                }
+                *to = (uint32_t)word;
+                to += PLACE_WORDS;
+                x++;
+            }
+            to += skip;
+        }
+    }
+}
+
+// Lists the errors of a filter, whose places are those of the kernel's upper left corner; returns
+// whether there are any.
+static int32_t list_errors_of(int32_t *list, const int8_t *g, const int32_t *d) {
+    struct gather_steps steps = { 1, (PLACE_BYTES * d[STRIDE_W]) << 8, 0 };
+    int32_t row_step = (PLACE_BYTES * d[STRIDE_H] * padded_width(d)) << 8, *to = list;
+    for (int32_t y = d[H_OUT]; y != 0; y--) {
+        g += d[W_OUT];
+        to = gather_list(to, g, -d[W_OUT], &steps);
+        steps.place += row_step;
+    }
+    *to = 0;
+    return to != list;
+}
+
+// dW of a filter into the second words of pairs.
+static void find_gradient(int32_t *pairs, const int32_t *list, const work_t *v) {
+    const int32_t *d = v->d;
+    int32_t taps = gather_taps(d), sums[GROUP];
+    struct gather_list lists[2] = { { list, NULL }, { NULL, NULL } };
+    const uint32_t *plane = v->inputs;
+    int32_t *to = pairs + 1;
+    for (int32_t left = d[N_IN]; left > 0; left -= GROUP) {
+        int32_t tap = 0, n = smaller(left, GROUP);
+        for (int32_t ky = 0; ky < d[KERNEL_H]; ky++) {
+            for (int32_t kx = 0; kx < d[KERNEL_W]; kx++) {
+                lists[0].base = plane + PLACE_WORDS * (ky * padded_width(d) + kx);
+                gather(lists, sums, 0);
+                int32_t *edge = to + 2 * tap;
+                for (int32_t i = 0; i < n; i++) {
+                    *edge = sums[i];
+                    edge += 2 * taps;
+                }
+                tap++;
+            }
+        }
+        plane += gather_plane_words(d);
+        to += 2 * GROUP * taps;
+    }
+}
+
+// Every cores-th filter.
+static void filters_share(void *job, int32_t core, int32_t cores) {
+    const work_t *v = job;
+    const int32_t *d = v->d;
+    int32_t *errors = v->own + core * gather_filter_words(d);
+    int32_t *pairs = errors + gather_errors_words(d), *end = pairs + 2 * d[N_ROW];
+    int32_t outputs = d[H_OUT] * d[W_OUT];
+    struct update_job update;
+    struct selection selection = { v->w, v->select, v->scores, v->n_scores, NULL, 0, NULL, NULL,
+                                   NULL };
+    selection_prepare(&selection, end + LIST_PADDING, d);
+    update_prepare(&update, d);
+    for (int32_t edge = 0; edge < d[N_ROW]; edge++) {
+        pairs[2 * edge] = edge;
+    }
+    for (int32_t i = 0; i < LIST_PADDING; i++) {
+        end[i] = 0;
+    }
+    update.error = 1;
+    update.list = pairs;
+    update.list_end = end;
+    for (int32_t f = core; f < d[N_OUT]; f += cores) {
+        int32_t first = f * d[N_ROW];
+        if (!list_errors_of(errors, v->g + f * outputs, d)) {
+            continue;
+        }
+        find_gradient(pairs, errors, v);
+        update.w = (uint8_t *)v->w + first;
+        update.scores = v->scores + first;
+        update.weff = v->weff != NULL ? v->weff + first : v->nobody;
+        if (d[SELECTION] == ALL) {
+            update_row(&update);
+        } else {
+            update_selected(&selection, &update, f, NULL, d);
+        }
+    }
+}
+
+int32_t gather_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const int8_t *g,
+    const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
+    int32_t *scratch, const int32_t *d) {
+    (void)argmax;
+    uint32_t *inputs = (uint32_t *)scratch;
+    int32_t *nobody = scratch + gather_groups(d) * gather_plane_words(d);
+    work_t v = { scores, n_scores, weff, g, x, w, select, d, inputs, (uint8_t *)nobody,
+                 nobody + words_of(d[N_ROW]) };
+    crew_run(pack_share, &v);
+    crew_run(filters_share, &v);
+    return 0;
+}
