@@ -75,7 +75,7 @@ def some_errors(rng: Rng, d: np.ndarray) -> np.ndarray:
 
 def random_backward(target: LayersTarget, rng: Rng, kernel: str, d: np.ndarray) -> None:
     """One random backward call of a convolution."""
-    d[f.MASK_DX] = rng.choice([0, 128, rng.integers(1, 128)])
+    d[f.MASK_DX] = rng.choice([0, 128, rng.integers(2, 128)])
     d[f.ADD_DX] = rng.choice([0, rng.integers(64 - 15, 64 + 13)])
     backward(target, kernel, d, some_errors(rng, d), random_activations(rng, n_inputs(d), False),
              weights(rng, d), random_activations(rng, n_inputs(d), False).view(np.uint8))

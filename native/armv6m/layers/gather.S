@@ -13,69 +13,73 @@
 // A list, in words: for each segment the sum of |e|, then (place << 8) + (e & 255) for each
 // error, then 0; behind the last segment 0. A place is a distance in bytes.
 //
-// 21 cycles per error and eight channels, 26 per list, 17 per segment, 57 to read the lanes out.
+// 21 cycles per error and eight channels, 28 per list, 15 per segment, 40 for eight sums.
 
 #include "asm.h"
 
 .set MOST_ERRORS, 258
 
+// on the stack, for run_lists below its return address
+.set FRAME_LISTS, 4     // walking
+.set FRAME_SUMS, 8
+.set FRAME_DISTANCE, 12
+.set FRAME_KEPT, 16     // whether lanes were added to the sums
+.set FRAME_SIZE, 16
+
+// r2, r3 = the two values of lanes. 4 cycles.
+.macro SPLIT lanes
+    mov r3, \lanes
+    sxth r2, r3
+    subs r3, r3, r2
+    asrs r3, r3, #16
+.endm
+
 // Adds two lanes to two sums at r1, moving on. Clobbers r2 .. r5. 14 cycles.
 .macro ADD_LANES lanes
+    SPLIT \lanes
     ldmia r1!, {r4, r5}
-    mov r2, \lanes
-    sxth r3, r2
-    adds r4, r4, r3
-    subs r2, r2, r3
-    asrs r2, r2, #16
-    adds r5, r5, r2
+    adds r4, r4, r2
+    adds r5, r5, r3
     subs r1, #8
     stmia r1!, {r4, r5}
 .endm
 
-// Lanes to the sums at [sp, #4]; lanes become 0. Clobbers r1 .. r5.
-.macro READ_OUT
-    ldr r1, [sp, #4]
-    ADD_LANES r8
-    ADD_LANES r9
-    ADD_LANES r10
-    ADD_LANES r11
+// Two lanes are two sums at r1, moving on. Clobbers r2, r3. 7 cycles.
+.macro PUT_LANES lanes
+    SPLIT \lanes
+    stmia r1!, {r2, r3}
 .endm
 
-.macro CLEAR_LANES
+// Eight sums from the lists of a frame. Clobbers all registers but sp.
+//
+//   r0  list, walking           r7        base of the list's places
+//   r1  error and place         r8 .. r11 lanes
+//   r2  error                   r12       what is left of MOST_ERRORS
+//   r3 .. r6  channels
+run_lists:
+    push {lr}
+    movs r1, #0
+    str r1, [sp, #FRAME_KEPT]
+start:                          // r1 what lanes hold of MOST_ERRORS, r0 list
+    ldr r2, =MOST_ERRORS
+    subs r2, r2, r1
+    mov r12, r2
     movs r1, #0
     mov r8, r1
     mov r9, r1
     mov r10, r1
     mov r11, r1
-.endm
-
-// void gather(const struct gather_list *lists, int32_t sums[8], uint32_t distance): the sums of
-// the errors of lists that end with one at NULL; the base of each is `distance` bytes further.
-//
-//   r0  list, walking           r7        base of the list's places
-//   r1  error and place         r8 .. r11 lanes
-//   r2  error                   r12       what is left of MOST_ERRORS
-//   r3 .. r6  channels          lr        distance          [sp] lists, walking; sums
-FUNCTION gather
-    SAVE_REGISTERS
-    push {r0, r1}
-    mov lr, r2
-    movs r2, #0
-    movs r3, #0
-    movs r4, #0
-    movs r5, #0
-    stmia r1!, {r2, r3, r4, r5}
-    stmia r1!, {r2, r3, r4, r5}
-    CLEAR_LANES
-    ldr r1, =MOST_ERRORS
-    mov r12, r1
+    ldr r1, [sp, #FRAME_KEPT]
+    cmp r1, #0
+    bne 1f                      // within a list
 next_list:
-    ldr r1, [sp]
+    ldr r1, [sp, #FRAME_LISTS]
     ldmia r1!, {r0, r7}
-    str r1, [sp]
+    str r1, [sp, #FRAME_LISTS]
     cmp r0, #0
     beq no_more
-    add r7, lr
+    ldr r1, [sp, #FRAME_DISTANCE]
+    adds r7, r7, r1
 next_segment:
     ldmia r0!, {r1}
     cmp r1, #0
@@ -83,8 +87,8 @@ next_segment:
     mov r2, r12
     subs r2, r2, r1
     bmi full
-1:  mov r12, r2
-    ldmia r0!, {r1}
+    mov r12, r2
+1:  ldmia r0!, {r1}
 next_error:
     sxtb r2, r1
     lsrs r1, r1, #8
@@ -102,17 +106,161 @@ next_error:
     cmp r1, #0
     bne next_error
     b next_segment
-full:                           // r1 sum of the segment
+full:                           // r1 sum of the segment at r0
     mov r6, r1
-    READ_OUT
-    CLEAR_LANES
-    ldr r2, =MOST_ERRORS
-    subs r2, r2, r6
-    b 1b
+    bl keep
+    movs r1, #1
+    str r1, [sp, #FRAME_KEPT]
+    mov r1, r6
+    b start
 no_more:
-    READ_OUT
-    add sp, #8
+    bl keep
+    pop {pc}
+
+// Lanes to the sums, or add them. Clobbers r1 .. r5.
+keep:
+    ldr r1, [sp, #FRAME_SUMS]
+    ldr r2, [sp, #FRAME_KEPT]
+    cmp r2, #0
+    bne 1f
+    PUT_LANES r8
+    PUT_LANES r9
+    PUT_LANES r10
+    PUT_LANES r11
+    bx lr
+1:  ADD_LANES r8
+    ADD_LANES r9
+    ADD_LANES r10
+    ADD_LANES r11
+    bx lr
+
+// void gather(const struct gather_list *lists, int32_t sums[8]): the sums of the errors of lists
+// that end with one at NULL.
+FUNCTION gather
+    SAVE_REGISTERS
+    sub sp, #FRAME_SIZE
+    movs r2, #0
+    mov r3, sp
+    stmia r3!, {r0, r1, r2}
+    bl run_lists
+    add sp, #FRAME_SIZE
     RESTORE_AND_RETURN
+
+// struct gather_input (gather.h)
+.set INPUT_LISTS, 0
+.set INPUT_GROUP, 4
+.set INPUT_X, 8         // eight words, loaded in part together: x, dx, channels, ..
+.set INPUT_CHANNELS, 16
+.set INPUT_SIZE, 20     // size, limit, half, shift
+.set INPUT_ADD, 36      // left, half, right
+
+.set FRAME_INPUT, 16
+.set FRAME_SUMS_AT, 20  // eight words
+.set INPUT_FRAME_SIZE, 52
+
+// void gather_input(struct gather_input *v): the gradients of an input, for all groups of channels,
+// from the lists that it is under. 22 cycles for each, 16 where a mask cuts it off.
+//
+//   r0  dx                r3  channels left            r6  channel, as a distance
+//   r1  x                 r4  size of a channel        r7  shift
+//   r2  sums, walking     r5  value                    r8  mask - 2      r9  half
+FUNCTION gather_input
+    SAVE_REGISTERS
+    sub sp, #INPUT_FRAME_SIZE
+    str r0, [sp, #FRAME_INPUT]
+    movs r1, #0
+    str r1, [sp, #(FRAME_DISTANCE - 4)]
+    add r1, sp, #FRAME_SUMS_AT
+    str r1, [sp, #(FRAME_SUMS - 4)]
+next_group:                     // r0 v
+    ldr r0, [r0, #INPUT_LISTS]
+    str r0, [sp, #(FRAME_LISTS - 4)]
+    bl run_lists
+    ldr r7, [sp, #FRAME_INPUT]
+    mov r12, r7
+    ldr r1, [r7, #INPUT_X]
+    ldr r0, [r7, #(INPUT_X + 4)]
+    ldr r3, [r7, #INPUT_CHANNELS]
+    movs r2, #8
+    cmp r3, r2
+    bls 1f
+    mov r3, r2
+1:  add r2, sp, #FRAME_SUMS_AT
+    ldr r5, [r7, #INPUT_ADD]
+    cmp r5, #0
+    bge add_earlier
+put:
+    adds r7, #INPUT_SIZE
+    ldmia r7, {r4, r5, r6, r7}
+    mov r8, r5
+    mov r9, r6
+    movs r6, #0
+1:  ldrsb r5, [r1, r6]
+    subs r5, #1
+    cmp r5, r8
+    bhi 4f
+    ldmia r2!, {r5}
+    add r5, r9
+    asrs r5, r7
+    adds r5, #127
+    cmp r5, #254
+    bhi 5f
+2:  subs r5, #127
+3:  strb r5, [r0, r6]
+    adds r6, r6, r4
+    subs r3, #1
+    bne 1b
+    mov r7, r12
+    adds r0, r0, r6             // the next group
+    adds r1, r1, r6
+    str r1, [r7, #INPUT_X]
+    str r0, [r7, #(INPUT_X + 4)]
+    ldr r1, [sp, #(FRAME_DISTANCE - 4)]
+    ldr r2, [r7, #INPUT_GROUP]
+    adds r1, r1, r2
+    str r1, [sp, #(FRAME_DISTANCE - 4)]
+    mov r0, r7
+    ldr r3, [r7, #INPUT_CHANNELS]
+    subs r3, #8
+    str r3, [r7, #INPUT_CHANNELS]
+    bgt next_group
+    add sp, #INPUT_FRAME_SIZE
+    RESTORE_AND_RETURN
+4:  movs r5, #0
+    adds r2, #4
+    b 3b
+5:  asrs r5, r5, #31            // below -127: 0, above 127: 254
+    mvns r5, r5
+    lsrs r5, r5, #25
+    lsls r5, r5, #1
+    b 2b
+
+// What other stages have left, ((dx << left) + half) >> right, to the sums; r5 left.
+add_earlier:
+    ldr r4, [r7, #INPUT_SIZE]
+    mov r8, r3
+    mov r9, r2
+    mov r10, r4
+    ldr r4, [r7, #(INPUT_ADD + 4)]
+    mov r11, r4
+    ldr r7, [r7, #(INPUT_ADD + 8)]
+    movs r6, #0
+1:  ldrsb r4, [r0, r6]
+    lsls r4, r5
+    add r4, r11
+    asrs r4, r7
+    add r6, r10
+    mov lr, r6
+    ldr r6, [r2]
+    adds r4, r4, r6
+    stmia r2!, {r4}
+    mov r6, lr
+    subs r3, #1
+    bne 1b
+    mov r3, r8
+    mov r2, r9
+    mov r7, r12
+    b put
 
 // int32_t *gather_list(int32_t *to, const int8_t *g_end, int32_t minus_n,
 //     const struct gather_steps *steps): segments of the errors from g_end - n on, every step-th,

@@ -28,8 +28,25 @@ struct gather_steps {
     int32_t place; // of the first, times 256
 };
 
+// All channels of an input that are packed.
+struct gather_input {
+    const struct gather_list *lists;
+    int32_t group; // bytes from a place to that of the next eight channels
+    const int8_t *x; // of the first channel; moves on, as dx
+    int8_t *dx;
+    int32_t channels; // at least 1; counted down
+    int32_t size; // of a channel
+    uint32_t limit; // MASK_DX - 2; what lets every x through where there is no mask
+    int32_t half; // 2^(shift - 1), or 0
+    int32_t shift;
+    int32_t add_left; // what dx holds is shifted so far; below 0: it is not added
+    int32_t add_half; // and rounded so
+    int32_t add_right;
+};
+
 // gather.S
-void gather(const struct gather_list *lists, int32_t sums[GROUP], uint32_t distance);
+void gather_input(struct gather_input *v);
+void gather(const struct gather_list *lists, int32_t sums[GROUP]);
 int32_t *gather_list(int32_t *to, const int8_t *g_end, int32_t minus_n,
     const struct gather_steps *steps);
 

@@ -77,19 +77,6 @@ static void list_share(void *job, int32_t core, int32_t cores) {
     }
 }
 
-// The gradient of a channel of an input.
-static void put(int8_t *dx, int32_t sum, int32_t x, const int32_t *d) {
-    int32_t mask = d[MASK_DX], add = d[ADD_DX];
-    if (mask != 0 && (x <= 0 || x >= mask)) {
-        *dx = 0;
-        return;
-    }
-    if (add != 0) {
-        sum += earlier(*dx, add);
-    }
-    *dx = (int8_t)clamp(round_half_up(sum, d[BACKWARD_SHIFT]), -127, 127);
-}
-
 // Lists under an input of column ix.
 static void find_lists(struct gather_list *to, const work_t *v, int32_t ix) {
     const int32_t *d = v->d;
@@ -122,23 +109,25 @@ static void find_lists(struct gather_list *to, const work_t *v, int32_t ix) {
 static void inputs_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
-    int32_t size = d[H_IN] * d[W_IN], sums[GROUP];
+    int32_t add = d[ADD_DX], shift = d[BACKWARD_SHIFT], row = v->y * d[W_IN];
     struct gather_list *lists = (struct gather_list *)(v->own + core * gather_under_words(d));
+    struct gather_input input;
+    input.lists = lists;
+    input.group = 4 * gather_group_words(d);
+    input.size = d[H_IN] * d[W_IN];
+    input.limit = (uint32_t)(d[MASK_DX] != 0 ? d[MASK_DX] - 2 : -1);
+    input.half = 1 << shift >> 1;
+    input.shift = shift;
+    input.add_right = larger(0, 64 - add);
+    input.add_half = 1 << input.add_right >> 1;
+    input.add_left = add == 0 ? -1 : larger(0, add - 64);
     int32_t ix = crew_start(d[W_IN], 1, core, cores), end = crew_start(d[W_IN], 1, core + 1, cores);
     for (; ix < end; ix++) {
-        int8_t *dx = v->dx + v->y * d[W_IN] + ix;
-        const int8_t *x = v->x + v->y * d[W_IN] + ix;
-        uint32_t distance = 0;
         find_lists(lists, v, ix);
-        for (int32_t left = v->channels; left > 0; left -= GROUP) {
-            gather(lists, sums, distance);
-            for (int32_t i = 0; i < smaller(left, GROUP); i++) {
-                put(dx, sums[i], *x, d);
-                dx += size;
-                x += size;
-            }
-            distance += 4 * gather_group_words(d);
-        }
+        input.dx = v->dx + row + ix;
+        input.x = v->x + row + ix;
+        input.channels = v->channels;
+        gather_input(&input);
     }
 }
 

@@ -66,9 +66,14 @@ static void pack_share(void *job, int32_t core, int32_t cores) {
 static int32_t list_errors_of(int32_t *list, const int8_t *g, const int32_t *d) {
     struct gather_steps steps = { 1, (PLACE_BYTES * d[STRIDE_W]) << 8, 0 };
     int32_t row_step = (PLACE_BYTES * d[STRIDE_H] * padded_width(d)) << 8, *to = list;
-    for (int32_t y = d[H_OUT]; y != 0; y--) {
-        g += d[W_OUT];
-        to = gather_list(to, g, -d[W_OUT], &steps);
+    int32_t n = d[W_OUT], rows = d[H_OUT];
+    if (row_step == n * steps.place_step) { // 1x1: all rows at once
+        n *= rows;
+        rows = 1;
+    }
+    for (; rows != 0; rows--) {
+        g += n;
+        to = gather_list(to, g, -n, &steps);
         steps.place += row_step;
     }
     *to = 0;
@@ -87,7 +92,7 @@ static void find_gradient(int32_t *pairs, const int32_t *list, const work_t *v) 
         for (int32_t ky = 0; ky < d[KERNEL_H]; ky++) {
             for (int32_t kx = 0; kx < d[KERNEL_W]; kx++) {
                 lists[0].base = plane + PLACE_WORDS * (ky * padded_width(d) + kx);
-                gather(lists, sums, 0);
+                gather(lists, sums);
                 int32_t *edge = to + 2 * tap;
                 for (int32_t i = 0; i < n; i++) {
                     *edge = sums[i];

@@ -50,7 +50,7 @@ static int32_t is_gathered(const int32_t *d) {
 
 static int32_t gathered(const int32_t *d) {
     return trained(is_gathered(d) && d[STRIDE_H] == d[STRIDE_W] && d[STRIDE_H] <= 2
-        && d[N_OUT] * gather_taps(d) <= MOST_TERMS, gather_backward_words(d), d);
+        && d[N_OUT] * gather_taps(d) <= MOST_TERMS && d[MASK_DX] != 1, gather_backward_words(d), d);
 }
 
 static int32_t gathered_weights(const int32_t *d) {
