@@ -86,7 +86,8 @@ def random_update(target: LayersTarget, rng: Rng, kernel: str, d: np.ndarray) ->
     random_rule(rng, d)
     w = weights(rng, d)
     select, n_scores = selection(rng, d, w)
-    update(target, kernel, d, some_errors(rng, d), random_activations(rng, n_inputs(d), False), w,
+    x = random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE]))
+    update(target, kernel, d, some_errors(rng, d), x, w,
            rng.integers(0, 256, n_scores).astype(np.uint8), select, bool(rng.integers(2)))
 
 
@@ -167,6 +168,8 @@ def random_sum(rng: Rng) -> np.ndarray:
 SHAPES: dict[str, tuple[int, Callable[[Rng], np.ndarray]]] = {
     "depthwise3x3_forward": (f.CONV2D, random_depthwise),
     "tiles_forward": (f.CONV2D, random_tiles),
+    "depthwise3x3_backward": (f.CONV2D, random_depthwise),
+    "depthwise3x3_update": (f.CONV2D, random_depthwise),
     "gather_backward": (f.CONV2D, random_gathered),
     "gather_update": (f.CONV2D, random_tiles),
     "biased_linear_forward": (f.LINEAR, random_linear),

@@ -146,51 +146,22 @@ FUNCTION gather
     add sp, #FRAME_SIZE
     RESTORE_AND_RETURN
 
-// struct gather_input (gather.h)
-.set INPUT_LISTS, 0
-.set INPUT_GROUP, 4
-.set INPUT_X, 8         // eight words, loaded in part together: x, dx, channels, ..
-.set INPUT_CHANNELS, 16
-.set INPUT_SIZE, 20     // size, limit, half, shift
-.set INPUT_ADD, 36      // left, half, right
+// struct gather_put (gather.h): size, limit, half, shift; left, half, right
+.set PUT_ADD, 16
 
-.set FRAME_INPUT, 16
-.set FRAME_SUMS_AT, 20  // eight words
-.set INPUT_FRAME_SIZE, 52
-
-// void gather_input(struct gather_input *v): the gradients of an input, for all groups of channels,
-// from the lists that it is under. 22 cycles for each, 16 where a mask cuts it off.
+// Gradients from sums. 22 cycles each, 16 where a mask cuts it off, 19 more where dx is added.
 //
-//   r0  dx                r3  channels left            r6  channel, as a distance
-//   r1  x                 r4  size of a channel        r7  shift
-//   r2  sums, walking     r5  value                    r8  mask - 2      r9  half
-FUNCTION gather_input
-    SAVE_REGISTERS
-    sub sp, #INPUT_FRAME_SIZE
-    str r0, [sp, #FRAME_INPUT]
-    movs r1, #0
-    str r1, [sp, #(FRAME_DISTANCE - 4)]
-    add r1, sp, #FRAME_SUMS_AT
-    str r1, [sp, #(FRAME_SUMS - 4)]
-next_group:                     // r0 v
-    ldr r0, [r0, #INPUT_LISTS]
-    str r0, [sp, #(FRAME_LISTS - 4)]
-    bl run_lists
-    ldr r7, [sp, #FRAME_INPUT]
-    mov r12, r7
-    ldr r1, [r7, #INPUT_X]
-    ldr r0, [r7, #(INPUT_X + 4)]
-    ldr r3, [r7, #INPUT_CHANNELS]
-    movs r2, #8
-    cmp r3, r2
-    bls 1f
-    mov r3, r2
-1:  add r2, sp, #FRAME_SUMS_AT
-    ldr r5, [r7, #INPUT_ADD]
+//   r0  dx                r3  sums left                r6  place
+//   r1  x                 r4  size                     r7  shift; struct gather_put *, which stays
+//   r2  sums, walking     r5  value                    r8  limit      r9  half
+//
+// Returns with r6 behind the last. Clobbers r2 .. r6, r8 .. r11.
+put_sums:
+    push {r7, lr}
+    ldr r5, [r7, #PUT_ADD]
     cmp r5, #0
     bge add_earlier
 put:
-    adds r7, #INPUT_SIZE
     ldmia r7, {r4, r5, r6, r7}
     mov r8, r5
     mov r9, r6
@@ -210,7 +181,84 @@ put:
     adds r6, r6, r4
     subs r3, #1
     bne 1b
-    mov r7, r12
+    pop {r7, pc}
+4:  movs r5, #0
+    adds r2, #4
+    b 3b
+5:  asrs r5, r5, #31            // below -127: 0, above 127: 254
+    mvns r5, r5
+    lsrs r5, r5, #25
+    lsls r5, r5, #1
+    b 2b
+
+// What other stages have left, ((dx << left) + half) >> right, to the sums; r5 left.
+add_earlier:
+    push {r2, r3, r7}
+    ldr r4, [r7]
+    mov r10, r4
+    ldr r4, [r7, #(PUT_ADD + 4)]
+    mov r11, r4
+    ldr r7, [r7, #(PUT_ADD + 8)]
+    movs r6, #0
+1:  ldrsb r4, [r0, r6]
+    lsls r4, r5
+    add r4, r11
+    asrs r4, r7
+    mov r8, r4
+    ldr r4, [r2]
+    add r4, r8
+    stmia r2!, {r4}
+    add r6, r10
+    subs r3, #1
+    bne 1b
+    pop {r2, r3, r7}
+    b put
+
+// void gather_put(int8_t *dx, const int8_t *x, int32_t *sums, const struct gather_put *v, int32_t n):
+// n > 0 gradients. The sums change where what dx holds is added.
+FUNCTION gather_put
+    SAVE_REGISTERS
+    mov r7, r3
+    ldr r3, [sp, #36]
+    bl put_sums
+    RESTORE_AND_RETURN
+
+// struct gather_input (gather.h)
+.set INPUT_LISTS, 0
+.set INPUT_GROUP, 4
+.set INPUT_X, 8         // two words, loaded together: x, dx
+.set INPUT_CHANNELS, 16
+.set INPUT_PUT, 20
+
+.set FRAME_INPUT, 16
+.set FRAME_SUMS_AT, 20  // eight words
+.set INPUT_FRAME_SIZE, 52
+
+// void gather_input(struct gather_input *v): the gradients of an input, for all groups of channels,
+// from the lists that it is under.
+FUNCTION gather_input
+    SAVE_REGISTERS
+    sub sp, #INPUT_FRAME_SIZE
+    str r0, [sp, #FRAME_INPUT]
+    movs r1, #0
+    str r1, [sp, #(FRAME_DISTANCE - 4)]
+    add r1, sp, #FRAME_SUMS_AT
+    str r1, [sp, #(FRAME_SUMS - 4)]
+next_group:                     // r0 v
+    ldr r0, [r0, #INPUT_LISTS]
+    str r0, [sp, #(FRAME_LISTS - 4)]
+    bl run_lists
+    ldr r7, [sp, #FRAME_INPUT]
+    ldr r1, [r7, #INPUT_X]
+    ldr r0, [r7, #(INPUT_X + 4)]
+    ldr r3, [r7, #INPUT_CHANNELS]
+    cmp r3, #8
+    bls 1f
+    movs r3, #8
+1:  add r2, sp, #FRAME_SUMS_AT
+    adds r7, #INPUT_PUT
+    bl put_sums
+    subs r7, #INPUT_PUT
     adds r0, r0, r6             // the next group
     adds r1, r1, r6
     str r1, [r7, #INPUT_X]
@@ -226,41 +274,6 @@ put:
     bgt next_group
     add sp, #INPUT_FRAME_SIZE
     RESTORE_AND_RETURN
-4:  movs r5, #0
-    adds r2, #4
-    b 3b
-5:  asrs r5, r5, #31            // below -127: 0, above 127: 254
-    mvns r5, r5
-    lsrs r5, r5, #25
-    lsls r5, r5, #1
-    b 2b
-
-// What other stages have left, ((dx << left) + half) >> right, to the sums; r5 left.
-add_earlier:
-    ldr r4, [r7, #INPUT_SIZE]
-    mov r8, r3
-    mov r9, r2
-    mov r10, r4
-    ldr r4, [r7, #(INPUT_ADD + 4)]
-    mov r11, r4
-    ldr r7, [r7, #(INPUT_ADD + 8)]
-    movs r6, #0
-1:  ldrsb r4, [r0, r6]
-    lsls r4, r5
-    add r4, r11
-    asrs r4, r7
-    add r6, r10
-    mov lr, r6
-    ldr r6, [r2]
-    adds r4, r4, r6
-    stmia r2!, {r4}
-    mov r6, lr
-    subs r3, #1
-    bne 1b
-    mov r3, r8
-    mov r2, r9
-    mov r7, r12
-    b put
 
 // int32_t *gather_list(int32_t *to, const int8_t *g_end, int32_t minus_n,
 //     const struct gather_steps *steps): segments of the errors from g_end - n on, every step-th,

@@ -6,6 +6,7 @@
 
 #include "crew.h"
 #include "kernels.h"
+#include "rounding.h"
 #include "scratch.h"
 #include "update.h"
 
@@ -28,14 +29,9 @@ struct gather_steps {
     int32_t place; // of the first, times 256
 };
 
-// All channels of an input that are packed.
-struct gather_input {
-    const struct gather_list *lists;
-    int32_t group; // bytes from a place to that of the next eight channels
-    const int8_t *x; // of the first channel; moves on, as dx
-    int8_t *dx;
-    int32_t channels; // at least 1; counted down
-    int32_t size; // of a channel
+// How sums become gradients.
+struct gather_put {
+    int32_t size; // bytes from one to the next
     uint32_t limit; // MASK_DX - 2; what lets every x through where there is no mask
     int32_t half; // 2^(shift - 1), or 0
     int32_t shift;
@@ -44,8 +40,30 @@ struct gather_input {
     int32_t add_right;
 };
 
+static inline void gather_prepare_put(struct gather_put *v, int32_t size, const int32_t *d) {
+    int32_t add = d[ADD_DX], shift = d[BACKWARD_SHIFT];
+    v->size = size;
+    v->limit = (uint32_t)(d[MASK_DX] != 0 ? d[MASK_DX] - 2 : -1);
+    v->half = 1 << shift >> 1;
+    v->shift = shift;
+    v->add_right = larger(0, 64 - add);
+    v->add_half = 1 << v->add_right >> 1;
+    v->add_left = add == 0 ? -1 : larger(0, add - 64);
+}
+
+// All channels of an input that are packed.
+struct gather_input {
+    const struct gather_list *lists;
+    int32_t group; // bytes from a place to that of the next eight channels
+    const int8_t *x; // of the first channel; moves on, as dx
+    int8_t *dx;
+    int32_t channels; // at least 1; counted down
+    struct gather_put put;
+};
+
 // gather.S
 void gather_input(struct gather_input *v);
+void gather_put(int8_t *dx, const int8_t *x, int32_t *sums, const struct gather_put *v, int32_t n);
 void gather(const struct gather_list *lists, int32_t sums[GROUP]);
 int32_t *gather_list(int32_t *to, const int8_t *g_end, int32_t minus_n,
     const struct gather_steps *steps);

@@ -109,18 +109,12 @@ static void find_lists(struct gather_list *to, const work_t *v, int32_t ix) {
 static void inputs_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
-    int32_t add = d[ADD_DX], shift = d[BACKWARD_SHIFT], row = v->y * d[W_IN];
+    int32_t row = v->y * d[W_IN];
     struct gather_list *lists = (struct gather_list *)(v->own + core * gather_under_words(d));
     struct gather_input input;
     input.lists = lists;
     input.group = 4 * gather_group_words(d);
-    input.size = d[H_IN] * d[W_IN];
-    input.limit = (uint32_t)(d[MASK_DX] != 0 ? d[MASK_DX] - 2 : -1);
-    input.half = 1 << shift >> 1;
-    input.shift = shift;
-    input.add_right = larger(0, 64 - add);
-    input.add_half = 1 << input.add_right >> 1;
-    input.add_left = add == 0 ? -1 : larger(0, add - 64);
+    gather_prepare_put(&input.put, d[H_IN] * d[W_IN], d);
     int32_t ix = crew_start(d[W_IN], 1, core, cores), end = crew_start(d[W_IN], 1, core + 1, cores);
     for (; ix < end; ix++) {
         find_lists(lists, v, ix);

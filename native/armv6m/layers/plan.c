@@ -33,15 +33,27 @@ static int32_t tiles(const int32_t *d) {
         tiles_forward_words(d));
 }
 
+static int32_t is_depthwise(const int32_t *d) {
+    return d[GROUP_IN] == 1 && d[GROUP_OUT] == 1 && d[KERNEL_H] == 3 && d[KERNEL_W] == 3
+        && d[STRIDE_H] == d[STRIDE_W] && d[STRIDE_H] <= 2 && !is_pooled(d);
+}
+
 static int32_t depthwise(const int32_t *d) {
-    return limited(d[GROUP_IN] == 1 && d[GROUP_OUT] == 1 && d[KERNEL_H] == 3 && d[KERNEL_W] == 3
-        && d[STRIDE_H] == d[STRIDE_W] && d[STRIDE_H] <= 2 && !is_pooled(d) && is_bias_small(d),
-        depthwise_forward_words(d));
+    return limited(is_depthwise(d) && is_bias_small(d), depthwise_forward_words(d));
 }
 
 // For training there is less room: with LOW_MEMORY, kernels that want much leave it to others.
 static int32_t trained(int32_t is_taken, int32_t words, const int32_t *d) {
     return limited(is_taken && (d[LOW_MEMORY] == 0 || words <= MOST_WORDS_LOW), words);
+}
+
+static int32_t depthwise_inputs(const int32_t *d) {
+    return trained(is_depthwise(d) && d[MASK_DX] != 1, depthwise_backward_words(d), d);
+}
+
+static int32_t depthwise_weights(const int32_t *d) {
+    return trained(is_depthwise(d) && d[H_OUT] * d[W_OUT] <= MOST_POSITIONS,
+        depthwise_update_words(d), d);
 }
 
 static int32_t is_gathered(const int32_t *d) {
@@ -70,6 +82,8 @@ static int32_t any(const int32_t *d) {
 static const choice_t CHOICES[] = {
     { CONV2D, PLAN_FORWARD, FAST_DEPTHWISE, depthwise, KERNEL(depthwise3x3_forward) },
     { CONV2D, PLAN_FORWARD, FAST_TILES, tiles, KERNEL(tiles_forward) },
+    { CONV2D, PLAN_BACKWARD, 0, depthwise_inputs, KERNEL(depthwise3x3_backward) },
+    { CONV2D, PLAN_UPDATE, 0, depthwise_weights, KERNEL(depthwise3x3_update) },
     { CONV2D, PLAN_BACKWARD, 0, gathered, KERNEL(gather_backward) },
     { CONV2D, PLAN_UPDATE, 0, gathered_weights, KERNEL(gather_update) },
     { LINEAR, PLAN_FORWARD, FAST_BIASED_LINEAR, linear, KERNEL(biased_linear_forward) },
