@@ -38,7 +38,8 @@ PICO_PORT = PICO_FOLDER / "port"
 # kernels made for the processor, and what makes samples of sensors into inputs.
 NATIVE_MODULES = {"x64": ("priot_portable", "priot_features"),
                   "x64-avx2": ("priot_portable",),
-                  "armv6m": ("priot_native", "priot_portable", "priot_features", "priot_layers")}
+                  "armv6m": ("priot_native", "priot_portable", "priot_features", "priot_layers",
+                             "priot_backward")}
 # For x64 alone: what the modules for the Pico would choose and take.
 PLANNING_MODULE = "priot_plan"
 

@@ -1,4 +1,4 @@
-"""Calls of the kernels of priot_layers for tests/test_layers.py: random ones, and whole layers."""
+"""Calls of the kernels of priot_layers and priot_backward: random ones, and whole layers."""
 
 from collections.abc import Callable
 
@@ -79,6 +79,21 @@ def random_backward(target: LayersTarget, rng: Rng, kernel: str, d: np.ndarray) 
     d[f.ADD_DX] = rng.choice([0, rng.integers(64 - 15, 64 + 13)])
     backward(target, kernel, d, some_errors(rng, d), random_activations(rng, n_inputs(d), False),
              weights(rng, d), random_activations(rng, n_inputs(d), False).view(np.uint8))
+
+
+def random_gradients(target: LayersTarget, rng: Rng, kernel: str, kind: int,
+                     d: np.ndarray) -> None:
+    """One random backward call of a layer without weights."""
+    wanted, tensors = [], []
+    for mask, add in ((f.MASK_DX, f.ADD_DX), (f.MASK_DZ, f.ADD_DZ))[:1 + (kind == f.ADD)]:
+        d[mask] = rng.choice([0, 128, rng.integers(1, 128)])
+        d[add] = rng.choice([0, rng.integers(64 - 15, 64 + 13)])
+        wanted.append(random_activations(rng, n_inputs(d), False).view(np.uint8))
+        tensors.append(random_activations(rng, n_inputs(d), False))
+    if kind == f.ADD and rng.random() < 0.3:
+        wanted[rng.integers(2)] = NOTHING
+    assert target.plan(kind, d) and target.planned(kind, f.PLAN_BACKWARD, d) == kernel
+    compare(target, LAYERS[kernel], (*wanted, random_errors(rng, n_outputs(d)), *tensors, d))
 
 
 def random_update(target: LayersTarget, rng: Rng, kernel: str, d: np.ndarray) -> None:
@@ -176,6 +191,8 @@ SHAPES: dict[str, tuple[int, Callable[[Rng], np.ndarray]]] = {
     "average_forward": (f.AVG_POOL, random_average),
     "mean_forward": (f.GLOBAL_POOL, random_mean),
     "sum_forward": (f.ADD, random_sum),
+    "mean_backward": (f.GLOBAL_POOL, random_mean),
+    "sum_backward": (f.ADD, random_sum),
 }
 
 
@@ -188,6 +205,9 @@ def random_layer(rng: Rng, kernel: str) -> tuple[int, np.ndarray]:
 def random_call(target: LayersTarget, rng: Rng, kernel: str) -> None:
     """One random call of a kernel."""
     kind, d = random_layer(rng, kernel)
+    if kind in (f.GLOBAL_POOL, f.ADD) and kernel.endswith("backward"):
+        random_gradients(target, rng, kernel, kind, d)
+        return
     if kind == f.CONV2D and not kernel.endswith("forward"):
         (random_backward if kernel.endswith("backward") else random_update)(target, rng, kernel, d)
         return

@@ -8,6 +8,7 @@
 #include "bias.h"
 #include "bytes.h"
 #include "conv3x3.h"
+#include "copy_row.h"
 #include "crew.h"
 #include "depthwise.h"
 #include "fast.h"
@@ -114,7 +115,7 @@ static void copy_channel(const layer_t *v, const int8_t *x) {
     int8_t *to = (int8_t *)v->inputs + d[PAD_TOP] * row + d[PAD_LEFT];
     int32_t rows = smaller(d[H_IN], 2 * v->geometry.rows + 1 - d[PAD_TOP]);
     for (; rows > 0; rows--) {
-        depthwise_copy_row(to, x, n, zero_word(v));
+        copy_row(to, x, n, zero_word(v));
         to += row;
         x += d[W_IN];
     }

@@ -7,7 +7,6 @@
 #include "crew.h"
 #include "kernels.h"
 #include "scratch.h"
-#include "update.h"
 
 // Stride 1: a channel in blocks of two rows and two columns of outputs. For each row of blocks the
 // packed inputs are two rows of `width` words: phase 1, phase 2 (conv3x3_blocks.S).
@@ -50,32 +49,6 @@ static inline int32_t depthwise_forward_words(const int32_t *d) {
     return depthwise_cores(d) * depthwise_core_words(d) + words_of(d[W_IN]);
 }
 
-// Gradient of x: of each core sums of a channel.
-static inline int32_t depthwise_backward_words(const int32_t *d) {
-    return CREW * padded_plane(d);
-}
-
-// Update: pairs (edge, dW), what select.c needs, a row of weff, inputs of a channel.
-static inline int32_t depthwise_core_update_words(const int32_t *d) {
-    return 2 * 9 + LIST_PADDING + selection_words(d) + words_of(9) + words_of(padded_plane(d));
-}
-
-static inline int32_t depthwise_update_words(const int32_t *d) {
-    return CREW * depthwise_core_update_words(d);
-}
-
-// The errors of a channel, for depthwise_gradients.S, which knows the offsets of the fields.
-struct depthwise_walk {
-    const int8_t *g;
-    void *place; // of the upper left tap of the first error: a sum, or an input
-    int32_t step; // bytes from it to that of the next column
-    int32_t width; // bytes from one row of places to the next
-    int32_t *values; // nine weights; nine sums and the sum of the errors
-    int32_t columns;
-    int32_t skip; // bytes from behind the last column to the next row
-    int32_t rows; // counted down
-};
-
 struct depthwise_job {
     int32_t shift; // four words, loaded together
     int32_t low; // outputs are clamped to low..high
@@ -100,11 +73,7 @@ struct depthwise_job {
 
 // depthwise_blocks.S
 void depthwise_blocks(struct depthwise_job *job);
-// depthwise_gradients.S
-void depthwise_scatter(struct depthwise_walk *v);
-void depthwise_gradient(struct depthwise_walk *v);
 // depthwise_rows.S
 void depthwise_strided(struct depthwise_job *job);
-void depthwise_copy_row(int8_t *to, const int8_t *x, int32_t n, uint32_t flip);
 
 #endif

@@ -8,10 +8,6 @@
 
 conv2d_forward_t depthwise3x3_forward;
 conv2d_forward_t tiles_forward;
-conv2d_backward_t depthwise3x3_backward;
-conv2d_update_t depthwise3x3_update;
-conv2d_backward_t gather_backward;
-conv2d_update_t gather_update;
 linear_forward_t biased_linear_forward;
 avg_pool_forward_t average_forward;
 global_pool_forward_t mean_forward;

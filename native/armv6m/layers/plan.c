@@ -5,7 +5,6 @@
 #include "bias.h"
 #include "choices.h"
 #include "depthwise.h"
-#include "gather.h"
 #include "rounding.h"
 #include "tiles.h"
 #ifndef PRIOT_PLAN_ONLY
@@ -33,41 +32,10 @@ static int32_t tiles(const int32_t *d) {
         tiles_forward_words(d));
 }
 
-static int32_t is_depthwise(const int32_t *d) {
-    return d[GROUP_IN] == 1 && d[GROUP_OUT] == 1 && d[KERNEL_H] == 3 && d[KERNEL_W] == 3
-        && d[STRIDE_H] == d[STRIDE_W] && d[STRIDE_H] <= 2 && !is_pooled(d);
-}
-
 static int32_t depthwise(const int32_t *d) {
-    return limited(is_depthwise(d) && is_bias_small(d), depthwise_forward_words(d));
-}
-
-// For training there is less room: with LOW_MEMORY, kernels that want much leave it to others.
-static int32_t trained(int32_t is_taken, int32_t words, const int32_t *d) {
-    return limited(is_taken && (d[LOW_MEMORY] == 0 || words <= MOST_WORDS_LOW), words);
-}
-
-static int32_t depthwise_inputs(const int32_t *d) {
-    return trained(is_depthwise(d) && d[MASK_DX] != 1, depthwise_backward_words(d), d);
-}
-
-static int32_t depthwise_weights(const int32_t *d) {
-    return trained(is_depthwise(d) && d[H_OUT] * d[W_OUT] <= MOST_POSITIONS,
-        depthwise_update_words(d), d);
-}
-
-static int32_t is_gathered(const int32_t *d) {
-    return d[GROUPS] == 1 && !is_pooled(d);
-}
-
-static int32_t gathered(const int32_t *d) {
-    return trained(is_gathered(d) && d[STRIDE_H] == d[STRIDE_W] && d[STRIDE_H] <= 2
-        && d[N_OUT] * gather_taps(d) <= MOST_TERMS && d[MASK_DX] != 1, gather_backward_words(d), d);
-}
-
-static int32_t gathered_weights(const int32_t *d) {
-    return trained(is_gathered(d) && d[H_OUT] * d[W_OUT] <= MOST_POSITIONS,
-        gather_update_words(d), d);
+    return limited(d[GROUP_IN] == 1 && d[GROUP_OUT] == 1 && d[KERNEL_H] == 3 && d[KERNEL_W] == 3
+        && d[STRIDE_H] == d[STRIDE_W] && d[STRIDE_H] <= 2 && !is_pooled(d) && is_bias_small(d),
+        depthwise_forward_words(d));
 }
 
 static int32_t linear(const int32_t *d) {
@@ -82,10 +50,6 @@ static int32_t any(const int32_t *d) {
 static const choice_t CHOICES[] = {
     { CONV2D, PLAN_FORWARD, FAST_DEPTHWISE, depthwise, KERNEL(depthwise3x3_forward) },
     { CONV2D, PLAN_FORWARD, FAST_TILES, tiles, KERNEL(tiles_forward) },
-    { CONV2D, PLAN_BACKWARD, 0, depthwise_inputs, KERNEL(depthwise3x3_backward) },
-    { CONV2D, PLAN_UPDATE, 0, depthwise_weights, KERNEL(depthwise3x3_update) },
-    { CONV2D, PLAN_BACKWARD, 0, gathered, KERNEL(gather_backward) },
-    { CONV2D, PLAN_UPDATE, 0, gathered_weights, KERNEL(gather_update) },
     { LINEAR, PLAN_FORWARD, FAST_BIASED_LINEAR, linear, KERNEL(biased_linear_forward) },
     { AVG_POOL, PLAN_FORWARD, FAST_OTHERS, any, KERNEL(average_forward) },
     { GLOBAL_POOL, PLAN_FORWARD, FAST_OTHERS, any, KERNEL(mean_forward) },
@@ -94,16 +58,11 @@ static const choice_t CHOICES[] = {
 
 enum { N_CHOICES = sizeof(CHOICES) / sizeof(CHOICES[0]) };
 
-// What a choice needs as d is now.
-static int32_t words_now(const choice_t *choice, const int32_t *d) {
-    return choice->slot == PLAN_UPDATE && !update_is_supported(d) ? 0 : choice->words(d);
-}
-
 int32_t layers_plan(int32_t kind, int32_t *d) {
     int32_t number = 0;
     for (int32_t i = 0; i < N_CHOICES; i++) {
         const choice_t *choice = &CHOICES[i];
-        if (choice->kind == kind && d[choice->slot] == 0 && words_now(choice, d) != 0) {
+        if (choice->kind == kind && d[choice->slot] == 0 && choice->words(d) != 0) {
             d[choice->slot] = LAYERS_PLAN + i;
             if (choice->slot == PLAN_FORWARD) {
                 number = choice->name;
@@ -119,7 +78,7 @@ planned_t layers_planned(int32_t kind, int32_t slot, const int32_t *d) {
     uint32_t i = (uint32_t)d[slot] - LAYERS_PLAN;
     const choice_t *choice = &CHOICES[i];
     return i < N_CHOICES && choice->kind == kind && choice->slot == slot && d[MEASURE] == 0
-        && words_now(choice, d) != 0 ? choice->kernel : NULL;
+        && choice->words(d) != 0 ? choice->kernel : NULL;
 }
 
 // in the order of the numbers
@@ -138,10 +97,8 @@ int32_t layers_scratch_words(int32_t kind, int32_t training, const int32_t *d) {
     int32_t words = 0;
     for (int32_t i = 0; i < N_CHOICES; i++) {
         int32_t slot = CHOICES[i].slot;
-        if (CHOICES[i].kind == kind
-            && (slot == PLAN_FORWARD || (slot == PLAN_BACKWARD && training == 1)
-                || (slot == PLAN_UPDATE
-                    && (training == 2 || (training != 0 && d[RULE] != FROZEN))))) {
+        if (CHOICES[i].kind == kind && (slot == PLAN_FORWARD || training == 1
+            || (slot == PLAN_UPDATE && training != 0))) {
             words = larger(words, CHOICES[i].words(d) - 1);
         }
     }

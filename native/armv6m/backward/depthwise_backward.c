@@ -7,8 +7,9 @@
 #include <stddef.h>
 
 #include "bytes.h"
+#include "copy_row.h"
 #include "crew.h"
-#include "depthwise.h"
+#include "depthwise_gradients.h"
 #include "fast.h"
 #include "gather.h"
 #include "rounding.h"
@@ -119,7 +120,7 @@ static void weights_share(void *job, int32_t core, int32_t cores) {
         int8_t *to = image + padded_start(d);
         const int8_t *x = v->x + f * size;
         for (int32_t left = d[H_IN]; left != 0; left--) {
-            depthwise_copy_row(to, x, d[W_IN], flip);
+            copy_row(to, x, d[W_IN], flip);
             to += padded_width(d);
             x += d[W_IN];
         }

@@ -2,7 +2,8 @@
 // the list of its errors, eight channels at a time (gather.S), then update_rows.S.
 //
 // Scratch: the image with its borders, eight channels to a place; of each core the errors of a
-// filter and the list of pairs (edge, dW) that update_rows.S reads.
+// filter and the list of pairs (edge, dW) that update_rows.S reads. Where there are few channels a
+// place holds the inputs under a row of taps instead, of one channel.
 
 #include <stddef.h>
 
@@ -27,6 +28,29 @@ typedef struct {
     uint8_t *nobody; // a row of weff where that is not kept
     int32_t *own; // scratch of the first core, behind it that of the others
 } work_t;
+
+// Of every cores-th channel; a place holds the inputs of eight columns from its own on.
+static void pack_rows_share(void *job, int32_t core, int32_t cores) {
+    const work_t *v = job;
+    const int32_t *d = v->d;
+    int32_t size = d[H_IN] * d[W_IN], words = gather_plane_words(d);
+    for (int32_t c = core; c < d[N_IN]; c += cores) {
+        uint32_t *plane = v->inputs + c * words;
+        const int8_t *x = v->x + c * size;
+        clear_bytes((int8_t *)plane, 4 * words);
+        int32_t place = padded_start(d);
+        for (int32_t y = d[H_IN]; y != 0; y--) {
+            for (int32_t i = 0; i < d[W_IN]; i++) {
+                uint32_t value = (uint32_t)(int32_t)*x++;
+                for (int32_t k = 0; k < d[KERNEL_W] && k <= place; k++) {
+                    plane[PLACE_WORDS * (place - k) + (k >> 1)] += value << (16 * (k & 1));
+                }
+                place++;
+            }
+            place += d[PAD_LEFT] + d[PAD_RIGHT];
+        }
+    }
+}
 
 // Every cores-th pair of channels, of which there may be none for the last words of a place.
 static void pack_share(void *job, int32_t core, int32_t cores) {
@@ -83,26 +107,28 @@ static int32_t list_errors_of(int32_t *list, const int8_t *g, const int32_t *d) 
 // dW of a filter into the second words of pairs.
 static void find_gradient(int32_t *pairs, const int32_t *list, const work_t *v) {
     const int32_t *d = v->d;
-    int32_t taps = gather_taps(d), sums[GROUP];
+    int32_t taps = gather_taps(d), by_rows = gather_is_by_rows(d), sums[GROUP];
+    int32_t channels = by_rows ? 1 : GROUP, columns = by_rows ? d[KERNEL_W] : 1;
+    int32_t edge_step = by_rows ? 2 : 2 * taps;
     struct gather_list lists[2] = { { list, NULL }, { NULL, NULL } };
     const uint32_t *plane = v->inputs;
     int32_t *to = pairs + 1;
-    for (int32_t left = d[N_IN]; left > 0; left -= GROUP) {
-        int32_t tap = 0, n = smaller(left, GROUP);
+    for (int32_t left = d[N_IN]; left > 0; left -= channels) {
+        int32_t *first = to, n = by_rows ? columns : smaller(left, GROUP);
         for (int32_t ky = 0; ky < d[KERNEL_H]; ky++) {
-            for (int32_t kx = 0; kx < d[KERNEL_W]; kx++) {
+            for (int32_t kx = 0; kx < d[KERNEL_W]; kx += columns) {
                 lists[0].base = plane + PLACE_WORDS * (ky * padded_width(d) + kx);
                 gather(lists, sums);
-                int32_t *edge = to + 2 * tap;
+                int32_t *edge = first;
                 for (int32_t i = 0; i < n; i++) {
                     *edge = sums[i];
-                    edge += 2 * taps;
+                    edge += edge_step;
                 }
-                tap++;
+                first += 2 * columns;
             }
         }
         plane += gather_plane_words(d);
-        to += 2 * GROUP * taps;
+        to += 2 * channels * taps;
     }
 }
 
@@ -149,10 +175,10 @@ int32_t gather_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
     int32_t *scratch, const int32_t *d) {
     (void)argmax;
     uint32_t *inputs = (uint32_t *)scratch;
-    int32_t *nobody = scratch + gather_groups(d) * gather_plane_words(d);
+    int32_t *nobody = scratch + gather_planes(d) * gather_plane_words(d);
     work_t v = { scores, n_scores, weff, g, x, w, select, d, inputs, (uint8_t *)nobody,
                  nobody + words_of(d[N_ROW]) };
-    crew_run(pack_share, &v);
+    crew_run(gather_is_by_rows(d) ? pack_rows_share : pack_share, &v);
     crew_run(filters_share, &v);
     return 0;
 }

@@ -118,7 +118,16 @@ static inline int32_t gather_backward_words(const int32_t *d) {
 
 // ---- gradient of w --------------------------------------------------------------------------
 
-// Packed inputs of eight channels, with borders.
+// Whether a place is eight taps of a row, rather than of as many channels: fewer places then.
+static inline int32_t gather_is_by_rows(const int32_t *d) {
+    return d[KERNEL_W] <= GROUP && d[N_IN] < gather_groups(d) * d[KERNEL_W];
+}
+
+static inline int32_t gather_planes(const int32_t *d) {
+    return gather_is_by_rows(d) ? d[N_IN] : gather_groups(d);
+}
+
+// Packed inputs of eight channels, or of one, with borders.
 static inline int32_t gather_plane_words(const int32_t *d) {
     return PLACE_WORDS * padded_plane(d);
 }
@@ -134,7 +143,7 @@ static inline int32_t gather_filter_words(const int32_t *d) {
 
 // Packed inputs, a row of weff where that is not kept, and those of each core.
 static inline int32_t gather_update_words(const int32_t *d) {
-    return gather_groups(d) * gather_plane_words(d) + words_of(d[N_ROW])
+    return gather_planes(d) * gather_plane_words(d) + words_of(d[N_ROW])
         + CREW * gather_filter_words(d);
 }
 
