@@ -77,6 +77,7 @@ def random_backward(target: LayersTarget, rng: Rng, kernel: str, d: np.ndarray) 
     """One random backward call of a convolution."""
     d[f.MASK_DX] = rng.choice([0, 128, rng.integers(2, 128)])
     d[f.ADD_DX] = rng.choice([0, rng.integers(64 - 15, 64 + 13)])
+    d[f.LOW_MEMORY] = rng.integers(2)
     backward(target, kernel, d, some_errors(rng, d), random_activations(rng, n_inputs(d), False),
              weights(rng, d), random_activations(rng, n_inputs(d), False).view(np.uint8))
 
@@ -99,6 +100,7 @@ def random_gradients(target: LayersTarget, rng: Rng, kernel: str, kind: int,
 def random_update(target: LayersTarget, rng: Rng, kernel: str, d: np.ndarray) -> None:
     """One random update of a convolution, by a random rule."""
     random_rule(rng, d)
+    d[f.LOW_MEMORY] = rng.integers(2)
     w = weights(rng, d)
     select, n_scores = selection(rng, d, w)
     x = random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE]))

@@ -97,7 +97,7 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
         if isinstance(learned, PriotError):
             found.append(learned)
             continue
-        code = code_bytes(board.backend, network, learned.portable)
+        code = code_bytes(board.backend, network, learned)
         heap = with_learned(loaded, code, network, learned, training, samples,
                             both_cores=board.backend == "native")
         # a file that is written anew needs room beside its predecessor
@@ -114,7 +114,7 @@ def plan_adapter(planner: Planner, adapter: Path, layout: str, board: Limits,
                  files: Mapping[str, int]) -> Plan:
     """Plan to apply an adapter of the planner's model. Raises PriotError."""
     network, learned = planner.network(), planner.adapter(adapter, layout)
-    code = code_bytes(board.backend, network, learned.portable)
+    code = code_bytes(board.backend, network, learned)
     loaded = after_load(after_import(code, board.heap_bytes), code, network)
     plan = Plan(board, code, network, with_learned(loaded, code, network, learned), loaded,
                 flash_blocks({**package_sizes(board), **files}), learned)

@@ -110,11 +110,11 @@ def _imports(path: Path) -> list[str]:
     return names
 
 
-def code_bytes(backend: str, network: Network, portable: bool = False) -> Code:
+def code_bytes(backend: str, network: Network, learned: Learned | None = None) -> Code:
     """What the package takes of a Pico when it runs a host's jobs (`priot.remote`).
 
-    `portable`: training, or an adapter, wants portable kernels. Raises PriotError where something
-    is not built.
+    learned: training, or an adapter, which may want more kernels. Raises PriotError where
+    something is not built.
     """
     folder = compile_package("armv6m") / "priot"
 
@@ -135,9 +135,11 @@ def code_bytes(backend: str, network: Network, portable: bool = False) -> Code:
         return Code(package, native_bytes("priot_portable"))
     kernels_bytes = native_bytes("priot_native") + (
         native_bytes("priot_layers") if network.layers else 0)
-    late = native_bytes("priot_portable") if network.portable or portable else 0
+    late = native_bytes("priot_backward") if learned and learned.backward else 0
     if network.portable:
-        return Code(package, kernels_bytes + late)
+        return Code(package, kernels_bytes + native_bytes("priot_portable"), late)
+    if learned and learned.portable:
+        late += native_bytes("priot_portable")
     return Code(package, kernels_bytes, late)
 
 

@@ -14,8 +14,10 @@ enum {
     GROUP = 8, // channels of a place; those that are not there cost as much
     PLACE_WORDS = GROUP / 2,
     PLACE_BYTES = 4 * PLACE_WORDS,
-    PACKED_WORDS = 4096, // of weights that are packed at once, or those of a group
+    PACKED_WORDS = 4096, // of what is packed at once, if that is not a single group of channels
+    PACKED_WORDS_LOW = 0, // the same with LOW_MEMORY: a single one
     LIST_WORDS = 2, // a struct gather_list
+    GATHER_END = -1, // of a list
 };
 
 struct gather_list {
@@ -70,7 +72,19 @@ int32_t *gather_list(int32_t *to, const int8_t *g_end, int32_t minus_n,
 
 // Longest list of n errors and its end: a segment has two at least, but for the last.
 static inline int32_t gather_list_words(int32_t n) {
-    return 2 * n + 2;
+    return n + ((n + 1) >> 1) + 1;
+}
+
+// How many of n groups of so many words are packed at once: about as many each time.
+static inline int32_t gather_at_once(int32_t n, int32_t words, const int32_t *d) {
+    int32_t most = d[LOW_MEMORY] != 0 ? PACKED_WORDS_LOW : PACKED_WORDS, groups = n;
+    for (int32_t times = 2; groups > 1 && groups * words > most; times++) {
+        groups = 0; // n / times, rounded up
+        for (int32_t left = n; left > 0; left -= times) {
+            groups++;
+        }
+    }
+    return groups;
 }
 
 static inline int32_t gather_groups(const int32_t *d) {
@@ -89,11 +103,7 @@ static inline int32_t gather_group_words(const int32_t *d) {
 
 // Groups whose weights are packed at once.
 static inline int32_t gather_groups_at_once(const int32_t *d) {
-    int32_t words = gather_group_words(d), groups = 1;
-    while (groups < gather_groups(d) && (groups + 1) * words <= PACKED_WORDS) {
-        groups++;
-    }
-    return groups;
+    return gather_at_once(gather_groups(d), gather_group_words(d), d);
 }
 
 // Rows of outputs that a row of inputs is under, at most.
@@ -132,18 +142,36 @@ static inline int32_t gather_plane_words(const int32_t *d) {
     return PLACE_WORDS * padded_plane(d);
 }
 
+// Planes that are packed at once. Where only some edges are trained a filter is updated at once.
+static inline int32_t gather_planes_at_once(const int32_t *d) {
+    return d[SELECTION] != ALL ? gather_planes(d)
+        : gather_at_once(gather_planes(d), gather_plane_words(d), d);
+}
+
+// Whether the errors of a filter are listed all at once, not row by row: a 1x1 convolution.
+static inline int32_t gather_is_one_row(const int32_t *d) {
+    return d[W_OUT] * d[STRIDE_W] == d[STRIDE_H] * padded_width(d);
+}
+
 static inline int32_t gather_errors_words(const int32_t *d) {
-    return d[H_OUT] * gather_list_words(d[W_OUT]);
+    return gather_is_one_row(d) ? gather_list_words(d[H_OUT] * d[W_OUT])
+        : d[H_OUT] * gather_list_words(d[W_OUT]);
+}
+
+// Edges of a row that are updated at once.
+static inline int32_t gather_edges(const int32_t *d) {
+    int32_t channels = gather_planes_at_once(d) * (gather_is_by_rows(d) ? 1 : GROUP);
+    return smaller(channels, d[N_IN]) * gather_taps(d);
 }
 
 // Each core's own: the errors of a filter, the list for update_rows.S, what select.c needs.
 static inline int32_t gather_filter_words(const int32_t *d) {
-    return gather_errors_words(d) + 2 * d[N_ROW] + LIST_PADDING + selection_words(d);
+    return gather_errors_words(d) + 2 * gather_edges(d) + LIST_PADDING + selection_words(d);
 }
 
 // Packed inputs, a row of weff where that is not kept, and those of each core.
 static inline int32_t gather_update_words(const int32_t *d) {
-    return gather_planes(d) * gather_plane_words(d) + words_of(d[N_ROW])
+    return gather_planes_at_once(d) * gather_plane_words(d) + words_of(d[N_ROW])
         + CREW * gather_filter_words(d);
 }
 

@@ -72,7 +72,7 @@ static void list_share(void *job, int32_t core, int32_t cores) {
     int32_t *to = v->lists + v->slot * gather_row_words(d) + i * words;
     const int8_t *g = v->g + v->row * d[W_OUT] + d[N_OUT] * outputs;
     for (; i < end; i++) {
-        *gather_list(to, g + i, -d[N_OUT] * outputs, &steps) = 0;
+        *gather_list(to, g + i, -d[N_OUT] * outputs, &steps) = GATHER_END;
         to += words;
     }
 }
@@ -93,7 +93,7 @@ static void find_lists(struct gather_list *to, const work_t *v, int32_t ix) {
             if ((uint32_t)ox < (uint32_t)d[W_OUT]) {
                 to->list = row + ox * words;
                 to->base = base;
-                to += *to->list != 0;
+                to += *to->list != GATHER_END;
             }
             base += stride * tap_words;
             ox--;

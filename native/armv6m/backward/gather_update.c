@@ -24,6 +24,8 @@ typedef struct {
     const uint8_t *w;
     const uint32_t *select;
     const int32_t *d;
+    int32_t channels; // whose inputs are packed
+    int32_t first; // edge of a row that is theirs
     uint32_t *inputs;
     uint8_t *nobody; // a row of weff where that is not kept
     int32_t *own; // scratch of the first core, behind it that of the others
@@ -34,7 +36,7 @@ static void pack_rows_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
     int32_t size = d[H_IN] * d[W_IN], words = gather_plane_words(d);
-    for (int32_t c = core; c < d[N_IN]; c += cores) {
+    for (int32_t c = core; c < v->channels; c += cores) {
         uint32_t *plane = v->inputs + c * words;
         const int8_t *x = v->x + c * size;
         clear_bytes((int8_t *)plane, 4 * words);
@@ -56,9 +58,9 @@ static void pack_rows_share(void *job, int32_t core, int32_t cores) {
 static void pack_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
-    int32_t w_in = d[W_IN], size = d[H_IN] * w_in, n_in = d[N_IN];
+    int32_t w_in = d[W_IN], size = d[H_IN] * w_in, n_in = v->channels;
     int32_t skip = PLACE_WORDS * (d[PAD_LEFT] + d[PAD_RIGHT]);
-    for (int32_t pair = core; pair < PLACE_WORDS * gather_groups(d); pair += cores) {
+    for (int32_t pair = core; pair < ((n_in + GROUP - 1) >> 3) * PLACE_WORDS; pair += cores) {
         uint32_t *to = v->inputs + (pair >> 2) * gather_plane_words(d) + (pair & 3);
         const int8_t *x = v->x + 2 * pair * size;
         int32_t has_second = 2 * pair + 1 < n_in;
@@ -91,7 +93,7 @@ static int32_t list_errors_of(int32_t *list, const int8_t *g, const int32_t *d) 
     struct gather_steps steps = { 1, (PLACE_BYTES * d[STRIDE_W]) << 8, 0 };
     int32_t row_step = (PLACE_BYTES * d[STRIDE_H] * padded_width(d)) << 8, *to = list;
     int32_t n = d[W_OUT], rows = d[H_OUT];
-    if (row_step == n * steps.place_step) { // 1x1: all rows at once
+    if (gather_is_one_row(d)) {
         n *= rows;
         rows = 1;
     }
@@ -100,7 +102,7 @@ static int32_t list_errors_of(int32_t *list, const int8_t *g, const int32_t *d) 
         to = gather_list(to, g, -n, &steps);
         steps.place += row_step;
     }
-    *to = 0;
+    *to = GATHER_END;
     return to != list;
 }
 
@@ -113,7 +115,7 @@ static void find_gradient(int32_t *pairs, const int32_t *list, const work_t *v) 
     struct gather_list lists[2] = { { list, NULL }, { NULL, NULL } };
     const uint32_t *plane = v->inputs;
     int32_t *to = pairs + 1;
-    for (int32_t left = d[N_IN]; left > 0; left -= channels) {
+    for (int32_t left = v->channels; left > 0; left -= channels) {
         int32_t *first = to, n = by_rows ? columns : smaller(left, GROUP);
         for (int32_t ky = 0; ky < d[KERNEL_H]; ky++) {
             for (int32_t kx = 0; kx < d[KERNEL_W]; kx += columns) {
@@ -137,14 +139,15 @@ static void filters_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
     int32_t *errors = v->own + core * gather_filter_words(d);
-    int32_t *pairs = errors + gather_errors_words(d), *end = pairs + 2 * d[N_ROW];
+    int32_t *pairs = errors + gather_errors_words(d), n = v->channels * gather_taps(d);
+    int32_t *end = pairs + 2 * n;
     int32_t outputs = d[H_OUT] * d[W_OUT];
     struct update_job update;
     struct selection selection = { v->w, v->select, v->scores, v->n_scores, NULL, 0, NULL, NULL,
                                    NULL };
     selection_prepare(&selection, end + LIST_PADDING, d);
     update_prepare(&update, d);
-    for (int32_t edge = 0; edge < d[N_ROW]; edge++) {
+    for (int32_t edge = 0; edge < n; edge++) {
         pairs[2 * edge] = edge;
     }
     for (int32_t i = 0; i < LIST_PADDING; i++) {
@@ -154,7 +157,7 @@ static void filters_share(void *job, int32_t core, int32_t cores) {
     update.list = pairs;
     update.list_end = end;
     for (int32_t f = core; f < d[N_OUT]; f += cores) {
-        int32_t first = f * d[N_ROW];
+        int32_t first = f * d[N_ROW] + v->first;
         if (!list_errors_of(errors, v->g + f * outputs, d)) {
             continue;
         }
@@ -175,10 +178,17 @@ int32_t gather_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
     int32_t *scratch, const int32_t *d) {
     (void)argmax;
     uint32_t *inputs = (uint32_t *)scratch;
-    int32_t *nobody = scratch + gather_planes(d) * gather_plane_words(d);
-    work_t v = { scores, n_scores, weff, g, x, w, select, d, inputs, (uint8_t *)nobody,
+    int32_t *nobody = scratch + gather_planes_at_once(d) * gather_plane_words(d);
+    work_t v = { scores, n_scores, weff, g, x, w, select, d, 0, 0, inputs, (uint8_t *)nobody,
                  nobody + words_of(d[N_ROW]) };
-    crew_run(gather_is_by_rows(d) ? pack_rows_share : pack_share, &v);
-    crew_run(filters_share, &v);
+    int32_t by_rows = gather_is_by_rows(d);
+    int32_t at_once = gather_planes_at_once(d) * (by_rows ? 1 : GROUP);
+    for (int32_t c = 0; c < d[N_IN]; c += at_once) {
+        v.channels = smaller(at_once, d[N_IN] - c);
+        v.first = c * gather_taps(d);
+        v.x = x + c * d[H_IN] * d[W_IN];
+        crew_run(by_rows ? pack_rows_share : pack_share, &v);
+        crew_run(filters_share, &v);
+    }
     return 0;
 }

@@ -35,8 +35,9 @@ static int32_t depthwise(const int32_t *d) {
     return limited(is_depthwise(d) && is_masked_well(d), depthwise_backward_words(d), d);
 }
 
+// Products of dW and weight fit int32.
 static int32_t has_few_positions(const int32_t *d) {
-    return d[H_OUT] * d[W_OUT] <= MOST_POSITIONS;
+    return d[RULE] == WEIGHTS || d[H_OUT] * d[W_OUT] <= MOST_POSITIONS;
 }
 
 static int32_t depthwise_update(const int32_t *d) {
