@@ -46,7 +46,10 @@ def forward(target: LayersTarget, kernel: str, d: np.ndarray, x: np.ndarray, w: 
 def backward(target: LayersTarget, kernel: str, d: np.ndarray, g: np.ndarray, x: np.ndarray,
              w: np.ndarray, earlier: np.ndarray) -> int:
     """Compare a backward call of a convolution, whose dx holds `earlier`; returns its cycles."""
-    assert target.plan(f.CONV2D, d)
+    target.plan(f.CONV2D, d)
+    if d[f.LOW_MEMORY] and not d[f.PLAN_BACKWARD]:  # too large for that
+        d[f.LOW_MEMORY] = 0
+        target.plan(f.CONV2D, d)
     assert target.planned(f.CONV2D, f.PLAN_BACKWARD, d) == kernel
     words = np.zeros(target.scratch_words(f.CONV2D, 1, d), np.int32)
     return compare(target, LAYERS[kernel], (earlier, g, NOTHING, x, w, words, d))
@@ -56,6 +59,9 @@ def update(target: LayersTarget, kernel: str, d: np.ndarray, g: np.ndarray, x: n
            w: np.ndarray, scores: np.ndarray, select: np.ndarray, kept: bool = True) -> int:
     """Compare an update of a convolution; `kept`: with effective weights. Returns its cycles."""
     target.plan(f.CONV2D, d)
+    if d[f.LOW_MEMORY] and not d[f.PLAN_UPDATE]:  # too large for that
+        d[f.LOW_MEMORY] = 0
+        target.plan(f.CONV2D, d)
     assert target.planned(f.CONV2D, f.PLAN_UPDATE, d) == kernel
     words = np.zeros(target.scratch_words(f.CONV2D, 2, d), np.int32)
     weff = NOTHING

@@ -10,25 +10,22 @@
 #include "copy_row.h"
 #include "crew.h"
 #include "depthwise_gradients.h"
+#include "edges.h"
 #include "fast.h"
 #include "gather.h"
 #include "rounding.h"
 #include "scratch.h"
-#include "update.h"
 
 enum { TAPS = 9 };
 
 typedef struct {
-    uint8_t *scores;
-    int32_t n_scores;
-    uint8_t *weff;
     int8_t *dx;
     const int8_t *g;
     const int8_t *x;
     const uint8_t *w;
-    const uint32_t *select;
     const int32_t *d;
     int32_t *own; // scratch of the first core
+    const struct edges *edges;
     int32_t is_signed;
 } work_t;
 
@@ -92,32 +89,21 @@ int32_t depthwise3x3_backward(int8_t *dx, const int8_t *g, const uint8_t *argmax
 static void weights_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
-    int32_t size = d[H_IN] * d[W_IN], values[TAPS + 1];
-    int32_t *pairs = v->own + core * depthwise_core_update_words(d), *end = pairs + 2 * TAPS;
-    int8_t *image = (int8_t *)(end + LIST_PADDING + selection_words(d) + words_of(TAPS));
-    uint8_t *nobody = (uint8_t *)image - 4 * words_of(TAPS); // weff where that is not kept
+    int32_t size = d[H_IN] * d[W_IN], plane = words_of(padded_plane(d)), values[TAPS + 1];
+    uint32_t *image = (uint32_t *)v->own + core * depthwise_core_update_words(d);
     uint32_t flip = v->is_signed ? 0x80808080u : 0;
     struct depthwise_walk walk;
-    struct update_job update;
-    struct selection selection = { v->w, v->select, v->scores, v->n_scores, NULL, 0, NULL, NULL,
-                                   NULL };
+    struct edges_job update;
     prepare_walk(&walk, 1, d);
     walk.place = image;
     walk.values = values;
-    selection_prepare(&selection, end + LIST_PADDING, d);
-    update_prepare(&update, d);
-    update.error = 1;
-    update.list = pairs;
-    update.list_end = end;
-    for (int32_t i = 0; i < LIST_PADDING; i++) {
-        end[i] = 0;
-    }
-    for (int32_t i = 0; i < words_of(padded_plane(d)); i++) {
-        ((uint32_t *)image)[i] = flip;
+    edges_prepare(&update, (int32_t *)image + plane, TAPS, v->edges);
+    for (int32_t i = 0; i < plane; i++) {
+        image[i] = flip;
     }
     int32_t f = crew_start(d[N_OUT], 1, core, cores), last = crew_start(d[N_OUT], 1, core + 1, cores);
     for (; f < last; f++) {
-        int8_t *to = image + padded_start(d);
+        int8_t *to = (int8_t *)image + padded_start(d);
         const int8_t *x = v->x + f * size;
         for (int32_t left = d[H_IN]; left != 0; left--) {
             copy_row(to, x, d[W_IN], flip);
@@ -128,17 +114,9 @@ static void weights_share(void *job, int32_t core, int32_t cores) {
         walk.rows = d[H_OUT];
         depthwise_gradient(&walk);
         for (int32_t i = 0; i < TAPS; i++) {
-            pairs[2 * i] = i;
-            pairs[2 * i + 1] = values[i] - (v->is_signed ? 128 * values[TAPS] : 0);
+            update.pairs[2 * i + 1] = values[i] - (v->is_signed ? 128 * values[TAPS] : 0);
         }
-        update.w = (uint8_t *)v->w + TAPS * f;
-        update.scores = v->scores + TAPS * f;
-        update.weff = v->weff != NULL ? v->weff + TAPS * f : nobody;
-        if (d[SELECTION] == ALL) {
-            update_row(&update);
-        } else {
-            update_selected(&selection, &update, f, NULL, d);
-        }
+        edges_update(&update, f, 0, v->edges);
     }
 }
 
@@ -146,7 +124,8 @@ int32_t depthwise3x3_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, co
     const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
     int32_t *scratch, const int32_t *d) {
     (void)argmax;
-    work_t v = { scores, n_scores, weff, NULL, g, x, w, select, d, scratch, 0 };
+    struct edges edges = { scores, n_scores, weff, w, select, d };
+    work_t v = { NULL, g, x, w, d, scratch, &edges, 0 };
     v.is_signed = d[NONNEGATIVE] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
     crew_run(weights_share, &v);
     return 0;

@@ -5,18 +5,18 @@
 #define PRIOT_DEPTHWISE_GRADIENTS_H
 
 #include "crew.h"
+#include "edges.h"
 #include "kernels.h"
 #include "scratch.h"
-#include "update.h"
 
 // Gradient of x: of each core sums of a channel.
 static inline int32_t depthwise_backward_words(const int32_t *d) {
     return CREW * padded_plane(d);
 }
 
-// Update: pairs (edge, dW), what select.c needs, a row of weff, inputs of a channel.
+// Update: inputs of a channel, and what edges.c needs.
 static inline int32_t depthwise_core_update_words(const int32_t *d) {
-    return 2 * 9 + LIST_PADDING + selection_words(d) + words_of(9) + words_of(padded_plane(d));
+    return words_of(padded_plane(d)) + edges_words(9, d);
 }
 
 static inline int32_t depthwise_update_words(const int32_t *d) {

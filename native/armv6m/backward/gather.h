@@ -5,10 +5,10 @@
 #define PRIOT_GATHER_H
 
 #include "crew.h"
+#include "edges.h"
 #include "kernels.h"
 #include "rounding.h"
 #include "scratch.h"
-#include "update.h"
 
 enum {
     GROUP = 8, // channels of a place; those that are not there cost as much
@@ -164,15 +164,20 @@ static inline int32_t gather_edges(const int32_t *d) {
     return smaller(channels, d[N_IN]) * gather_taps(d);
 }
 
-// Each core's own: the errors of a filter, the list for update_rows.S, what select.c needs.
+// Each core's own: the errors of a filter, what edges.c needs.
 static inline int32_t gather_filter_words(const int32_t *d) {
-    return gather_errors_words(d) + 2 * gather_edges(d) + LIST_PADDING + selection_words(d);
+    return gather_errors_words(d) + edges_words(gather_edges(d), d);
 }
 
-// Packed inputs, a row of weff where that is not kept, and those of each core.
+// With LOW_MEMORY one core does all of an update.
+static inline int32_t gather_update_cores(const int32_t *d) {
+    return d[LOW_MEMORY] != 0 ? 1 : CREW;
+}
+
+// Packed inputs, and those of each core.
 static inline int32_t gather_update_words(const int32_t *d) {
-    return gather_planes_at_once(d) * gather_plane_words(d) + words_of(d[N_ROW])
-        + CREW * gather_filter_words(d);
+    return gather_planes_at_once(d) * gather_plane_words(d)
+        + gather_update_cores(d) * gather_filter_words(d);
 }
 
 #endif

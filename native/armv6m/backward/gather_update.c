@@ -9,25 +9,20 @@
 
 #include "bytes.h"
 #include "crew.h"
+#include "edges.h"
 #include "fast.h"
 #include "gather.h"
 #include "rounding.h"
 #include "scratch.h"
-#include "update.h"
 
 typedef struct {
-    uint8_t *scores;
-    int32_t n_scores;
-    uint8_t *weff;
     const int8_t *g;
-    const int8_t *x;
-    const uint8_t *w;
-    const uint32_t *select;
+    const int8_t *x; // of the first channel that is packed
     const int32_t *d;
+    const struct edges *edges;
     int32_t channels; // whose inputs are packed
     int32_t first; // edge of a row that is theirs
     uint32_t *inputs;
-    uint8_t *nobody; // a row of weff where that is not kept
     int32_t *own; // scratch of the first core, behind it that of the others
 } work_t;
 
@@ -139,36 +134,13 @@ static void filters_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
     int32_t *errors = v->own + core * gather_filter_words(d);
-    int32_t *pairs = errors + gather_errors_words(d), n = v->channels * gather_taps(d);
-    int32_t *end = pairs + 2 * n;
     int32_t outputs = d[H_OUT] * d[W_OUT];
-    struct update_job update;
-    struct selection selection = { v->w, v->select, v->scores, v->n_scores, NULL, 0, NULL, NULL,
-                                   NULL };
-    selection_prepare(&selection, end + LIST_PADDING, d);
-    update_prepare(&update, d);
-    for (int32_t edge = 0; edge < n; edge++) {
-        pairs[2 * edge] = edge;
-    }
-    for (int32_t i = 0; i < LIST_PADDING; i++) {
-        end[i] = 0;
-    }
-    update.error = 1;
-    update.list = pairs;
-    update.list_end = end;
+    struct edges_job update;
+    edges_prepare(&update, errors + gather_errors_words(d), v->channels * gather_taps(d), v->edges);
     for (int32_t f = core; f < d[N_OUT]; f += cores) {
-        int32_t first = f * d[N_ROW] + v->first;
-        if (!list_errors_of(errors, v->g + f * outputs, d)) {
-            continue;
-        }
-        find_gradient(pairs, errors, v);
-        update.w = (uint8_t *)v->w + first;
-        update.scores = v->scores + first;
-        update.weff = v->weff != NULL ? v->weff + first : v->nobody;
-        if (d[SELECTION] == ALL) {
-            update_row(&update);
-        } else {
-            update_selected(&selection, &update, f, NULL, d);
+        if (list_errors_of(errors, v->g + f * outputs, d)) {
+            find_gradient(update.pairs, errors, v);
+            edges_update(&update, f, v->first, v->edges);
         }
     }
 }
@@ -177,18 +149,21 @@ int32_t gather_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, const in
     const uint8_t *argmax, const int8_t *x, const uint8_t *w, const uint32_t *select,
     int32_t *scratch, const int32_t *d) {
     (void)argmax;
-    uint32_t *inputs = (uint32_t *)scratch;
-    int32_t *nobody = scratch + gather_planes_at_once(d) * gather_plane_words(d);
-    work_t v = { scores, n_scores, weff, g, x, w, select, d, 0, 0, inputs, (uint8_t *)nobody,
-                 nobody + words_of(d[N_ROW]) };
-    int32_t by_rows = gather_is_by_rows(d);
-    int32_t at_once = gather_planes_at_once(d) * (by_rows ? 1 : GROUP);
+    int32_t by_rows = gather_is_by_rows(d), planes = gather_planes_at_once(d);
+    int32_t at_once = by_rows ? planes : GROUP * planes;
+    struct edges edges = { scores, n_scores, weff, w, select, d };
+    work_t v = { g, x, d, &edges, 0, 0, (uint32_t *)scratch,
+                 scratch + planes * gather_plane_words(d) };
     for (int32_t c = 0; c < d[N_IN]; c += at_once) {
         v.channels = smaller(at_once, d[N_IN] - c);
-        v.first = c * gather_taps(d);
-        v.x = x + c * d[H_IN] * d[W_IN];
         crew_run(by_rows ? pack_rows_share : pack_share, &v);
-        crew_run(filters_share, &v);
+        if (gather_update_cores(d) == CREW) {
+            crew_run(filters_share, &v);
+        } else {
+            filters_share(&v, 0, 1);
+        }
+        v.first += v.channels * gather_taps(d);
+        v.x += v.channels * d[H_IN] * d[W_IN];
     }
     return 0;
 }

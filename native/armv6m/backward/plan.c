@@ -4,9 +4,9 @@
 
 #include "choices.h"
 #include "depthwise_gradients.h"
+#include "edges.h"
 #include "gather.h"
 #include "rounding.h"
-#include "update.h"
 #ifndef PRIOT_PLAN_ONLY
 #include "fast.h"
 #endif
