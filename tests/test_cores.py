@@ -78,7 +78,7 @@ def test_the_same_bytes_as_with_one_core(board, method):
     assert one[0].replace("[1]", "[2]") == two[0]
 
 
-@pytest.mark.parametrize("method", ["'priot'", "'weights'", "'gain', fraction=20"])
+@pytest.mark.parametrize("method", ["'priot'", "'gain', fraction=20"])
 def test_an_imported_network_learns_the_same_by_all_kernels(board, method):
     """By priot_layers and priot_backward, on one core and on two, as by portable C."""
     call = f"method={method}, model='imported.priot')"
