@@ -27,6 +27,7 @@ _HOLES_IMPORTED_BYTES = 3_072
 HOLES_BYTES = 13_056
 _HOLES_LEARNED_BYTES = 15_184
 _HOLES_LEARNED_PER_STAGE = 180
+_HOLES_BACKWARD_BYTES = 512  # less where priot_backward, which comes early, trains all layers
 _HOLES_BY_CORE_1_BYTES = 5_424
 _HOLES_ADAPTER_BYTES = 31_232
 
@@ -194,7 +195,8 @@ def with_learned(loaded: Heap, code: Code, network: Network, learned: Learned,
     heap = loaded.with_blocks(learned_objects(network, learned, training) + code.late,
                               learned.learned_bytes, learned.work_bytes)
     holes = (_HOLES_LEARNED_BYTES + _HOLES_LEARNED_PER_STAGE * len(network.stages)
-             + _HOLES_BY_CORE_1_BYTES * both_cores)
+             + _HOLES_BY_CORE_1_BYTES * both_cores
+             - _HOLES_BACKWARD_BYTES * (learned.backward and not learned.portable))
     heap = Heap(heap.size, heap.used - block_bytes(network.work_bytes),
                 holes if training else _HOLES_ADAPTER_BYTES)
     return heap.with_blocks(_BYTES_PER_FIT, 2 * samples) if training else heap
