@@ -17,10 +17,14 @@
 enum { CREW = 2 }; // cores that scratch is sized for
 
 typedef void (*share_t)(void *job, int32_t core, int32_t cores);
+typedef void (*run_t)(share_t share, void *job);
 
 // Runs the job's shares, by core 1 as well where it waits; returns when all are done. 80 cycles
 // beside the shares with two cores, 20 with one.
 void crew_run(share_t share, void *job);
+
+// crew_link.c, of a module that has no cores of its own: the crew_run of the one that has.
+extern run_t crew_linked;
 
 // Core 1: works for core 0 until that wants no more.
 void crew_wait(void);

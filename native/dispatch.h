@@ -9,6 +9,8 @@
 // priot_layers holds those of the folder's own folder layers/, for the layers that imported
 // networks consist of, and defines PRIOT_LAYERS: a network that has such layers loads it too.
 //
+// priot_backward holds those of backward/, which train such layers, and defines PRIOT_BACKWARD, too.
+//
 // fast.h declares the kernels of such a folder, any number of a type; of those of no kind, the
 // first. Its plan.c defines what follows here. It compiles for other processors as well, with
 // PRIOT_PLAN_ONLY, less the kernels: plan_module.c.
@@ -18,7 +20,9 @@
 
 #include "kernels.h"
 
-#if defined(PRIOT_LAYERS)
+#if defined(PRIOT_BACKWARD)
+#define CHOSEN(name) backward_##name
+#elif defined(PRIOT_LAYERS)
 #define CHOSEN(name) layers_##name
 #elif defined(PRIOT_FAST)
 #define CHOSEN(name) fast_##name
@@ -49,6 +53,12 @@ int32_t layers_plan(int32_t kind, int32_t *d);
 const char *layers_plan_name(int32_t number);
 planned_t layers_planned(int32_t kind, int32_t slot, const int32_t *d);
 int32_t layers_scratch_words(int32_t kind, int32_t training, const int32_t *d);
+
+// And of backward/, with BACKWARD_PLAN and above; a plan of its has no number and no name.
+int32_t backward_plan(int32_t kind, int32_t *d);
+const char *backward_plan_name(int32_t number);
+planned_t backward_planned(int32_t kind, int32_t slot, const int32_t *d);
+int32_t backward_scratch_words(int32_t kind, int32_t training, const int32_t *d);
 
 #endif
 

@@ -9,9 +9,9 @@
 #include "planning.h"
 #ifdef PRIOT_FAST
 #include "fast.h"
+#include "crew.h" // kernels share their work among both cores
 #ifndef PRIOT_LAYERS
-#define HAS_CREW // kernels that share their work among both cores
-#include "crew.h"
+#define HAS_CREW
 #endif
 #endif
 
@@ -84,6 +84,15 @@ static mp_obj_t call_crew_want(mp_obj_t is_wanted) {
 static MP_DEFINE_CONST_FUN_OBJ_1(crew_want_obj, call_crew_want);
 #endif
 
+#ifdef PRIOT_LAYERS
+// Where crew_run of priot_native lies, which has the cores.
+static mp_obj_t call_crew_link(mp_obj_t address) {
+    crew_linked = (run_t)mp_obj_get_int(address);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(crew_link_obj, call_crew_link);
+#endif
+
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
     mp_store_global(MP_QSTR_contract, MP_OBJ_NEW_SMALL_INT(CONTRACT));
@@ -100,6 +109,10 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     #ifdef HAS_CREW
     STORE(MP_QSTR_crew_wait, crew_wait);
     STORE(MP_QSTR_crew_want, crew_want);
+    mp_store_global(MP_QSTR_crew_run, MP_OBJ_NEW_SMALL_INT((mp_int_t)crew_run)); // its address
+    #endif
+    #ifdef PRIOT_LAYERS
+    STORE(MP_QSTR_crew_link, crew_link);
     #endif
     MP_DYNRUNTIME_INIT_EXIT
 }

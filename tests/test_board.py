@@ -286,20 +286,26 @@ IMPORTED = ("conv 8 3 stride 2 pad 0x1x0x1 bias, relu, dw 3 pad 1 bias, relu, "
 LOGITS = """
 import priot
 net = priot.load("/imported.priot")
-net.put(bytes([i * 37 % 128 for i in range(len(net.x))]))
-net.forward()
-print(*[v - 256 if v > 127 else v for v in net.logits])
+def put_out():
+    net.put(bytes([i * 37 % 128 for i in range(len(net.x))]))
+    net.forward()
+    print(*[v - 256 if v > 127 else v for v in net.logits])
+put_out()
+with priot.BothCores():
+    assert priot.cores.at_work == 2
+    put_out()
 """
 
 
 def test_imported_layers_have_fast_kernels_of_their_own(board):
-    """priot_layers takes them all: no portable kernels come, and the logits are the oracle's."""
+    """priot_layers takes them all: no portable kernels come, and the logits are the oracle's, on
+    both cores, too."""
     model = random_model(IMPORTED, SHAPE, seed=4)
     board._files.put(model.to_bytes(), "/imported.priot")
     assert kernels_of(board, "imported")[2] == ["priot_layers", "priot_native"]
     image = (np.arange(np.prod(SHAPE)) * 37 % 128).astype(np.uint8).reshape(SHAPE)
     expected = Oracle(model, "priot").forward(image)
-    assert [int(v) for v in board._connection.execute(LOGITS).split()] == [
+    assert [int(v) for v in board._connection.execute(LOGITS).split()] == 2 * [
         int(v) for v in np.frombuffer(bytes(expected), np.int8)]
 
 

@@ -18,6 +18,9 @@ from support import micropython, random_dataset, random_model
 STARTS = int(os.environ.get("PRIOT_CREW", "30"))
 SPEC = ("conv 8 3, relu, maxpool 2, conv 12 3 pad 1, relu, conv 4 3, relu, flatten, "
         "linear 12, relu, linear 10")
+IMPORTED = ("conv 8 3 stride 2 pad 0x1x0x1 bias, relu, dw 3 pad 1 bias, relu, conv 12 1 bias, "
+            "relu as x, conv 12 3 pad 1 bias, add x, relu, dw 3 stride 2 pad 1, relu, globalpool, "
+            "linear 10 bias")
 SCRIPT = Path(__file__).parent / "device" / "both_cores.py"
 HOLD = "b = priot.BothCores()\n_ = b.__enter__()\nassert priot.cores.at_work == 2\n"
 
@@ -28,8 +31,9 @@ def files(tmp_path_factory) -> dict[str, bytes]:
     model = random_model(SPEC, (1, 14, 14), seed=4)
     model.write(folder / "a.priot")
     random_dataset(model, 5, seed=3).write(folder / "data.prd")
-    return {"both.py": SCRIPT.read_bytes(),
-            **{name: (folder / name).read_bytes() for name in ("a.priot", "data.prd")}}
+    random_model(IMPORTED, (1, 14, 14), seed=4).write(folder / "imported.priot")
+    return {"both.py": SCRIPT.read_bytes(), **{
+        name: (folder / name).read_bytes() for name in ("a.priot", "imported.priot", "data.prd")}}
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,19 @@ def test_the_same_bytes_as_with_one_core(board, method):
     one, two = (lines(board, f"_ = both.train({cores}, method={method})") for cores in (1, 2))
     assert "[1] 1" in one[0] and "[2] 1" in two[0]
     assert one[0].replace("[1]", "[2]") == two[0]
+
+
+@pytest.mark.parametrize("method", ["'priot'", "'gain', fraction=20"])
+def test_an_imported_network_learns_the_same_by_all_kernels(board, method):
+    """By priot_layers and priot_backward, on one core and on two, as by portable C."""
+    call = f"method={method}, model='imported.priot')"
+    one, two = (lines(board, f"_ = both.train({cores}, {call}") for cores in (1, 2))
+    assert one[0].replace("[1]", "[2]") == two[0]
+    assert lines(board, "import sys; print('priot_backward' in sys.modules)\n"
+                        "print('priot_portable' in sys.modules)") == ["True", "False"]
+    portable = lines(board, f"priot.backend.use('portable')\n_ = both.train(1, {call}")
+    fresh(board)
+    assert portable == one
 
 
 @pytest.mark.parametrize("what", ["collect", "write"])

@@ -1,10 +1,10 @@
 """Chooses the kernels once: native code, else viper.
 
-Three modules hold native code. priot_portable has every kernel in portable C; priot_native, on
-processors for which there is one, has those that are faster, for some layers only, and
-priot_layers those for the layers that imported networks consist of. `native` is all three, the
-first and the last loaded where a layer needs them; `portable` is priot_portable alone, which takes
-the least memory.
+Four modules hold native code. priot_portable has every kernel in portable C; priot_native, on
+processors for which there is one, has those that are faster, for some layers only, priot_layers
+those for the layers that imported networks consist of, and priot_backward those that train them.
+`native` is all four, all but priot_native loaded where a layer needs them; `portable` is
+priot_portable alone, which takes the least memory.
 """
 
 import gc
@@ -53,9 +53,17 @@ def portable(kernels):
     return found
 
 
-def layers(kernels):
-    """The fast kernels for more layers that stand beside a backend's own; None: there are none."""
-    return native_module("priot_layers") if kernels.__name__ == "priot_native" else None
+def layers(kernels, name="priot_layers"):
+    """The fast kernels for more layers that stand beside a backend's own; None: there are none.
+
+    name: or "priot_backward", what trains such layers.
+    """
+    if kernels.__name__ != "priot_native":
+        return None
+    found = native_module(name)
+    if found is not None:
+        found.crew_link(kernels.crew_run)  # both cores work for it as well
+    return found
 
 
 def _find(candidate):

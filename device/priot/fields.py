@@ -67,6 +67,7 @@ PLAN_END = 56
 N_FIELDS = 56
 
 LAYERS_PLAN = 64  # in PLAN_*, and as the number of a plan: from here on those of priot_layers
+BACKWARD_PLAN = 128  # and of priot_backward
 
 # SELECTION: which edges have a score
 ALL = 0

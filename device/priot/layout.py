@@ -13,7 +13,7 @@ from . import fields as F
 from . import methods as M
 from .blocks import ALWAYS, Block
 from .calls import BACKWARD, EMPTY, FORWARD, UPDATE, bias_call, stage_call
-from .kinds import AVG_POOL, CONV2D, LINEAR, MAX_POOL
+from .kinds import ADD, AVG_POOL, CONV2D, GLOBAL_POOL, LINEAR, MAX_POOL
 from .layer_state import LayerState
 
 RESERVE = 49152  # bytes of heap that layout="auto" leaves free
@@ -42,7 +42,7 @@ class Layout:
         self.name = "small" if small else "kept"
         self.dynamic = dynamic
         self.needs_portable = bool(layers) and layers[0].rule == M.ONLY_BIAS
-        self.needs_layers = False
+        self.needs_layers = self.needs_backward = False
         self.learned = Block()
         self.work = Block()
         self._of = {id(layer.stage): layer for layer in layers}
@@ -76,16 +76,25 @@ class Layout:
     # ---- what there is -----------------------------------------------------------------------
 
     def _plan(self, stage):
-        """Choose a stage's kernels. priot_layers is asked, which loads it, only where it may take
-        the stage."""
+        """Choose a stage's kernels. priot_layers and priot_backward are asked, which loads them,
+        only where they may take the stage."""
         d = stage.d
         stage.plan = self.net.kernels.plan(stage.kind, d)
-        if (not d[F.PLAN_FORWARD] and stage.kind != MAX_POOL and not d[F.ARGMAX_BITS]
-                and (d[F.BIAS] if stage.kind == LINEAR else d[F.GROUPS] in (1, d[F.N_OUT]))):
+        if (stage.kind == MAX_POOL or d[F.ARGMAX_BITS]
+                or (stage.kind != LINEAR and d[F.GROUPS] not in (1, d[F.N_OUT]))):
+            return
+        if not d[F.PLAN_FORWARD] and (d[F.BIAS] or stage.kind != LINEAR):
             layers = self.net.layers()
             if layers:
                 stage.plan = layers.plan(stage.kind, d) or stage.plan
                 self.needs_layers = True
+        if (not self.dynamic and stage.kind in (CONV2D, GLOBAL_POOL, ADD) and (
+                (self._passes_on(stage) and not d[F.PLAN_BACKWARD])
+                or (self._has_update(stage) and not d[F.PLAN_UPDATE]))):
+            found = self.net.gradients()
+            if found:
+                found.plan(stage.kind, d)
+                self.needs_backward |= max(d[F.PLAN_BACKWARD], d[F.PLAN_UPDATE]) >= F.BACKWARD_PLAN
 
     def _want_learned(self):
         want = self.learned.want
@@ -227,8 +236,9 @@ class Layout:
         """What the kernels of a stage need at a moment, of the backend's own and portable ones."""
         net, kind, d = self.net, stage.kind, stage.d
         words = net.kernels.scratch_words(kind, training, d)
-        if max(d[F.PLAN_FORWARD], d[F.PLAN_BACKWARD], d[F.PLAN_UPDATE]) >= F.LAYERS_PLAN:
-            words = max(words, net.layers().scratch_words(kind, training, d))
+        for plan in (d[F.PLAN_FORWARD], d[F.PLAN_BACKWARD], d[F.PLAN_UPDATE]):
+            if plan >= F.LAYERS_PLAN:
+                words = max(words, net.kernels_of(plan).scratch_words(kind, training, d))
         if (self.dynamic or not d[F.PLAN_FORWARD] or (training == 1 and not d[F.PLAN_BACKWARD])
                 or (training and d[F.RULE] and not d[F.PLAN_UPDATE])):
             self.needs_portable = True

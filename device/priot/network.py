@@ -141,8 +141,14 @@ class Network:
         """Fast kernels for more layers than the backend's own take; None: there are none."""
         return backend.layers(self.kernels)
 
+    def gradients(self):
+        """The same for training."""
+        return backend.layers(self.kernels, "priot_backward")
+
     def kernels_of(self, plan):
         """Where the kernel lies that a PLAN_* of a layer says, or that a stage's plan names."""
+        if plan >= F.BACKWARD_PLAN:
+            return self.gradients()
         return self.layers() if plan >= F.LAYERS_PLAN else self.kernels
 
     def set_exponent(self):

@@ -44,9 +44,10 @@ def run(job):
 class _Planned(Network):
     """A network that reads its weights, and computes nothing."""
 
-    def __init__(self, path, kernels, portable, layers=None):
+    def __init__(self, path, kernels, portable, layers=None, gradients=None):
         self._portable = portable
         self._layers = layers
+        self._gradients = gradients
         Network.__init__(self, path, kernels)
 
     def prepare(self, layout, trainer=None):
@@ -58,6 +59,9 @@ class _Planned(Network):
 
     def layers(self):
         return self._layers
+
+    def gradients(self):
+        return self._gradients
 
 
 class _Asked:
@@ -71,7 +75,8 @@ class _Asked:
 
 
 def _kernels_of(job):
-    """What stands for the board's kernels: the backend's, portable ones, perhaps priot_layers."""
+    """What stands for the board's kernels: the backend's, portable ones, perhaps those of
+    priot_layers and priot_backward."""
     if not job["arch"]:
         return backend.kernels, backend.portable(backend.kernels)
     if job["backend"] == "viper":
@@ -85,7 +90,8 @@ def _kernels_of(job):
         return portable, portable
     return (_Asked(priot_plan.plan, priot_plan.plan_name, priot_plan.scratch_words), portable,
             _Asked(priot_plan.layers_plan, priot_plan.layers_plan_name,
-                   priot_plan.layers_scratch_words))
+                   priot_plan.layers_scratch_words),
+            _Asked(priot_plan.backward_plan, None, priot_plan.backward_scratch_words))
 
 
 def _no_plan(kind, d):
@@ -133,7 +139,8 @@ def _sizes(net, layout):
                "scores": a.score_bytes(), "select": a.select_bytes()} for a in layout.layers]
     return {"layout": layout.name, "layers": layers, "learned_bytes": layout.learned.size,
             "work_bytes": layout.work.size, "dynamic": layout.dynamic,
-            "ram_bytes": layout.bytes_beside(net), "portable": layout.needs_portable}
+            "ram_bytes": layout.bytes_beside(net), "portable": layout.needs_portable,
+            "backward": layout.needs_backward}
 
 
 def _saved_bytes(layers, mask=False):

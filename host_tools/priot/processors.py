@@ -10,7 +10,8 @@ from dataclasses import dataclass
 # kernels made for the processor, and what makes samples of sensors into inputs.
 NATIVE_MODULES = {"x64": ("priot_portable", "priot_features"),
                   "x64-avx2": ("priot_portable",),
-                  "armv6m": ("priot_native", "priot_portable", "priot_features", "priot_layers"),
+                  "armv6m": ("priot_native", "priot_portable", "priot_features", "priot_layers",
+                             "priot_backward"),
                   "rv32imc": ("priot_portable", "priot_features")}
 # For x64 alone: what the modules for the Pico would choose and take.
 PLANNING_MODULE = "priot_plan"

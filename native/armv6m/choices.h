@@ -22,6 +22,8 @@ typedef struct {
 
 enum {
     MOST_WORDS = 16384, // a kernel with more scratch (64 kB) leaves the layer to priot_portable
+    MOST_WORDS_LOW = 4096, // the same with LOW_MEMORY
+    MOST_POSITIONS = 786, // whose errors dW adds up: 786 * 127 * 127 * 127 + 2^29 fits int32
     MOST_TERMS = 32768, // of a sum: 32768 * 127 * 127 + 2^30 + 2^29 fits int32
 };
 

@@ -23,11 +23,6 @@ enum { // of NAMES, 0 where there is nothing to say
     TOO_LARGE,
 };
 
-enum {
-    MOST_WORDS_LOW = 4096, // in the place of MOST_WORDS with LOW_MEMORY
-    MOST_POSITIONS = 786, // 786 * 127 * 127 * 127 + 2^29
-};
-
 // What a kernel needs of scratch, in words; minus the reason where it does not take the layer.
 static int32_t limited(int32_t is_taken, int32_t words, const int32_t *d) {
     int32_t most = d[LOW_MEMORY] != 0 ? MOST_WORDS_LOW : MOST_WORDS;

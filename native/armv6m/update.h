@@ -64,7 +64,7 @@ static inline int32_t linear_update_words(const int32_t *d) {
         ? 2 * smaller(COLUMNS, d[N_IN]) + LIST_PADDING : CREW * selection_words(d));
 }
 
-// update.c
+// update_prepare.c
 void update_prepare(struct update_job *job, const int32_t *d);
 
 // select.c

@@ -1,4 +1,4 @@
-"""Cycles of the kernels of priot_layers, and of biases, on layers as networks have them.
+"""Cycles of the kernels of priot_layers and priot_backward on layers as networks have them.
 
     PYTHONPATH=.:tests .venv/bin/python -m armv6m.layer_cycles [--write] [MODEL]
 
@@ -12,13 +12,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-from kernels.layers import conv2d_descriptor, n_inputs
+from kernels.layers import conv2d_descriptor, n_inputs, n_outputs
 from priot.formats import Model
 from priot.network import fields as f
 from priot.oracle.step import Oracle
 
 from armv6m import layer_cases as cases
-from armv6m.cases import forward
+from armv6m.cases import NOTHING, forward
 from armv6m.step import recorded, table
 from armv6m.target import FAST, LayersTarget, Target, compare
 from armv6m.target import LAYERS as LAYERS_KERNELS
@@ -26,6 +26,8 @@ from armv6m.target import LAYERS as LAYERS_KERNELS
 FIGURES = Path(__file__).with_name("layer_cycles.json")
 # of the weights; 15 to 25 in the 1x1 and 3x3 layers of DS-CNN and ResNet-8, scaled to 127
 DEVIATION = 22
+LIVE = 0.45  # of the errors are not 0, as behind a ReLU
+ERRORS = 4  # deviation of those
 _FORWARD = [f"{name}_forward" for name, *_ in f.KINDS.values()]
 # name -> kernel, descriptor
 LAYERS = {
@@ -49,6 +51,13 @@ LAYERS = {
 }
 
 
+TRAINED = {  # of these also the gradient of x, and the update by `priot`
+    "1x1 64->64, 25x5": "gather", "1x1 64->64, 16x16": "gather", "1x1 16->32, 24x24": "gather",
+    "depthwise 3x3 16, 24x24": "depthwise3x3", "depthwise 3x3 64, 25x5": "depthwise3x3",
+    "depthwise 3x3 stride 2 16, 48x48": "depthwise3x3", "3x3 stride 2 16->32, 32x32": "gather",
+}
+
+
 def operands(rng: np.random.Generator, d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Inputs, weights and biases."""
     n = int(d[f.N_OUT] * d[f.N_ROW])
@@ -59,19 +68,39 @@ def operands(rng: np.random.Generator, d: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def measure(target: LayersTarget) -> dict[str, tuple[int, int]]:
-    """Of each layer: cycles of a forward call, and its products."""
+    """Of each layer: cycles of a forward call, and its products; of some of a backward call and
+    an update, and their products of errors that are not 0."""
     found = {}
-    fast = Target()
+    fast = Target(target.cores)
     for name, (kernel, shape) in LAYERS.items():
         rng = np.random.default_rng(1)
         d = conv2d_descriptor(**shape, RELU=1, NONNEGATIVE=1, BIAS=1, FORWARD_SHIFT=9)
         cycles = (cases.forward(target, kernel, d, *operands(rng, d)) if kernel in LAYERS_KERNELS
                   else forward(fast, f.CONV2D, d, *operands(rng, d)))
         found[name] = cycles, int(d[f.N_OUT] * d[f.N_ROW] * d[f.H_CONV] * d[f.W_CONV])
+        if name in TRAINED:
+            found |= training(target, rng, name, d)
     return found
 
 
-def inference(model: Model) -> dict[str, tuple[int, int]]:
+def training(target: LayersTarget, rng: np.random.Generator, name: str,
+             d: np.ndarray) -> dict[str, tuple[int, int]]:
+    """Of one layer: cycles of a backward call and of an update, and their products."""
+    x, w, _ = operands(rng, d)
+    g = np.rint(rng.normal(0, ERRORS, n_outputs(d))).clip(-127, 127)
+    g = np.where(rng.random(len(g)) < LIVE, g, 0).astype(np.int8)
+    products = int(np.count_nonzero(g) * d[f.N_ROW])
+    d[[f.MASK_DX, f.BACKWARD_SHIFT]] = 128, 9
+    d[[f.RULE, f.UPDATE_SHIFT, f.THRESHOLD]] = f.PRUNE, 12, 64
+    scores = rng.integers(0, 256, len(w)).astype(np.uint8)
+    kernel = TRAINED[name]
+    return {f"{name}, dX": (cases.backward(target, f"{kernel}_backward", d, g, x, w,
+                                           np.zeros(n_inputs(d), np.uint8)), products),
+            f"{name}, update": (cases.update(target, f"{kernel}_update", d, g, x, w, scores,
+                                             NOTHING), products)}
+
+
+def inference(model: Model, cores: int) -> dict[str, tuple[int, int]]:
     """Of every stage of a network: cycles of its kernel, and its products, or values put out.
 
     Kernels are those that a Pico plans; each call is compared with the oracle.
@@ -81,7 +110,7 @@ def inference(model: Model) -> dict[str, tuple[int, int]]:
     with recorded(_FORWARD) as calls:
         Oracle(model, "priot").predict(image.astype(np.int8 if model.signed else np.uint8))
     found: dict[str, tuple[int, int]] = {}
-    fast, layers = Target(), LayersTarget()
+    fast, layers = Target(cores), LayersTarget(cores)
     for call in calls:
         d, name = call.d, call.kernel
         kind = next(n for n, (kernel, *_) in f.KINDS.items() if name == f"{kernel}_forward")
@@ -105,12 +134,12 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("model", type=Path, nargs="?", metavar="MODEL")
     options = parser.parse_args()
-    if options.model:
-        print(table(inference(Model.read(options.model))))
-        return
-    figures = measure(LayersTarget())
-    print(table(figures))
-    if options.write:
+    figures = {}
+    for cores in (1, 2):
+        figures[cores] = (inference(Model.read(options.model), cores) if options.model
+                          else measure(LayersTarget(cores)))
+        print(f"cores: {cores}\n{table(figures[cores])}\n")
+    if options.write and not options.model:
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
 
 

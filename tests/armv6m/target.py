@@ -1,7 +1,7 @@
 """Runs the kernels of the module for the Pico on the simulated Cortex-M0+, as the oracle is run.
 
 The program is linked from the object files that native/Makefile makes, those that go into
-priot_native.mpy, priot_portable.mpy and priot_layers.mpy, less their glue to MicroPython.
+the modules, less their glue to MicroPython.
 """
 
 import runpy
@@ -21,7 +21,7 @@ NATIVE = ROOT / "native"
 OBJECTS = BUILD / "native" / "objects" / "armv6m-priot_native"
 IN_TURN = Path(__file__).parents[1] / "m0plus" / "crew_in_turn.c"  # in the place of crew.c
 HANDOVER = 60  # cycles of crew_run with a second core beyond those of crew_in_turn.c
-GLUE = ("module", "check", "operands", "features_module")
+GLUE = ("module", "check", "operands", "features_module", "crew_link")
 
 # Letters of a form as parts of a signature: those that are written are in capitals, "n" is the
 # length of the buffer before it, which C wants to know, "number" what stands beside the tuple.
@@ -37,8 +37,9 @@ _FORMS = {f"{name}_{verb}": form for name, *forms in f.KINDS.values()
 _declared = runpy.run_path(str(NATIVE / "tables.py"))["declared"]
 # kernel -> its fast twin
 FAST = dict(_declared(NATIVE / "armv6m" / "fast.h"))
-# the fast kernels of priot_layers, and of which kernel each is a twin
-LAYERS = {name: kernel for kernel, name in _declared(NATIVE / "armv6m" / "layers" / "fast.h")}
+# the fast kernels of priot_layers and priot_backward, and of which kernel each is a twin
+LAYERS = {name: kernel for folder in ("layers", "backward")
+          for kernel, name in _declared(NATIVE / "armv6m" / folder / "fast.h")}
 # The arguments of each of these kernels, in the order of the oracle's tuple.
 def _signature(name: str) -> list[str]:
     return " ".join(_PARTS[letter] for letter in _FORMS[name]).split()
@@ -143,11 +144,12 @@ class Target:
 
 
 class LayersTarget(Target):
-    """The same with the kernels of priot_layers: the one that the layer's plan says."""
+    """The same with the kernels of priot_layers and priot_backward: those that the plan says."""
 
     def scratch_words(self, kind: int, training: int, d: np.ndarray) -> int:
         self.machine.clear()
-        return self.machine.call("layers_scratch_words", kind, training, self.machine.place(d))
+        return self.machine.call(f"{'backward' if training else 'layers'}_scratch_words", kind,
+                                 training, self.machine.place(d))
 
     def plan(self, kind: int, d: np.ndarray) -> int:
         machine = self.machine
@@ -155,6 +157,7 @@ class LayersTarget(Target):
         d[f.PLAN_FORWARD:f.PLAN_END] = 0
         address = machine.place(d, writable=True)
         number = machine.call("layers_plan", kind, address)
+        machine.call("backward_plan", kind, address)
         d[:] = machine.fetch(address, len(d), np.int32)
         return number
 
@@ -162,7 +165,8 @@ class LayersTarget(Target):
         """Name of the kernel that may run for d, empty where there is none."""
         machine = self.machine
         machine.clear()
-        address = machine.call("layers_planned", kind, slot, machine.place(d)) & ~1
+        module = "layers" if slot == f.PLAN_FORWARD else "backward"
+        address = machine.call(f"{module}_planned", kind, slot, machine.place(d)) & ~1
         names = [name for name, (at, _) in machine.symbols.items() if at == address]
         return next((name for name in names if name in LAYERS), "")
 

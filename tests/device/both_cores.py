@@ -18,10 +18,10 @@ def learned(trainer):
     return crc
 
 
-def train(cores, method="priot", source="data.prd", **options):
+def train(cores, method="priot", source="data.prd", model="a.priot", **options):
     """An epoch; prints its figures and what was learned."""
     priot.cores.use(cores)
-    net = priot.load("a.priot")
+    net = priot.load(model)
     trainer = priot.Trainer(net, method, seed=3, gmin=0, **options)
     seen = []
     trainer.fit(source, progress=lambda record: seen.append(record["cores"]), verbose=False)

@@ -110,7 +110,7 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
         if isinstance(learned, PriotError):
             found.append(learned)
             continue
-        code = code_bytes(board.backend, network, learned.portable, board.processor)
+        code = code_bytes(board.backend, network, learned, board.processor)
         heap = with_learned(loaded, code, network, learned, training, samples,
                             both_cores=board.backend == "native")
         # a file that is written anew needs room beside its predecessor
@@ -127,7 +127,7 @@ def plan_adapter(planner: Planner, adapter: Path, layout: str, board: Limits,
                  files: Mapping[str, int]) -> Plan:
     """Plan to apply an adapter of the planner's model. Raises PriotError."""
     network, learned = planner.network(), planner.adapter(adapter, layout)
-    code = code_bytes(board.backend, network, learned.portable, board.processor)
+    code = code_bytes(board.backend, network, learned, board.processor)
     loaded = after_load(after_import(code, board.heap_bytes), code, network)
     plan = Plan(board, code, network, with_learned(loaded, code, network, learned), loaded,
                 flash_blocks({**package_sizes(board), **files}), learned)

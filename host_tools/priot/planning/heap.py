@@ -28,6 +28,7 @@ _HOLES_IMPORTED_BYTES = 3_072
 HOLES_BYTES = 13_056
 _HOLES_LEARNED_BYTES = 15_184
 _HOLES_LEARNED_PER_STAGE = 180
+_HOLES_BACKWARD_BYTES = 512  # less where priot_backward, which comes early, trains all layers
 _HOLES_BY_CORE_1_BYTES = 5_424
 _HOLES_ADAPTER_BYTES = 31_232
 
@@ -111,12 +112,12 @@ def _imports(path: Path) -> list[str]:
     return names
 
 
-def code_bytes(backend: str, network: Network, portable: bool = False,
+def code_bytes(backend: str, network: Network, learned: Learned | None = None,
                processor: Processor = PICO) -> Code:
     """What the package takes of a board when it runs a host's jobs (`priot.remote`).
 
-    `portable`: training, or an adapter, wants portable kernels. Raises PriotError where something
-    is not built.
+    learned: training, or an adapter, which may want more kernels. Raises PriotError where
+    something is not built.
     """
     folder = compile_package(processor.package) / "priot"
 
@@ -137,9 +138,11 @@ def code_bytes(backend: str, network: Network, portable: bool = False,
         return Code(package, native_bytes("priot_portable"))
     kernels_bytes = native_bytes("priot_native") + (
         native_bytes("priot_layers") if network.layers else 0)
-    late = native_bytes("priot_portable") if network.portable or portable else 0
+    late = native_bytes("priot_backward") if learned and learned.backward else 0
     if network.portable:
-        return Code(package, kernels_bytes + late)
+        return Code(package, kernels_bytes + native_bytes("priot_portable"), late)
+    if learned and learned.portable:
+        late += native_bytes("priot_portable")
     return Code(package, kernels_bytes, late)
 
 
@@ -194,7 +197,8 @@ def with_learned(loaded: Heap, code: Code, network: Network, learned: Learned,
     heap = loaded.with_blocks(learned_objects(network, learned, training) + code.late,
                               learned.learned_bytes, learned.work_bytes)
     holes = (_HOLES_LEARNED_BYTES + _HOLES_LEARNED_PER_STAGE * len(network.stages)
-             + _HOLES_BY_CORE_1_BYTES * both_cores)
+             + _HOLES_BY_CORE_1_BYTES * both_cores
+             - _HOLES_BACKWARD_BYTES * (learned.backward and not learned.portable))
     heap = Heap(heap.size, heap.used - block_bytes(network.work_bytes),
                 holes if training else _HOLES_ADAPTER_BYTES)
     return heap.with_blocks(_BYTES_PER_FIT, 2 * samples) if training else heap

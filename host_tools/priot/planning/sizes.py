@@ -91,7 +91,8 @@ class Network:
 class Learned:
     """A Trainer on a network, or an adapter put in force: two blocks beside its weights.
 
-    ram_bytes: what that is more than the loaded network takes, as `Trainer.ram_bytes`. saved,
+    ram_bytes: what that is more than the loaded network takes, as `Trainer.ram_bytes`. portable,
+    backward: whether a Pico loads priot_portable, priot_backward for it. saved,
     mask: bytes of the files that it writes (0: none). left_bytes: of what was said to be free
     beside the weights.
     """
@@ -102,6 +103,7 @@ class Learned:
     work_bytes: int
     ram_bytes: int
     portable: bool
+    backward: bool
     dynamic: bool
     left_bytes: int = 0
     saved: int = 0

@@ -1,12 +1,15 @@
 // Depthwise 3x3 convolution, channel by channel: stride 1 by depthwise_blocks.S, stride 2 by
 // depthwise_rows.S.
 //
-// Scratch: a channel's inputs, packed or with borders, a row of zeros, the weights of a filter, and
-// outputs of whole blocks where the image is not of those (stride 2).
+// Scratch: a row of zeros, and of each core, where there is room for two, a channel's inputs, packed
+// or with borders, the weights of a filter, and outputs of whole blocks where the image is not of
+// those (stride 2).
 
 #include "bias.h"
 #include "bytes.h"
 #include "conv3x3.h"
+#include "copy_row.h"
+#include "crew.h"
 #include "depthwise.h"
 #include "fast.h"
 #include "rounding.h"
@@ -18,15 +21,20 @@ enum {
     LANE_WEIGHTS_SIGNED = 258, // the same for inputs of -127..127: 258 * 127 < 32768
 };
 
+// A core has its own: inputs and what follows.
 typedef struct {
     const int32_t *d;
+    int8_t *y;
+    const int8_t *x;
+    const uint8_t *w;
+    const int32_t *bias;
     depthwise_geometry geometry;
     struct depthwise_job job; // without what changes from filter to filter
     int32_t is_signed;
     int32_t is_strided;
+    int8_t *zeros;
     uint32_t *inputs;
     uint32_t *nobody; // stride 1: a row that takes what no block reads
-    int8_t *zeros;
     uint32_t *weights;
     int8_t *outputs;
 } layer_t;
@@ -36,29 +44,34 @@ static uint32_t zero_word(const layer_t *v) {
         : v->is_signed ? 0 : 0 - ((uint32_t)CENTRE << 16) - CENTRE;
 }
 
-static void prepare(layer_t *v, const int8_t *x, int32_t *scratch, const int32_t *d) {
-    v->d = d;
-    v->geometry = depthwise_geometry_of(d);
-    v->is_signed = d[NONNEGATIVE] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
-    v->is_strided = d[STRIDE_H] == 2;
+// A core's own part of scratch.
+static void divide(layer_t *v, int32_t core) {
     int32_t rows = depthwise_rows(&v->geometry), width = v->geometry.width;
-    v->inputs = (uint32_t *)scratch;
-    v->nobody = v->inputs + (rows - 1) * width;
-    v->zeros = (int8_t *)(v->inputs + rows * width);
-    v->weights = (uint32_t *)v->zeros + words_of(d[W_IN]);
-    v->outputs = (int8_t *)(v->weights + 12);
     uint32_t zero = zero_word(v);
+    v->inputs = (uint32_t *)v->zeros + words_of(v->d[W_IN]) + core * depthwise_core_words(v->d);
+    v->nobody = v->inputs + (rows - 1) * width;
+    v->weights = v->inputs + rows * width;
+    v->outputs = (int8_t *)(v->weights + 12);
+    v->job.inputs = v->inputs;
+    v->job.weights = v->weights;
     for (int32_t i = 0; i < rows * width; i++) {
         v->inputs[i] = zero;
     }
+}
+
+static void prepare(layer_t *v, int32_t *scratch) {
+    const int32_t *d = v->d;
+    v->geometry = depthwise_geometry_of(d);
+    v->is_signed = d[NONNEGATIVE] == 0 && any_negative(v->x, d[N_IN] * d[H_IN] * d[W_IN]);
+    v->is_strided = d[STRIDE_H] == 2;
+    v->zeros = (int8_t *)scratch;
     clear_bytes(v->zeros, d[W_IN]);
     struct depthwise_job *job = &v->job;
+    int32_t width = v->geometry.width;
     job->shift = d[FORWARD_SHIFT];
     job->low = d[RELU] != 0 ? 0 : -127;
     job->high = d[HIGH];
     job->columns = v->geometry.columns;
-    job->inputs = v->inputs;
-    job->weights = v->weights;
     if (v->is_strided) {
         job->phase_step = 4 * width;
         job->back = 8 * width - 8;
@@ -102,7 +115,7 @@ static void copy_channel(const layer_t *v, const int8_t *x) {
     int8_t *to = (int8_t *)v->inputs + d[PAD_TOP] * row + d[PAD_LEFT];
     int32_t rows = smaller(d[H_IN], 2 * v->geometry.rows + 1 - d[PAD_TOP]);
     for (; rows > 0; rows--) {
-        depthwise_copy_row(to, x, n, zero_word(v));
+        copy_row(to, x, n, zero_word(v));
         to += row;
         x += d[W_IN];
     }
@@ -166,17 +179,21 @@ static void copy_outputs(const layer_t *v, int8_t *y) {
     }
 }
 
-int32_t depthwise3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
-    const int32_t *bias, int32_t *scratch, const int32_t *d) {
-    (void)argmax;
+// A part of the channels.
+static void channels_share(void *shared, int32_t core, int32_t cores) {
     layer_t v;
+    copy_words(&v, shared, sizeof(v));
+    divide(&v, core);
+    const int32_t *d = v.d;
     struct depthwise_job *job = &v.job;
-    prepare(&v, x, scratch, d);
     int32_t outputs = d[H_OUT] * d[W_OUT], is_whole = !v.is_strided || outputs == v.geometry.outputs;
-    for (int32_t row = d[ROW], end = row + d[ROWS]; row < end; row++) {
-        const int8_t *channel = x + row * d[H_IN] * d[W_IN];
-        job->rounding = pack_weights(&v, w, &job->is_exact) + sum_start(bias, row, d);
-        job->y = is_whole ? y + row * outputs : v.outputs;
+    int32_t i = crew_start(d[ROWS], 1, core, cores), end = crew_start(d[ROWS], 1, core + 1, cores);
+    const uint8_t *w = v.w + 9 * i;
+    for (; i < end; i++) {
+        int32_t row = d[ROW] + i;
+        const int8_t *channel = v.x + row * d[H_IN] * d[W_IN];
+        job->rounding = pack_weights(&v, w, &job->is_exact) + sum_start(v.bias, row, d);
+        job->y = is_whole ? v.y + row * outputs : v.outputs;
         job->rows = v.geometry.rows;
         if (!v.is_strided) {
             job->lower = d[W_OUT];
@@ -191,9 +208,26 @@ int32_t depthwise3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const 
             }
         }
         if (!is_whole) {
-            copy_outputs(&v, y + row * outputs);
+            copy_outputs(&v, v.y + row * outputs);
         }
         w += 9;
+    }
+}
+
+int32_t depthwise3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8_t *w,
+    const int32_t *bias, int32_t *scratch, const int32_t *d) {
+    (void)argmax;
+    layer_t v;
+    v.d = d;
+    v.y = y;
+    v.x = x;
+    v.w = w;
+    v.bias = bias;
+    prepare(&v, scratch);
+    if (depthwise_cores(d) == CREW) {
+        crew_run(channels_share, &v);
+    } else {
+        channels_share(&v, 0, 1);
     }
     return 0;
 }

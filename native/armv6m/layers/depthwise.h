@@ -4,6 +4,7 @@
 #ifndef PRIOT_DEPTHWISE_H
 #define PRIOT_DEPTHWISE_H
 
+#include "crew.h"
 #include "kernels.h"
 #include "scratch.h"
 
@@ -32,12 +33,20 @@ static inline int32_t depthwise_rows(const depthwise_geometry *v) {
     return 2 * v->rows + 1;
 }
 
-// Those, a row of zeros, the packed weights of a filter; stride 2: a byte per output of whole
-// blocks.
-static inline int32_t depthwise_forward_words(const int32_t *d) {
+// Those, the packed weights of a filter; stride 2: a byte per output of whole blocks.
+static inline int32_t depthwise_core_words(const int32_t *d) {
     depthwise_geometry v = depthwise_geometry_of(d);
-    return depthwise_rows(&v) * v.width + words_of(d[W_IN]) + 12
-        + (d[STRIDE_H] == 2 ? words_of(v.outputs) : 0);
+    return depthwise_rows(&v) * v.width + 12 + (d[STRIDE_H] == 2 ? words_of(v.outputs) : 0);
+}
+
+// Images so large that a channel takes 10 kB are done by one core.
+static inline int32_t depthwise_cores(const int32_t *d) {
+    return depthwise_core_words(d) <= 2560 && d[LOW_MEMORY] == 0 ? CREW : 1;
+}
+
+// Of each core, and a row of zeros.
+static inline int32_t depthwise_forward_words(const int32_t *d) {
+    return depthwise_cores(d) * depthwise_core_words(d) + words_of(d[W_IN]);
 }
 
 struct depthwise_job {
@@ -66,6 +75,5 @@ struct depthwise_job {
 void depthwise_blocks(struct depthwise_job *job);
 // depthwise_rows.S
 void depthwise_strided(struct depthwise_job *job);
-void depthwise_copy_row(int8_t *to, const int8_t *x, int32_t n, uint32_t flip);
 
 #endif

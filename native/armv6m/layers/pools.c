@@ -1,7 +1,14 @@
 // Average pooling, forward: the same as portable C, for speed.
 
+#include "crew.h"
 #include "fast.h"
 #include "rounding.h"
+
+typedef struct {
+    int8_t *y;
+    const int8_t *x;
+    const int32_t *d;
+} layer_t;
 
 // Sum of a window: rows of n values, `skip` bytes from behind one to the next. 5 cycles a value.
 static int32_t sum_of(const int8_t *x, int32_t rows, int32_t n, int32_t skip) {
@@ -20,9 +27,15 @@ static int32_t sum_of(const int8_t *x, int32_t rows, int32_t n, int32_t skip) {
     return sum;
 }
 
-int32_t average_forward(int8_t *y, const int8_t *x, const int32_t *d) {
+// Shares are a part of the channels.
+static void average_share(void *job, int32_t core, int32_t cores) {
+    const layer_t *v = job;
+    const int32_t *d = v->d;
+    int32_t c = crew_start(d[N_IN], 1, core, cores), end = crew_start(d[N_IN], 1, core + 1, cores);
+    int8_t *y = v->y + c * d[H_OUT] * d[W_OUT];
+    const int8_t *x = v->x + c * d[H_IN] * d[W_IN];
     int32_t low = d[RELU] != 0 ? 0 : -127, high = d[HIGH], skip = d[W_IN] - d[POOL_W];
-    for (int32_t c = d[N_IN]; c != 0; c--) {
+    for (; c < end; c++) {
         const int8_t *row = x;
         for (int32_t py = d[H_OUT]; py != 0; py--) {
             const int8_t *at = row;
@@ -36,14 +49,28 @@ int32_t average_forward(int8_t *y, const int8_t *x, const int32_t *d) {
         }
         x += d[H_IN] * d[W_IN];
     }
+}
+
+static void mean_share(void *job, int32_t core, int32_t cores) {
+    const layer_t *v = job;
+    const int32_t *d = v->d;
+    int32_t c = crew_start(d[N_IN], 1, core, cores), end = crew_start(d[N_IN], 1, core + 1, cores);
+    int32_t low = d[RELU] != 0 ? 0 : -127, high = d[HIGH], n = d[H_IN] * d[W_IN];
+    const int8_t *x = v->x + c * n;
+    for (; c < end; c++) {
+        v->y[c] = (int8_t)clamp(round_half_up(sum_of(x, 1, n, 0), d[FORWARD_SHIFT]), low, high);
+        x += n;
+    }
+}
+
+int32_t average_forward(int8_t *y, const int8_t *x, const int32_t *d) {
+    layer_t v = { y, x, d };
+    crew_run(average_share, &v);
     return 0;
 }
 
 int32_t mean_forward(int8_t *y, const int8_t *x, const int32_t *d) {
-    int32_t low = d[RELU] != 0 ? 0 : -127, high = d[HIGH], n = d[H_IN] * d[W_IN];
-    for (int32_t c = d[N_IN]; c != 0; c--) {
-        *y++ = (int8_t)clamp(round_half_up(sum_of(x, 1, n, 0), d[FORWARD_SHIFT]), low, high);
-        x += n;
-    }
+    layer_t v = { y, x, d };
+    crew_run(mean_share, &v);
     return 0;
 }

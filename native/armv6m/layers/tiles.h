@@ -4,6 +4,7 @@
 #ifndef PRIOT_TILES_H
 #define PRIOT_TILES_H
 
+#include "crew.h"
 #include "kernels.h"
 #include "scratch.h"
 
@@ -36,9 +37,9 @@ static inline int32_t tiles_segments(const int32_t *d) {
     return (d[N_ROW] >> 4) + 5;
 }
 
-// Of all filters, and room to cut one of whatever weights.
+// Of all filters, and for each core room to cut one of whatever weights.
 static inline int32_t tiles_segments_words(const int32_t *d) {
-    return words_of(d[N_OUT] * tiles_segments(d) + d[N_ROW] + 1);
+    return words_of(d[N_OUT] * tiles_segments(d) + CREW * (d[N_ROW] + 1));
 }
 
 // The list for filters of the largest weights: two taps a segment where inputs are signed.
