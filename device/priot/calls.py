@@ -42,7 +42,8 @@ def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=EMPTY, dz=EMP
         return _measured, (getattr(net.portable(), name), kernel, operands, stage.d,
                            _SHIFTS[verb], layer)
     if stage.rows is not None and ("r" in forms[verb] or "w" in forms[verb]):
-        return _by_rows, (kernel, operands, net.kernels.effective_weights, stage.rows, stage.d)
+        take = stage.flash.take if stage.flash else net.kernels.effective_weights
+        return _by_rows, (kernel, operands, take, stage.rows, stage.d)
     return kernel, operands
 
 

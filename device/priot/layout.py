@@ -53,6 +53,7 @@ class Layout:
             self._plan(stage)
         self._want_learned()
         self._want_rows()
+        self._want_streams()
         self._want_activations()
         self._want_gradients()
         self._want_scratch()
@@ -92,7 +93,7 @@ class Layout:
         self._places = []  # of each layer: scores, selection, effective weights
         for layer in self.layers:
             weff = None
-            if not self.by_rows(layer) and (
+            if not self.by_rows(layer) and not self._is_streamed(layer.stage) and (
                     layer.rule < M.WEIGHTS or (layer.rule == M.WEIGHTS and self.first is None)):
                 weff = want(layer.n_edges)
             learned = layer.score_bytes()
@@ -118,14 +119,31 @@ class Layout:
         self.row_bytes = row_bytes
         rows = [self._row_bytes(layer.stage) for layer in self.layers if self.by_rows(layer)]
         self.work.pieces[self._rows][0] = max(rows + [0])
+        for i, stream in self._streams.items():
+            self.work.pieces[stream][0] = self._row_bytes(self.net.stages[i])
         return self.work.place()
 
     def _row_bytes(self, stage):
         return stage.row_step(self.row_bytes) * stage.d[F.N_ROW]
 
+    def _want_streams(self):
+        """Rows of stages whose weights come from the flash for each use."""
+        self._streams = {}
+        for i, stage in enumerate(self.net.stages):
+            if self._is_streamed(stage):
+                self._streams[i] = self.work.want(0, i + 1, i + 1)
+
+    def _is_streamed(self, stage):
+        """Whether a stage's weights lie in flash, and no effective ones are kept of them."""
+        layer = self._of.get(id(stage))
+        return stage.flash is not None and (
+            layer is None or layer.rule == M.ONLY_BIAS
+            or (self.name == "small" and layer.rule < M.WEIGHTS and not layer.is_mask))
+
     def by_rows(self, layer):
         """Whether a layer's effective weights are computed before each use."""
         return (self.name == "small" and layer.rule < M.WEIGHTS and not layer.is_mask
+                and layer.stage.flash is None
                 and (layer.stage.kind != CONV2D or layer.n_edges > _FEW_EDGES))
 
     def _has_update(self, stage):
@@ -269,8 +287,18 @@ class Layout:
 
     def forward_calls(self):
         """The calls of a forward pass."""
-        return [stage_call(self.net, stage, FORWARD, self.views[scratch], self.dynamic)
-                for stage, scratch in zip(self.net.stages, self._scratch)]
+        calls = []
+        for i, (stage, scratch) in enumerate(zip(self.net.stages, self._scratch)):
+            if i in self._streams:
+                self._use_rows(stage, self.views[self._streams[i]])
+            calls.append(stage_call(self.net, stage, FORWARD, self.views[scratch], self.dynamic))
+        return calls
+
+    def _use_rows(self, stage, part):
+        """Have a stage compute with rows from the flash, as many as `part` holds."""
+        layer = self._of.get(id(stage))
+        scores, select = (layer.scores, layer.select) if layer else (EMPTY, EMPTY)
+        stage.use(part, stage.flash.operands(part, scores, select, stage.d))
 
     def loss_operands(self):
         """Of cross_entropy: the gradient of the logits, the logits, scratch, descriptor.

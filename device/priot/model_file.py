@@ -226,21 +226,20 @@ class Description:
     def check_weights(self, path, payload):
         """ValueError unless the bytes of the payload are weights of -127..127, padding and biases
         that leave sums in int32."""
-        for stage in self.stages:
-            n = stage.n_edges()
-            if n:
-                at = stage.offset
-                if min(payload[at:at + n]) == 0:
-                    fail(path, "a weight", -128, "-127..127")
-                for i in range(at + n, at + aligned(n)):
-                    if payload[i] != 128:
-                        fail(path, "padding", payload[i], 128)
-                most = 2147483647 - 16129 * stage.d[F.N_ROW]
-                for i in range(stage.d[F.N_OUT] if stage.d[F.BIAS] else 0):
-                    if stage is self.stages[-1] and i == self.n_classes:
-                        most = 0  # of spare outputs
-                    value = struct.unpack_from("<i", payload, stage.bias_offset + 4 * i)[0]
-                    _range(path, "bias", value, -most, most)
+        for stage in [s for s in self.stages if s.index >= 0]:
+            at = stage.offset
+            n = 0 if stage.flash else stage.n_edges()  # those in flash were checked there
+            if n and min(payload[at:at + n]) == 0:
+                fail(path, "a weight", -128, "-127..127")
+            for i in range(at + n, at + aligned(n)):
+                if payload[i] != 128:
+                    fail(path, "padding", payload[i], 128)
+            most = 2147483647 - 16129 * stage.d[F.N_ROW]
+            for i in range(stage.d[F.N_OUT] if stage.d[F.BIAS] else 0):
+                if stage is self.stages[-1] and i == self.n_classes:
+                    most = 0  # of spare outputs
+                value = struct.unpack_from("<i", payload, stage.bias_offset + 4 * i)[0]
+                _range(path, "bias", value, -most, most)
 
 
 def _axis(where, d, j, is_conv, has_window, is_whole):

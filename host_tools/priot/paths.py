@@ -35,10 +35,12 @@ PICO_FOLDER = BUILD / "pico"
 PICO_PORT = PICO_FOLDER / "port"
 
 # Modules of native code by architecture, "x64-avx2" for processors that have it: portable C,
-# kernels made for the processor, and what makes samples of sensors into inputs.
-NATIVE_MODULES = {"x64": ("priot_portable", "priot_features"),
+# kernels made for the processor, what makes samples of sensors into inputs, and what reads weights
+# that stay in flash.
+NATIVE_MODULES = {"x64": ("priot_portable", "priot_features", "priot_flash"),
                   "x64-avx2": ("priot_portable",),
-                  "armv6m": ("priot_native", "priot_portable", "priot_features", "priot_layers")}
+                  "armv6m": ("priot_native", "priot_portable", "priot_features", "priot_layers",
+                             "priot_flash")}
 # For x64 alone: what the modules for the Pico would choose and take.
 PLANNING_MODULE = "priot_plan"
 
