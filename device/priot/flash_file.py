@@ -16,6 +16,7 @@ from binascii import crc32
 
 from . import fields as F
 from .files import PREFIX, fail
+from .heap import unload
 from .in_flash import FlashWeights, kernels_for
 from .kinds import CONV2D, LINEAR
 from .memory import aligned, allocate
@@ -65,6 +66,7 @@ def place(net, description, f, is_wanted):
         check(flash, pieces, description.crc)
     except ValueError as e:
         if not is_wanted:
+            unload("in_flash")
             return None
         raise ValueError("%s: its weights cannot stay in flash: %s" % (net.path, e))
     kernels = kernels_for(net.kernels)

@@ -57,8 +57,9 @@ class LayerState:
     def bind(self, scratch):
         """Remember operands, once all buffers are there; scratch: for top-k."""
         self._top = (self.scores, scratch)
-        if self.stage.rows is None and self.rule < M.WEIGHTS and not self.is_mask:
-            self._all = self.row_operands(self.stage.weff)
+        stage = self.stage
+        if len(stage.weff) and stage.rows is None and self.rule < M.WEIGHTS and not self.is_mask:
+            self._all = self.row_operands(stage.weff)
 
     def row_operands(self, weff):
         """Operands of effective_weights, or of what reads the flash: `weff` holds all rows, or

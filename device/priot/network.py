@@ -11,7 +11,7 @@ from .heap import unload
 from .memory import allocate
 
 _HEADER = 64  # of a model file, at least
-_ROOM = 49152  # bytes of heap: where fewer would be left, weights stay in flash
+ROOM = 49152  # bytes of heap: where fewer would be left, weights stay in flash
 
 
 class Network:
@@ -75,9 +75,12 @@ class Network:
     def _take_weights(self, description, f, flash):
         """Read the payload; with weights that stay in flash, the rest of it."""
         self.ram_parts = None  # where that lies in the file
-        if flash or (flash is None and _free() - description.weight_bytes < _ROOM):
-            from .flash_file import place
-
+        if flash or (flash is None and _is_short_of(description.weight_bytes)):
+            try:
+                from .flash_file import place
+            except MemoryError:
+                unload("in_flash")
+                raise
             weights = place(self, description, f, flash)
             if weights is not None:
                 return weights
@@ -388,10 +391,14 @@ class Network:
             unload("describe")
 
 
-def _free():
-    """Bytes of heap that are free; very many on CPython."""
+def _is_short_of(n_bytes):
+    """Whether so many bytes of heap would leave little, on a board that can do without."""
+    try:
+        import rp2  # noqa: F401
+    except ImportError:
+        return False
     gc.collect()
-    return gc.mem_free() if hasattr(gc, "mem_free") else 1 << 30
+    return gc.mem_free() - n_bytes < ROOM
 
 
 def load(path, flash=None):

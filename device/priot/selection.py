@@ -18,6 +18,9 @@ def select_layers(net, stages, rule, fraction, select):
             layers.append(LayerState(net, stage, rule))
             continue
         wanted = max(1, n * fraction // 100)
+        if select == "random" and stage.flash:
+            raise ValueError("select: random edges of layer %d, whose weights stay in flash; "
+                             "largest, or load(path, flash=False)" % stage.index)
         if select == "random":
             layers.append(LayerState(net, stage, rule, F.BITMAP, 0, wanted))
             continue

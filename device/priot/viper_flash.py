@@ -5,6 +5,8 @@ pieces of it, an array of pairs (offset, bytes); scores, select and d as of effe
 Rows are whole words, and so is every piece.
 """
 
+import micropython
+
 from . import fields as F
 from . import methods as M
 

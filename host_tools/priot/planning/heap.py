@@ -35,9 +35,12 @@ _BLOCK_HEADER = 16  # of a bytearray, beside its bytes
 _BYTES_PER_NAME = 10  # that a module uses: an entry of a dictionary, a function object, its text
 _BYTES_LEFT_BY_IMPORT = 1_040
 _BYTES_PER_NETWORK = 576
+_BYTES_OF_READING = 11_000  # code and objects while a model file is read, forgotten afterwards
 _BYTES_LEFT_BEHIND = 7_584  # names and remains of the modules that are imported for one use
 _BYTES_PER_WEIGHT_STAGE = 608
 _BYTES_PER_POOL_STAGE = 592
+_BYTES_PER_FLASH_STAGE = 320  # beside them, where its weights stay in flash; 8 a block of those
+_FLASH_BLOCK_BYTES = 4_088
 _BYTES_PER_TRAINER = 1_424
 _BYTES_PER_TRAINED_LAYER = 424
 _BYTES_PER_SCORED_LAYER = 144  # beside them, where effective weights are made of scores
@@ -110,11 +113,11 @@ def _imports(path: Path) -> list[str]:
     return names
 
 
-def code_bytes(backend: str, network: Network, portable: bool = False) -> Code:
+def code_bytes(backend: str, network: Network | None, portable: bool = False) -> Code:
     """What the package takes of a Pico when it runs a host's jobs (`priot.remote`).
 
-    `portable`: training, or an adapter, wants portable kernels. Raises PriotError where something
-    is not built.
+    Without a network: before one is loaded. `portable`: training, or an adapter, wants portable
+    kernels. Raises PriotError where something is not built.
     """
     folder = compile_package("armv6m") / "priot"
 
@@ -128,17 +131,27 @@ def code_bytes(backend: str, network: Network, portable: bool = False) -> Code:
 
     imported = modules(("__init__", "remote"))
     package = package_bytes(imported)
+    flash = 0
+    if network and network.flash_bytes:
+        flash = package_bytes(["in_flash"]) + (
+            native_bytes("priot_flash") if backend in NATIVE_BACKENDS else
+            package_bytes(["viper_flash"]))
     if backend not in NATIVE_BACKENDS:
         kernels = [name for name in modules((f"kernels_{backend}",)) if name not in imported]
-        return Code(package, package_bytes(kernels))
+        return Code(package, package_bytes(kernels) + flash)
     if backend == "portable":
-        return Code(package, native_bytes("priot_portable"))
-    kernels_bytes = native_bytes("priot_native") + (
-        native_bytes("priot_layers") if network.layers else 0)
-    late = native_bytes("priot_portable") if network.portable or portable else 0
-    if network.portable:
-        return Code(package, kernels_bytes + late)
-    return Code(package, kernels_bytes, late)
+        return Code(package, native_bytes("priot_portable") + flash)
+    kernels_bytes = native_bytes("priot_native") + flash + (
+        native_bytes("priot_layers") if network and network.layers else 0)
+    if network and network.portable:
+        return Code(package, kernels_bytes + native_bytes("priot_portable"))
+    return Code(package, kernels_bytes, native_bytes("priot_portable") if portable else 0)
+
+
+def free_at_load(backend: str, size: int = HEAP_BYTES) -> int:
+    """Bytes of a board's heap that are free where `priot.load` asks whether it is short of them."""
+    code = code_bytes(backend, None)
+    return after_import(code, size).free - code.kernels - _BYTES_OF_READING
 
 
 def loaded_bytes(mpy: bytes) -> int:
@@ -163,7 +176,9 @@ def after_load(heap: Heap, code: Code, network: Network) -> Heap:
     """After `priot.load`, which brings the kernels."""
     objects = _BYTES_PER_NETWORK + _BYTES_LEFT_BEHIND + sum(
         _BYTES_PER_WEIGHT_STAGE if s["weights"] else _BYTES_PER_POOL_STAGE
-        for s in network.stages)
+        for s in network.stages) + sum(
+        _BYTES_PER_FLASH_STAGE + 8 * -(-s["weights"] // _FLASH_BLOCK_BYTES)
+        for s in network.stages if s["in_flash"])
     heap = Heap(heap.size, heap.used)
     return heap.with_blocks(objects + code.kernels, network.weight_bytes, network.work_bytes)
 
