@@ -27,13 +27,11 @@ def flash_rows(operands) -> int:
     if row == 0:
         checks[0] = 0
         checks[1] = 0
-    _copy(operands, 0, edge, n)
+    _copy(operands, 0, edge, n, 1)
     s = edge
-    if int(d[F.SELECTION]) and row:
+    if int(d[F.SELECTION]):
         starts = ptr32(operands[5])
         s = int(starts[row])
-    elif int(d[F.SELECTION]):
-        s = 0
     _apply(operands, 0, n, edge, s)
     if row + rows < int(d[F.N_OUT]):
         return 0
@@ -53,7 +51,7 @@ def flash_columns(operands, first: int) -> int:
     edge = first
     at = 0
     for row in range(n_out):
-        _copy(operands, at, edge, columns)
+        _copy(operands, at, edge, columns, 0)
         s = edge
         if int(d[F.SELECTION]):
             cursors = ptr32(operands[1])
@@ -68,17 +66,15 @@ def flash_columns(operands, first: int) -> int:
 
 
 @micropython.viper
-def _copy(operands, at: int, edge: int, n: int):
-    """n weights from `edge` on to weff from `at` on; with whole rows they are added to checks."""
+def _copy(operands, at: int, edge: int, n: int, is_checked: int):
+    """n weights from `edge` on to weff from `at` on; is_checked: they are added to checks."""
     to = ptr8(operands[0])
     checks = ptr32(operands[1])
     flash = ptr8(operands[2])
     pieces = ptr32(operands[3])
-    d = ptr32(operands[6])
-    whole = 1 if edge % int(d[F.N_ROW]) == 0 and n % int(d[F.N_ROW]) == 0 else 0
     total = 0
     sums = 0
-    if whole:
+    if is_checked:
         total = int(checks[0])
         sums = int(checks[1])
     p = 0
@@ -104,7 +100,7 @@ def _copy(operands, at: int, edge: int, n: int):
         n -= left
         p += 2
         edge = 0
-    if whole:
+    if is_checked:
         checks[0] = total
         checks[1] = sums
 

@@ -23,7 +23,7 @@ def run(kernels, case):
         wrong += kernels.flash_rows((weff, checks, flash, pieces, scores, select, d))
         found.append(str(hexlify(weff), "ascii"))
     d[row], d[rows] = 0, n_out
-    cursors = array("i", bytes(4 * n_out))
+    cursors = array("i", bytes(4 * n_out if len(select) else 0))
     for first in range(0, n_row, case["columns"]):
         weff = bytearray(n_out * min(case["columns"], n_row - first))
         kernels.flash_columns((weff, cursors, flash, pieces, scores, select, d), first)

@@ -43,6 +43,15 @@ def mount(blocks=352):
     os.chdir("/flash")
 
 
+def copy(source, name):
+    """Copy a file of the PC into the flash."""
+    with open(source, "rb") as f, open(name, "wb") as to:
+        part = f.read(BLOCK_SIZE)
+        while part:
+            to.write(part)
+            part = f.read(BLOCK_SIZE)
+
+
 def Flash():
     """The flash, as on a Pico."""
     return _memory
