@@ -71,7 +71,7 @@ static mp_obj_t call_columns(mp_obj_t tuple, mp_obj_t number) {
         "columns: expected whole words of every row");
     check_alignment(weff.buf, 4);
     return mp_obj_new_int(flash_columns(weff.buf,
-        at_least(objects, 1, v.d[SELECTION] == ALL ? 0 : v.d[N_OUT]), &v, first, columns));
+        at_least(objects, 1, v.d[SELECTION] == ALL ? 0 : 2 * v.d[N_OUT]), &v, first, columns));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(columns_obj, call_columns);
 

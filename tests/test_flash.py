@@ -101,8 +101,16 @@ def expected(case: dict, i: int) -> list:
                                       for name in ("w", "scores", "select")), d))
     weff = weff.reshape(n_out, n_row)
     rows = [weff[row:row + case["rows"]] for row in range(0, n_out, case["rows"])]
-    columns = [weff[:, at:at + case["columns"]] for at in range(0, n_row, case["columns"])]
-    return [[part.tobytes().hex() for part in rows + columns], int(i % 3 == 0)]
+    found: list = [part.tobytes().hex() for part in rows]
+    w, select = (np.frombuffer(bytes.fromhex(case[name]), np.uint8) for name in ("w", "select"))
+    scored = oracle.scored_edges(w, select, d).reshape(n_out, n_row)
+    starts = scored.sum(axis=1).cumsum() - scored.sum(axis=1)
+    for at in range(0, n_row, case["columns"]):
+        end = at + case["columns"]
+        found += [weff[:, at:end].tobytes().hex(), []]
+        if d[f.SELECTION]:
+            found[-1] = [int(n) for to in (end, at) for n in starts + scored[:, :to].sum(axis=1)]
+    return [found, int(i % 3 == 0)]
 
 
 @pytest.mark.parametrize("kernels", ["cpython", "priot_flash", "priot.viper_flash"])

@@ -296,8 +296,7 @@ def apply(net, path, layout="kept"):
     """Put an adaptation in force on a Network: see Network.apply."""
     if layout not in M.LAYOUTS[1:]:
         raise ValueError("layout: %r, expected kept or small" % layout)
-    from .layout import Layout
-
+    layout_class = net.layout_class()
     with Reader(path, net) as reader:
         before = net.n_classes, net.names
         t = net.trainer
@@ -307,8 +306,8 @@ def apply(net, path, layout="kept"):
         try:
             reader.recheck()
             layers = applied_layers(net, reader)
-            calls = net.prepare(Layout(net, layers, None, layout == "small",
-                                       reader.method.dynamic))
+            calls = net.prepare(layout_class(net, layers, None, layout == "small",
+                                             reader.method.dynamic))
             for layer, record in zip(layers, reader.records):
                 _put(reader, layer, record)
             net.adapter = path

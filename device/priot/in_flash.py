@@ -87,39 +87,55 @@ def verified(operands):
 
 def in_turn(operands):
     """A kernel for some channels or filters after the others: their weights come first."""
-    state, take, taken, calls = operands
-    while state[0] < len(calls):
-        kernel, kernel_operands, first = calls[state[0]]
-        take(taken, first)
+    state, take, taken, step, kernel, kernel_operands, places, parts = operands
+    while state[0] * len(places) < len(parts):
+        at = state[0] * len(places)
+        for place in places:
+            kernel_operands[place] = parts[at]
+            at += 1
+        take(taken, state[0] * step)
         kernel(kernel_operands)
         state[0] += 1
     state[0] = 0
 
 
 def update_in_turn(operands):
-    """The same of an update, by a descriptor of some rows."""
-    d, of_rows, turn = operands
-    of_rows[F.UPDATE_SHIFT] = d[F.UPDATE_SHIFT]
-    of_rows[F.THRESHOLD] = d[F.THRESHOLD]
+    """The same of an update, by a descriptor of a part."""
+    d, of_part, turn = operands
+    of_part[F.UPDATE_SHIFT] = d[F.UPDATE_SHIFT]
+    of_part[F.THRESHOLD] = d[F.THRESHOLD]
     in_turn(turn)
 
 
-def backward_call(stage, kernel, of_columns, part, layer, cursors, g, dx, scratch):
+def backward_call(stage, kernel, form, of_columns, part, layer, cursors, g, dx, scratch):
     """The call for the gradient of a convolution's input, some channels at a time.
 
-    of_columns: descriptor of a layer of these channels; part: room for their weights; cursors: a
-    word for each row.
+    of_columns: descriptor of a layer of these channels; part: room for their weights; cursors: two
+    words for each row.
     """
     d = stage.d
-    channels, plane = of_columns[F.N_IN], d[F.H_IN] * d[F.W_IN]
-    calls = []
-    for c in range(0, d[F.N_IN], channels):
-        low, high = c * plane, (c + channels) * plane
-        calls.append((kernel, (dx[low:high], g, stage.argmax, stage.x[low:high], part, scratch,
-                               of_columns), c * d[F.KERNEL_H] * d[F.KERNEL_W]))
+    step = of_columns[F.N_IN] * d[F.H_IN] * d[F.W_IN]
     scores, select = (layer.scores, layer.select) if layer else (EMPTY, EMPTY)
     taken = part, cursors, stage.flash.flash, stage.flash.pieces, scores, select, d
-    return in_turn, (array("H", [0]), stage.flash.kernels.flash_columns, taken, calls)
+    return in_turn, _turn(stage.flash.kernels.flash_columns, taken, of_columns[F.N_ROW], kernel,
+                          form, {"y": g, "a": stage.argmax, "w": part, "1": scratch,
+                                 "d": of_columns},
+                          {"X": (dx, step), "x": (stage.x, step)})
+
+
+def update_columns_call(stage, kernel, form, of_columns, part, layer, cursors, g, scratch):
+    """The call for the update of a convolution of which some edges are trained, some channels at
+    a time: see backward_call."""
+    d = stage.d
+    raw = array("i", d)
+    raw[F.RULE] = 0
+    taken = part, cursors, stage.flash.flash, stage.flash.pieces, EMPTY, layer.select, raw
+    whole = {"S": layer.scores, "E": EMPTY, "y": g, "a": stage.argmax, "W": part,
+             "b": cursors[4 * d[F.N_OUT]:], "2": scratch, "d": of_columns}
+    step = of_columns[F.N_IN] * d[F.H_IN] * d[F.W_IN]
+    return update_in_turn, (d, of_columns, _turn(stage.flash.kernels.flash_columns, taken,
+                                                 of_columns[F.N_ROW], kernel, form, whole,
+                                                 {"x": (stage.x, step)}))
 
 
 def update_call(stage, kernel, form, of_rows, part, layer, weff, g, scratch):
@@ -129,23 +145,37 @@ def update_call(stage, kernel, form, of_rows, part, layer, weff, g, scratch):
     weights of the whole layer, or empty.
     """
     d = stage.d
-    n_row, rows = d[F.N_ROW], of_rows[F.N_OUT]
-    outputs, winners = d[F.H_OUT] * d[F.W_OUT], stage.argmax_bytes() // d[F.N_OUT]
-    places = {"x": stage.x, "W": part, "2": scratch, "d": of_rows}
-    calls = []
-    for row in range(0, d[F.N_OUT], rows):
-        end = row + rows
-        places["y"] = g[row * outputs:end * outputs]
-        places["a"] = stage.argmax[row * winners:end * winners]
-        places["E"] = weff[row * n_row:end * n_row] if len(weff) else EMPTY
-        places["S"], places["b"] = layer.scores, EMPTY
-        if d[F.SELECTION] == F.ALL:
-            places["S"] = layer.scores[row * n_row:end * n_row]
+    rows = of_rows[F.N_OUT]
+    whole = {"x": stage.x, "W": part, "2": scratch, "d": of_rows}
+    cut = {"y": (g, rows * d[F.H_OUT] * d[F.W_OUT])}
+    for letter, buffer, step in (
+            ("a", stage.argmax, rows * (stage.argmax_bytes() // d[F.N_OUT])),
+            ("E", weff, rows * d[F.N_ROW]),
+            ("S", layer.scores, 0 if d[F.SELECTION] else rows * d[F.N_ROW]),
+            ("b", layer.select, 4 * rows)):
+        if step and len(buffer):
+            cut[letter] = buffer, step
         else:
-            places["b"] = layer.select[4 * row:4 * end]
-        calls.append((kernel, tuple([places[letter] for letter in form]), row))
-    return update_in_turn, (d, of_rows, (array("H", [0]), stage.flash.raw,
-                                         raw_operands(stage, part, rows), calls))
+            whole[letter] = buffer if len(buffer) else EMPTY
+    return update_in_turn, (d, of_rows, _turn(stage.flash.raw, raw_operands(stage, part, rows),
+                                              rows, kernel, form, whole, cut))
+
+
+def _turn(take, taken, step, kernel, form, whole, cut):
+    """Operands of in_turn. whole: operands by the letters of a form; cut: those of which every
+    call gets the next part, (buffer, bytes of a part)."""
+    operands, places, cuts = [], [], []
+    for i, letter in enumerate(form):
+        operands.append(whole.get(letter))
+        if letter in cut:
+            places.append(i)
+            cuts.append(cut[letter])
+    buffer, size = cuts[0]
+    parts = []
+    for i in range(len(buffer) // size):
+        for buffer, size in cuts:
+            parts.append(buffer[i * size:(i + 1) * size])
+    return array("H", [0]), take, taken, step, kernel, operands, tuple(places), tuple(parts)
 
 
 def raw_operands(stage, part, rows):

@@ -12,15 +12,14 @@ from array import array
 from . import fields as F
 from . import methods as M
 from .blocks import ALWAYS, Block
-from .calls import BACKWARD, EMPTY, FORWARD, UPDATE, bias_call, kernel_of, stage_call
-from .kinds import AVG_POOL, CONV2D, KINDS, LINEAR, MAX_POOL
+from .calls import BACKWARD, EMPTY, FORWARD, UPDATE, bias_call, stage_call
+from .kinds import AVG_POOL, CONV2D, LINEAR, MAX_POOL
 from .layer_state import LayerState
 
 RESERVE = 49152  # bytes of heap that layout="auto" leaves free
 _FEW_EDGES = 2048  # of a conv2d layer: so few effective weights are kept
 _ROW_BYTES = 1024  # of effective weights that layout="small" computes at a time
 _MOST_ROW_BYTES = 16384  # where there is room for them
-_STREAM_BYTES = 9216  # of weights from the flash that the backward pass takes at a time
 _HISTOGRAM_WORDS = 512  # that top-k counts scores in, a half for each core
 
 
@@ -29,18 +28,14 @@ class Layout:
 
     first: number of the first trained stage, None where nothing is trained. small: effective
     weights are computed before each use, of linear layers a few rows at a time, of large conv2d
-    layers all, in a buffer that all layers share; and kernels take the least scratch, unless
-    `fast`. dynamic: every call measures its shift.
-
-    Weights that stay in flash come to RAM as effective ones of some rows, each time they are
-    wanted; with kept effective weights, as they are and for updates alone. The gradient of a
-    convolution's input takes them by channels.
+    layers all, in a buffer that all layers share; and kernels take the least scratch.
+    dynamic: every call measures its shift.
 
     Moments: 0 the input comes, i + 1 stage i computes, then the loss, then backward and update of
     the stages from the last to the first.
     """
 
-    def __init__(self, net, layers=(), first=None, small=False, dynamic=False, fast=False):
+    def __init__(self, net, layers=(), first=None, small=False, dynamic=False):
         self.net = net
         self.layers = layers
         self.first = first
@@ -48,22 +43,27 @@ class Layout:
         self.dynamic = dynamic
         self.needs_portable = bool(layers) and layers[0].rule == M.ONLY_BIAS
         self.needs_layers = False
+        self.least_row_bytes = _ROW_BYTES
         self.learned = Block()
         self.work = Block()
         self._of = {id(layer.stage): layer for layer in layers}
         self._needs = self._stages_with_gradient()
         self._set_additions()
         for stage in net.stages:
-            stage.d[F.LOW_MEMORY] = 1 if small and not fast else 0
+            stage.d[F.LOW_MEMORY] = 1 if self._is_least() else 0
             stage.plan = self._plan(stage.kind, stage.d)
         self._want_learned()
         self._want_rows()
-        self._want_streams()
         self._want_activations()
         self._want_gradients()
         self._want_scratch()
         self.learned.place()
         self._place_work()
+
+    @classmethod
+    def smaller(cls, net, layers, first, dynamic, room):
+        """The layout "small", of such as there are the fastest of at most `room` bytes."""
+        return cls(net, layers, first, True, dynamic)
 
     @property
     def changes_weights(self):
@@ -98,7 +98,7 @@ class Layout:
         self._places = []  # of each layer: scores, selection, effective weights
         for layer in self.layers:
             weff = None
-            if not self.by_rows(layer) and not self._is_streamed(layer.stage) and (
+            if self._keeps(layer) and (
                     layer.rule < M.WEIGHTS or (layer.rule == M.WEIGHTS and self.first is None)):
                 weff = want(layer.n_edges)
             learned = layer.score_bytes()
@@ -114,9 +114,8 @@ class Layout:
         self._rows = self.work.want(0, first + 1, last)
 
     def _place_work(self):
-        """As many rows at a time as lie between the other pieces and take no more; from flash, of
-        which each call takes long, some more."""
-        n_bytes = self._place_rows(_STREAM_BYTES if self._streams else _ROW_BYTES)
+        """As many rows at a time as lie between the other pieces and take no more."""
+        n_bytes = self._place_rows(self.least_row_bytes)
         row_bytes = _MOST_ROW_BYTES
         while self._place_rows(row_bytes) > n_bytes:
             row_bytes >>= 1
@@ -125,65 +124,22 @@ class Layout:
         self.row_bytes = row_bytes
         rows = [self._row_bytes(layer.stage) for layer in self.layers if self.by_rows(layer)]
         self.work.pieces[self._rows][0] = max(rows + [0])
-        for i, piece in self._streams.items():
-            self.work.pieces[piece][0] = self._row_bytes(self.net.stages[i])
         return self.work.place()
 
     def _row_bytes(self, stage):
         return stage.row_step(self.row_bytes) * stage.d[F.N_ROW]
 
-    def _want_streams(self):
-        """Room for weights that come from the flash, in the forward pass and in the backward one.
+    def _is_least(self):
+        """Whether kernels take the least scratch."""
+        return self.name == "small"
 
-        _backs: of a stage the pieces (weights, cursors), then the descriptor of some of its
-        channels, None where its gradient is taken otherwise, and that of some of its rows.
-        """
-        self._streams = {}
-        self._backs = {}
-        for i, stage in enumerate(self.net.stages):
-            if not stage.flash:
-                continue
-            is_trained = self._needs[i] and self._has_update(stage)
-            if self._is_streamed(stage) or is_trained:
-                if self.dynamic:
-                    raise ValueError("niti: measures every layer, and the weights of layer %d "
-                                     "stay in flash" % stage.index)
-                self._streams[i] = self.work.want(0, i + 1, i + 1)
-            passes_on = self._is_streamed(stage) and self._passes_on(stage) and self._needs[i]
-            if passes_on or is_trained:
-                self._backs[i] = self._want_back(i, stage, passes_on)
-
-    def _want_back(self, i, stage, passes_on):
-        d, moment = stage.d, self._backward(i)
-        of_columns, n_columns, n_cursors = None, 0, 0
-        if passes_on and stage.kind == CONV2D:
-            of_columns = array("i", d)
-            taps = d[F.KERNEL_H] * d[F.KERNEL_W]
-            channels = _channels(d[F.N_IN], taps, _STREAM_BYTES // d[F.N_OUT])
-            of_columns[F.N_IN] = of_columns[F.GROUP_IN] = channels
-            of_columns[F.N_ROW] = channels * taps
-            of_columns[F.RULE] = of_columns[F.SELECTION] = F.ALL
-            n_columns = d[F.N_OUT] * channels * taps
-            n_cursors = 4 * d[F.N_OUT] if d[F.SELECTION] else 0
-            self._plan(stage.kind, of_columns)
-        of_rows = array("i", d)
-        rows = stage.row_step(max(n_columns, _STREAM_BYTES))
-        of_rows[F.N_OUT] = of_rows[F.GROUP_OUT] = of_rows[F.ROWS] = rows
-        self._plan(stage.kind, of_rows)
-        return (self.work.want(max(n_columns, rows * d[F.N_ROW]), moment, moment),
-                self.work.want(n_cursors, moment, moment), of_columns, of_rows)
-
-    def _is_streamed(self, stage):
-        """Whether a stage's weights lie in flash, and no effective ones are kept of them."""
-        layer = self._of.get(id(stage))
-        return stage.flash is not None and (
-            layer is None or layer.rule == M.ONLY_BIAS
-            or (self.name == "small" and layer.rule < M.WEIGHTS and not layer.is_mask))
+    def _keeps(self, layer):
+        """Whether all effective weights of a layer are there, if it has any."""
+        return not self.by_rows(layer)
 
     def by_rows(self, layer):
         """Whether a layer's effective weights are computed before each use."""
         return (self.name == "small" and layer.rule < M.WEIGHTS and not layer.is_mask
-                and layer.stage.flash is None
                 and (layer.stage.kind != CONV2D or layer.n_edges > _FEW_EDGES))
 
     def _has_update(self, stage):
@@ -283,21 +239,14 @@ class Layout:
 
     def _words(self, stage, training, moment):
         """What the kernels of a stage need at a moment, of the backend's own and portable ones."""
-        back = self._backs.get(self.net.stages.index(stage)) if training else None
-        if back is None:
-            words = self._words_of(stage.kind, training, stage.d)
-        else:
-            words = self._words_of(stage.kind, 2, back[3]) if self._has_update(stage) else 0
-            if training == 1:
-                frozen = back[2]
-                if frozen is None:
-                    frozen = array("i", stage.d)
-                    frozen[F.RULE] = 0
-                words = max(words, self._words_of(stage.kind, 1, frozen))
+        words = self._words_at(stage, training)
         layer = self._of.get(id(stage))
         if training and layer is not None and layer.keep:
             words = max(words, _HISTOGRAM_WORDS)
         return self.work.want(4 * words, moment, moment)
+
+    def _words_at(self, stage, training):
+        return self._words_of(stage.kind, training, stage.d)
 
     def _words_of(self, kind, training, d):
         net = self.net
@@ -341,25 +290,11 @@ class Layout:
 
     def forward_calls(self):
         """The calls of a forward pass."""
-        calls = []
-        for i, (stage, scratch) in enumerate(zip(self.net.stages, self._scratch)):
-            part = self.views[self._streams[i]] if i in self._streams else None
-            if self._is_streamed(stage):
-                self._use_rows(stage, part)
-            call = stage_call(self.net, stage, FORWARD, self.views[scratch], self.dynamic)
-            if part is not None and not self._is_streamed(stage):
-                from .in_flash import raw_operands, verified
+        return [self._forward_call(i, stage, self.views[scratch])
+                for i, (stage, scratch) in enumerate(zip(self.net.stages, self._scratch))]
 
-                taken = raw_operands(stage, part, len(part) // stage.d[F.N_ROW])
-                call = verified, (stage.flash.take, taken) + call
-            calls.append(call)
-        return calls
-
-    def _use_rows(self, stage, part):
-        """Have a stage compute with rows from the flash, as many as `part` holds."""
-        layer = self._of.get(id(stage))
-        scores, select = (layer.scores, layer.select) if layer else (EMPTY, EMPTY)
-        stage.use(part, stage.flash.operands(part, scores, select, stage.d))
+    def _forward_call(self, i, stage, scratch):
+        return stage_call(self.net, stage, FORWARD, scratch, self.dynamic)
 
     def loss_operands(self):
         """Of cross_entropy: the gradient of the logits, the logits, scratch, descriptor.
@@ -386,57 +321,23 @@ class Layout:
             if self._passes_on(stage):
                 dx = [self.views[self._gradients[number]] if self._wants(number) else EMPTY
                       for number in inputs]
-                calls.append(self._backward_from_flash(i, stage, scratch, g, dx[0])
-                             if i in self._backs and self._is_streamed(stage) else
-                             stage_call(self.net, stage, BACKWARD, scratch, self.dynamic, g, *dx))
+                calls.append(self._backward_call(i, stage, scratch, g, *dx))
                 names.append((i, "backward"))
             layer = self._of.get(id(stage))
             if layer is not None:
-                calls.append(bias_call(self.net, stage, g) if not self._has_update(stage) else
-                             self._update_from_flash(i, stage, scratch, g, layer)
-                             if stage.flash else
-                             stage_call(self.net, stage, UPDATE, scratch, self.dynamic, g,
-                                        layer=layer))
+                calls.append(self._update_call(i, stage, scratch, g, layer)
+                             if self._has_update(stage) else bias_call(self.net, stage, g))
                 names.append((i, "update"))
                 if layer.keep:
                     calls.append((LayerState.follow_threshold, layer))
                     names.append((i, "threshold"))
         return calls, names
 
+    def _backward_call(self, i, stage, scratch, g, dx, dz):
+        return stage_call(self.net, stage, BACKWARD, scratch, self.dynamic, g, dx, dz)
 
-    def _backward_from_flash(self, i, stage, scratch, g, dx):
-        """The call for the gradient of a stage's input, whose weights come from the flash."""
-        piece, cursors, of_columns, _ = self._backs[i]
-        part = self.views[piece]
-        if of_columns is None:
-            self._use_rows(stage, part[:stage.d[F.ROWS] * stage.d[F.N_ROW]])
-            return stage_call(self.net, stage, BACKWARD, scratch, False, g, dx)
-        from .in_flash import backward_call
-
-        n = of_columns[F.N_OUT] * of_columns[F.N_ROW]
-        return backward_call(stage, kernel_of(self.net, stage, BACKWARD, of_columns), of_columns,
-                             part[:n], self._of.get(id(stage)), self.views[cursors], g, dx, scratch)
-
-    def _update_from_flash(self, i, stage, scratch, g, layer):
-        """The call for the update of a stage whose weights stay in flash."""
-        from .in_flash import update_call
-
-        piece, _, _, of_rows = self._backs[i]
-        part = self.views[piece][:of_rows[F.N_OUT] * stage.d[F.N_ROW]]
-        return update_call(stage, kernel_of(self.net, stage, UPDATE, of_rows),
-                           KINDS[stage.kind][1 + UPDATE], of_rows, part, layer,
-                           EMPTY if self._is_streamed(stage) else stage.weff, g, scratch)
-
-
-def _channels(n, taps, most):
-    """Channels of n to take at once: a divisor whose weights in a row are whole words and, if that
-    can be, at most `most` and a multiple of the 8 that fast kernels take."""
-    best = n
-    for channels in range(n, 0, -1):
-        if n % channels == 0 and not (channels * taps) & 3 and (
-                best * taps > most and not (channels & 7 and best & 7 == 0)):
-            best = channels
-    return best
+    def _update_call(self, i, stage, scratch, g, layer):
+        return stage_call(self.net, stage, UPDATE, scratch, self.dynamic, g, layer=layer)
 
 
 def gradient_gain(stage):
@@ -468,16 +369,13 @@ def choose(name, net, layers, first, dynamic, free):
 
     free: bytes of heap beside the network's weights.
     """
-    found = Layout(net, layers, first, name == "small", dynamic)
+    layout = net.layout_class()
+    found = layout(net, layers, first, name == "small", dynamic)
     kept = found.size
     if name == "auto" and free - kept < RESERVE:
-        if any([stage.flash for stage in net.stages]):
-            found = Layout(net, layers, first, True, dynamic, True)
-            if free - found.size >= RESERVE:
-                return found
-        found = Layout(net, layers, first, True, dynamic)
+        found = layout.smaller(net, layers, first, dynamic, free - RESERVE)
         if found.size >= kept:
-            found = Layout(net, layers, first, False, dynamic)
+            found = layout(net, layers, first, False, dynamic)
     return found
 
 

@@ -117,11 +117,19 @@ class Network:
     def _prepare_idle(self):
         """Take the memory of a network that nobody trains."""
         try:
-            from .layout import Layout
-
-            self.forward_calls = self.prepare(Layout(self))
+            self.forward_calls = self.prepare(self.layout_class()(self))
         finally:
-            unload("layout", "blocks")
+            unload("layout", "flash_layout", "blocks")
+
+    def layout_class(self):
+        """What plans its memory; that is imported, for the caller to forget it."""
+        if self.flash_bytes:
+            from .flash_layout import FlashLayout
+
+            return FlashLayout
+        from .layout import Layout
+
+        return Layout
 
     def prepare(self, layout, trainer=None):
         """Take the memory of a layout; returns the calls of a forward pass. MemoryError.
@@ -374,7 +382,7 @@ class Network:
 
             apply(self, path, layout)
         finally:
-            unload("adapter_reader", "names", "selection", "layout", "blocks")
+            unload("adapter_reader", "names", "selection", "layout", "flash_layout", "blocks")
 
     def export_mask(self, path):
         """Write one bit per edge of what a Trainer on this network has pruned."""

@@ -13,7 +13,7 @@ from .fields import BITMAP
 from .files import pack_names
 from .flash_file import choose
 from .kinds import KINDS
-from .layout import RESERVE, Layout
+from .layout import RESERVE
 from .memory import aligned
 from .methods import LAYOUTS, ONLY_BIAS, PRUNE, WIDE, find
 from .network import ROOM, Network
@@ -152,7 +152,7 @@ def _adapter(net, path, layout):
     """Sizes of an adapter that is put in force."""
     with Reader(path, net) as reader:
         layers = applied_layers(net, reader)
-        return _sizes(net, Layout(net, layers, None, layout == LAYOUTS[2], reader.method.dynamic))
+        return _sizes(net, net.layout_class()(net, layers, None, layout == LAYOUTS[2], reader.method.dynamic))
 
 
 def _sizes(net, layout):

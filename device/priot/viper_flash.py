@@ -42,8 +42,8 @@ def flash_rows(operands) -> int:
 def flash_columns(operands, first: int) -> int:
     """Columns of every row, as many as weff has room for, from `first` on.
 
-    cursors: a word for each row where not all edges have a score: calls take the columns in their
-    order, from 0 on.
+    cursors: where not all edges have a score two words for each row, the number of scores before
+    the next columns, then before these. Calls take the columns in their order, from 0 on.
     """
     d = ptr32(operands[6])
     n_out = int(d[F.N_OUT])
@@ -57,6 +57,7 @@ def flash_columns(operands, first: int) -> int:
             cursors = ptr32(operands[1])
             starts = ptr32(operands[5])
             s = int(starts[row]) if first == 0 else int(cursors[row])
+            cursors[n_out + row] = s
             cursors[row] = int(_apply(operands, at, columns, edge, s))
         else:
             _apply(operands, at, columns, edge, s)
@@ -107,14 +108,13 @@ def _copy(operands, at: int, edge: int, n: int, is_checked: int):
 
 @micropython.viper
 def _apply(operands, at: int, n: int, edge: int, s: int) -> int:
-    """Effective weights in the place of n weights; s: of the first score. Returns the next."""
+    """Effective weights in the place of n weights; s: of the first score. Returns the next one,
+    also where the rule makes none."""
     weff = ptr8(operands[0])
     scores = ptr8(operands[4])
     select = ptr8(operands[5])
     d = ptr32(operands[6])
     rule = int(d[F.RULE])
-    if rule != M.PRUNE and rule != M.GAIN:
-        return s
     selection = int(d[F.SELECTION])
     tau = int(d[F.TAU])
     bitmap = 4 * int(d[F.N_OUT])
@@ -131,8 +131,9 @@ def _apply(operands, at: int, n: int, edge: int, s: int) -> int:
                 if v < -127:
                     v = -127
                 weff[i] = v + 128 if v < 127 else 255
-            elif int(scores[s]) < int(d[F.THRESHOLD]):
-                weff[i] = 128
+            elif rule == M.PRUNE:
+                if int(scores[s]) < int(d[F.THRESHOLD]):
+                    weff[i] = 128
             s += 1
         edge += 1
     return s

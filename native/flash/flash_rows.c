@@ -63,6 +63,16 @@ static const uint8_t *apply(uint8_t *w, int32_t n, int32_t edge, const uint8_t *
     return score;
 }
 
+// How many of n weights have a score.
+static int32_t count_scored(const uint8_t *w, int32_t n, int32_t edge, const flash_layer_t *v) {
+    layer_t layer = { .d = v->d, .select = v->select };
+    int32_t count = 0;
+    for (; n != 0; n--) {
+        count += is_selected(*w++, edge++, &layer);
+    }
+    return count;
+}
+
 // The first score of a row, never beyond the end.
 static const uint8_t *first_score(const flash_layer_t *v, int32_t row) {
     const int32_t *d = v->d;
@@ -95,18 +105,20 @@ int32_t flash_columns(uint8_t *weff, int32_t *cursors, const flash_layer_t *v, i
     skip(&place, (uint32_t)first);
     for (int32_t row = 0, edge = first; row < d[N_OUT]; row++, edge += d[N_ROW]) {
         copy(weff, &place, (uint32_t)columns, sums);
-        if (has_factors(d)) {
+        if (d[SELECTION] == ALL) {
             const uint8_t *score = first_score(v, row);
-            if (d[SELECTION] == ALL) {
-                score += smaller(first, (int32_t)(v->scores_end - score));
-            } else if (first != 0) { // never beyond the end, whatever `cursors` holds
-                uint32_t n = (uint32_t)(v->scores_end - v->scores), at = (uint32_t)cursors[row];
-                score = v->scores + (at < n ? at : n);
+            score += smaller(first, (int32_t)(v->scores_end - score));
+            if (has_factors(d)) {
+                apply(weff, columns, edge, score, v);
             }
-            score = apply(weff, columns, edge, score, v);
-            if (d[SELECTION] != ALL) {
-                cursors[row] = (int32_t)(score - v->scores);
-            }
+        } else {
+            uint32_t n = (uint32_t)(v->scores_end - v->scores);
+            uint32_t at = first == 0 ? v->select[row] : (uint32_t)cursors[row];
+            cursors[d[N_OUT] + row] = (int32_t)at;
+            cursors[row] = (int32_t)at + (has_factors(d) // never beyond the end
+                ? apply(weff, columns, edge, v->scores + (at < n ? at : n), v)
+                    - (v->scores + (at < n ? at : n))
+                : count_scored(weff, columns, edge, v));
         }
         weff += columns;
         if (row + 1 < d[N_OUT]) {

@@ -21,7 +21,8 @@ enum { CHECKS = 4 }; // sums of the words so far and of those sums; what they ha
 int32_t flash_rows(uint8_t *weff, uint32_t *checks, const flash_layer_t *layer);
 
 // Columns first .. first + columns - 1 of every row. Where not all edges have a score, `cursors`
-// has a word for each row: calls take the columns in their order, from 0 on.
+// has two words for each row: the number of scores before the next columns, then before these.
+// Calls take the columns in their order, from 0 on.
 int32_t flash_columns(uint8_t *weff, int32_t *cursors, const flash_layer_t *layer, int32_t first,
     int32_t columns);
 

@@ -10,7 +10,8 @@ from binascii import hexlify, unhexlify
 
 
 def run(kernels, case):
-    """[bytes of every call in hex, sum of what the calls of rows returned]."""
+    """[bytes of every call in hex, after those of columns the cursors; sum of what the calls of
+    rows returned]."""
     flash, scores, select = [bytearray(unhexlify(case[name]))
                              for name in ("flash", "scores", "select")]
     d, pieces = array("i", case["d"]), array("I", case["pieces"])
@@ -23,11 +24,12 @@ def run(kernels, case):
         wrong += kernels.flash_rows((weff, checks, flash, pieces, scores, select, d))
         found.append(str(hexlify(weff), "ascii"))
     d[row], d[rows] = 0, n_out
-    cursors = array("i", bytes(4 * n_out if len(select) else 0))
+    cursors = array("i", bytes(8 * n_out if len(select) else 0))
     for first in range(0, n_row, case["columns"]):
         weff = bytearray(n_out * min(case["columns"], n_row - first))
         kernels.flash_columns((weff, cursors, flash, pieces, scores, select, d), first)
         found.append(str(hexlify(weff), "ascii"))
+        found.append(list(cursors))
     return [found, wrong]
 
 
