@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from device import flash_kernels
 from kernels.layers import linear_descriptor
 from kernels.learning import random_scores, random_selection
+from pico_support import running_pico
+from priot.board.connection import Connection
 from priot.formats import Model
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
@@ -26,6 +27,8 @@ from support import (
     random_dataset,
     random_model,
 )
+
+from device import flash_kernels
 
 DEVICE_SCRIPTS = Path(__file__).parent / "device"
 OPERATIONS = int(os.environ.get("PRIOT_FLASH_OPERATIONS", "300"))
@@ -132,7 +135,8 @@ from array import array
 n_fields, n_out, n_row, rows = %r
 d = array("i", [0] * n_fields)
 d[n_out], d[n_row], d[rows] = 4, 8, 4
-good = [bytearray(32), array("I", [0] * 4), bytearray(64), array("I", [0, 16, 20, 16]), b"", b"", d]
+good = [bytearray(32), array("I", [0] * 4), bytearray(64), array("I", [0, 16, 20, 16]), b"", b"",
+        d]
 print(priot_flash.flash_rows(good), priot_flash.flash_columns(good, 0))
 def other(**values):
     changed = array("i", d)
@@ -140,8 +144,8 @@ def other(**values):
         changed[{"n_out": n_out, "n_row": n_row, "rows": rows}[name]] = value
     return changed
 bad = [(0, bytearray(28)), (0, bytes(32)), (1, array("I", [0] * 3)), (2, bytearray(35)),
-       (3, array("I", [0, 16, 49, 16])), (3, array("I", [0, 16, 20, 20])), (3, array("I", [0, 16])),
-       (3, array("I", [2, 16, 20, 16])), (3, array("I", [0xFFFFFFF0, 32])), (5, b"1234"),
+       (3, array("I", [0, 16, 49, 16])), (3, array("I", [0, 16, 20, 20])),
+       (3, array("I", [0, 16])), (3, array("I", [2, 16, 20, 16])), (3, array("I", [0xFFFFFFF0, 32])), (5, b"1234"),
        (6, other(n_row=9)), (6, other(n_out=0)), (6, other(rows=5)), (6, other(n_out=65535)),
        (6, array("i", [0] * (n_fields - 1)))]
 for i, value in bad:
@@ -204,3 +208,51 @@ def test_trains_and_predicts_as_with_weights_in_ram(model, backend, tmp_path):
         assert len(set(ram[0])) > 5, case
         assert flash[1] == ram[1] == case[1].get("layout", "kept"), case
         assert flash[2] <= 0 and ram[3] == 0 < flash[3], case
+
+
+ON_A_PICO = """
+import json, os, priot
+from binascii import crc32
+net = priot.load("m.priot", flash=True)
+t = priot.Trainer(net, "priot-s", fraction=20, layout="small", seed=3)
+data = priot.Dataset("data.prd")
+crcs = []
+for i in range(4):
+    t.step(data.read(i, net.record))
+    crc = crc32(net.logits)
+    for layer in t.layers:
+        crc = crc32(layer.scores, crc)
+    crcs.append(crc)
+print(json.dumps([net.flash_bytes, crcs]))
+"""
+REPLACED = """
+import os
+os.remove("m.priot")
+print(t.evaluate("data.prd").total)
+for i in range(40):  # littlefs gives out every free block before it comes to those of the model
+    with open("x", "wb") as f:
+        for _ in range(40):
+            f.write(bytes(1000))
+try:
+    print(net.predict(bytes(len(net.x))))
+except ValueError as e:
+    print(e)
+"""
+
+
+def test_weights_stay_in_the_flash_of_a_pico(model, tmp_path):
+    """Through rp2.Flash and the blocks of its own littlefs: what is learned is that of the PC."""
+    data = tmp_path / "data.prd"
+    random_dataset(Model.read(model), 8, 5).write(data)
+    script = ON_A_PICO.replace("import json", "import rp2\nrp2.mount()\n" + "".join(
+        f'rp2.copy("{path}", "{path.name}")\n' for path in (model, data)) + "import json")
+    expected = answer(script)
+    with running_pico(tmp_path / "pico", {"m.priot": model.read_bytes(),
+                                          "data.prd": data.read_bytes()}) as pico:
+        board = Connection(pico.port)
+        board.soft_reset()
+        assert json.loads(board.execute(ON_A_PICO).splitlines()[-1]) == expected
+        said = board.execute(REPLACED).splitlines()
+        assert said == ["8", "m.priot: the model file was replaced: load it again"]
+        board.close()
+    assert expected[0] > 40_000

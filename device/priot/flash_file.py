@@ -18,7 +18,7 @@ from . import fields as F
 from .files import PREFIX, fail
 from .heap import unload
 from .in_flash import FlashWeights, kernels_for
-from .kinds import CONV2D, LINEAR
+from .kinds import LINEAR
 from .memory import aligned, allocate
 
 RESERVE = 49152  # bytes of heap to leave free where a linear layer comes to RAM
@@ -97,17 +97,16 @@ def _read_others(net, description, f, header):
         for at, size in sizes:
             parts.append((header + at, n, size))
             n += size
-    block = memoryview(allocate(n, net.path))
-    read(f, net, block)
-    return block
+    return read(f, net, memoryview(allocate(n, net.path)))
 
 
 def read(f, net, block):
-    """Read those parts of an open model file that lie in RAM."""
+    """Read those parts of an open model file that lie in RAM; returns the block of them."""
     for at, start, size in net.ram_parts:
         f.seek(at)
         if f.readinto(block[start:start + size]) != size:
             fail(net.path, "file size", "short", at + size)
+    return block
 
 
 def find(path):

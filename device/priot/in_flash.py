@@ -65,12 +65,13 @@ class FlashWeights:
 
 
     def raw(self, operands, row):
-        """Copy rows of the backbone, which the forward pass of this step has read, from `row` on."""
+        """Copy rows of the backbone from `row` on; the forward pass of this step has looked at
+        them."""
         operands[6][F.ROW] = row
         self.kernels.flash_rows(operands)
 
 
-# ---- calls: where these are lists in Python, Ctrl-C may break one off; run again, it goes on -------
+# ---- calls: Ctrl-C may break one off, which is a loop in Python; run again, it goes on ----------
 
 
 def verified(operands):

@@ -82,8 +82,8 @@ class Layout:
     # ---- what there is -----------------------------------------------------------------------
 
     def _plan(self, kind, d):
-        """Choose a layer's kernels; returns what describes them. priot_layers is asked, which loads
-        it, only where it may take the layer."""
+        """Choose a layer's kernels; returns the number of what it found. priot_layers is asked,
+        which loads it, only where it may take the layer."""
         plan = self.net.kernels.plan(kind, d)
         if (not d[F.PLAN_FORWARD] and kind != MAX_POOL and not d[F.ARGMAX_BITS]
                 and (d[F.BIAS] if kind == LINEAR else d[F.GROUPS] in (1, d[F.N_OUT]))):

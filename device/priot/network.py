@@ -8,10 +8,8 @@ from . import fields as F
 from .calls import run
 from .files import MODEL, check_crc, fail, open_file, read_prefix
 from .heap import unload
-from .memory import allocate
 
 _HEADER = 64  # of a model file, at least
-ROOM = 49152  # bytes of heap: where fewer would be left, weights stay in flash
 
 
 class Network:
@@ -74,20 +72,7 @@ class Network:
 
     def _take_weights(self, description, f, flash):
         """Read the payload; with weights that stay in flash, the rest of it."""
-        self.ram_parts = None  # where that lies in the file
-        if flash or (flash is None and _is_short_of(description.weight_bytes)):
-            try:
-                from .flash_file import place
-            except MemoryError:
-                unload("in_flash")
-                raise
-            weights = place(self, description, f, flash)
-            if weights is not None:
-                return weights
-        weights = memoryview(allocate(description.weight_bytes, self.path))
-        if f.readinto(weights) != len(weights):
-            fail(self.path, "file size", "short", "%d weight bytes" % len(weights))
-        return weights
+        return description.read_weights(self, f, flash)
 
     def _reread(self):
         """Read the weights again, which a method that trains them has changed in place."""
@@ -95,14 +80,14 @@ class Network:
             if read_prefix(f, self.path, MODEL, _HEADER)[1] != self.crc:
                 fail(self.path, "crc32", "that of another model", "%08x" % self.crc)
             check_crc(f, self.path, self.crc)
-            if self.ram_parts:
+            if self.flash_bytes:
                 from .flash_file import read
 
                 read(f, self, self._weights)
+                unload("flash_file")
             else:
                 f.seek(-len(self._weights), 2)
                 f.readinto(self._weights)
-        unload("flash_file")
         self.modified = False
 
     # ---- memory ------------------------------------------------------------------------------
@@ -397,16 +382,6 @@ class Network:
             return network(self)
         finally:
             unload("describe")
-
-
-def _is_short_of(n_bytes):
-    """Whether so many bytes of heap would leave little, on a board that can do without."""
-    try:
-        import rp2  # noqa: F401
-    except ImportError:
-        return False
-    gc.collect()
-    return gc.mem_free() - n_bytes < ROOM
 
 
 def load(path, flash=None):

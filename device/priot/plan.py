@@ -16,7 +16,8 @@ from .kinds import KINDS
 from .layout import RESERVE
 from .memory import aligned
 from .methods import LAYOUTS, ONLY_BIAS, PRUNE, WIDE, find
-from .network import ROOM, Network
+from .model_file import ROOM
+from .network import Network
 from .options import Options, is_depthwise
 
 
@@ -152,7 +153,9 @@ def _adapter(net, path, layout):
     """Sizes of an adapter that is put in force."""
     with Reader(path, net) as reader:
         layers = applied_layers(net, reader)
-        return _sizes(net, net.layout_class()(net, layers, None, layout == LAYOUTS[2], reader.method.dynamic))
+        layout_class = net.layout_class()
+        return _sizes(net, layout_class(net, layers, None, layout == LAYOUTS[2],
+                                        reader.method.dynamic))
 
 
 def _sizes(net, layout):

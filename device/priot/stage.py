@@ -48,7 +48,8 @@ class Stage:
     def row_step(self, n_bytes):
         """Rows for a buffer of n_bytes: a divisor of the number of rows, so that all are alike.
 
-        All rows of a conv2d layer, whose gradient is computed at once, unless they come from flash.
+        All rows of a conv2d layer, whose gradient is computed at once; not where they come from
+        flash.
         """
         n_out, n_row = self.d[F.N_OUT], self.d[F.N_ROW]
         if self.kind == CONV2D and self.flash is None:

@@ -1,7 +1,7 @@
 """Random operations on the files around a model whose weights stay in flash.
 
 flash_churn.py MODEL BACKEND SEED OPERATIONS: prints as JSON how many predictions were right, wrong
-and refused, how often the model was loaded, and why loading was refused.
+and refused, how often the model was loaded, and could not be.
 """
 
 import json
@@ -17,7 +17,7 @@ from priot import backend
 
 NAME = "m.priot"
 BLOCKS = 80  # of the flash: six times what the model takes
-counts = {"right": 0, "wrong": 0, "refused": 0, "loaded": 0, "unloadable": {}}
+counts = {"right": 0, "wrong": 0, "refused": 0, "loaded": 0, "unloadable": 0}
 expected = {}  # logits by the model's CRC32
 
 
@@ -81,8 +81,8 @@ def load():
     try:
         net = priot.load(NAME, flash=True)
     except (OSError, ValueError) as e:
-        text = str(e).split(":")[-1].split(",")[0].strip() if isinstance(e, ValueError) else "OSError"
-        counts["unloadable"][text] = counts["unloadable"].get(text, 0) + 1
+        assert isinstance(e, OSError) or str(e).startswith(NAME + ": "), e
+        counts["unloadable"] += 1
         return None
     counts["loaded"] += 1
     if net.crc not in expected:

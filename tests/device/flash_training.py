@@ -1,8 +1,9 @@
 """Trains with weights in RAM and in flash: flash_training.py MODEL DATASET BACKEND STEPS CASES.
 
-CASES: a file of JSON, a list of [method, keywords]. Prints as JSON for each: two lists, CRC32 of scores,
-biases and logits after every step, then of the logits of what it saved put in force and of the
-backbone again; then the layouts, and the bytes of the heap that 10 more steps left behind.
+CASES: a file of JSON, a list of [method, keywords]. Prints as JSON for each, in RAM and in flash:
+CRC32 of scores, biases and logits after every step, then of the logits of what it saved put in
+force and of the backbone again; the layout; the bytes of heap that 10 more steps left behind; and
+how many weights stay in flash.
 """
 
 import gc

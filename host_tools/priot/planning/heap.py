@@ -149,7 +149,7 @@ def code_bytes(backend: str, network: Network | None, portable: bool = False) ->
 
 
 def free_at_load(backend: str, size: int = HEAP_BYTES) -> int:
-    """Bytes of a board's heap that are free where `priot.load` asks whether it is short of them."""
+    """Bytes of a board's heap that are free when `priot.load` asks whether those are too few."""
     code = code_bytes(backend, None)
     return after_import(code, size).free - code.kernels - _BYTES_OF_READING
 
