@@ -20,6 +20,10 @@ from priot.board.connection import Connection
 from priot.formats import Model
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
+from priot.planning.advice import in_flash
+from priot.planning.board import Limits, plan_trainings
+from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.targets.unix import UnixTarget
 from support import (
     HANG_S,
     import_device,
@@ -145,7 +149,8 @@ def other(**values):
     return changed
 bad = [(0, bytearray(28)), (0, bytes(32)), (1, array("I", [0] * 3)), (2, bytearray(35)),
        (3, array("I", [0, 16, 49, 16])), (3, array("I", [0, 16, 20, 20])),
-       (3, array("I", [0, 16])), (3, array("I", [2, 16, 20, 16])), (3, array("I", [0xFFFFFFF0, 32])), (5, b"1234"),
+       (3, array("I", [0, 16])), (3, array("I", [2, 16, 20, 16])),
+       (3, array("I", [0xFFFFFFF0, 32])), (5, b"1234"),
        (6, other(n_row=9)), (6, other(n_out=0)), (6, other(rows=5)), (6, other(n_out=65535)),
        (6, array("i", [0] * (n_fields - 1)))]
 for i, value in bad:
@@ -208,6 +213,28 @@ def test_trains_and_predicts_as_with_weights_in_ram(model, backend, tmp_path):
         assert len(set(ram[0])) > 5, case
         assert flash[1] == ram[1] == case[1].get("layout", "kept"), case
         assert flash[2] <= 0 and ram[3] == 0 < flash[3], case
+
+
+def test_plan_leaves_weights_in_flash_where_they_do_not_fit(model, tmp_path):
+    """By itself where loading lacks room; where training alone does, it says so."""
+    large = tmp_path / "large.priot"
+    random_model("conv 16 3 pad 1, relu, maxpool 2, conv 64 3 pad 1, relu, maxpool 2, "
+                 "conv 128 3 pad 1, relu, maxpool 2, conv 128 3 pad 1, relu, flatten, linear 10",
+                 (1, 16, 16), 3).write(large)
+    training = Training.of("priot-s", fraction=5)
+    for path, flash, stays, fits in ((large, None, True, True), (large, False, False, False),
+                                     (model, None, False, False), (model, True, True, True)):
+        planner = Planner(UnixTarget(HEAP_BYTES), path, "native", flash=flash)
+        plan = plan_trainings(planner, [training], Limits(), {})[0]
+        assert (plan.network.flash_bytes > 0, not plan.refusals) == (stays, fits), plan.refusals
+        assert stays == (plan.network.weight_bytes < plan.network.n_weights)
+    planner = Planner(UnixTarget(HEAP_BYTES), large, "native")
+    plan = plan_trainings(planner, [training], Limits(), {})[0]
+    assert plan.weights_reason.startswith("in RAM they lack ")
+    for flash, fits in ((None, True), (False, None)):  # it was said that they lie in RAM
+        planner = Planner(UnixTarget(HEAP_BYTES), model, "native", flash=flash)
+        other = in_flash(planner, training, Limits(), {})
+        assert (other and other.fits) == fits
 
 
 ON_A_PICO = """

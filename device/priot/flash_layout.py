@@ -113,11 +113,13 @@ class FlashLayout(Layout):
                 and self._is_streamed(stage))
 
     def _plan_part(self, kind, training, d):
-        """Choose the kernels of a backward pass for a part of a layer."""
+        """Choose the kernels of a backward pass for a part of a layer: fast ones, portable ones
+        where those want too much scratch, or these where they take the least."""
         self._plan(kind, d)
         if self.most and 4 * self._words_of(kind, training, d) > self.most:
-            d[F.LOW_MEMORY] = 1
-            self._plan(kind, d)
+            d[F.PLAN_BACKWARD if training == 1 else F.PLAN_UPDATE] = 0
+            if 4 * self._words_of(kind, training, d) > self.most:
+                d[F.LOW_MEMORY] = 1
 
     def _place_rows(self, row_bytes):
         self.row_bytes = row_bytes
@@ -139,9 +141,9 @@ class FlashLayout(Layout):
         return words
 
     def _words_of(self, kind, training, d):
-        if training != 2 or not d[F.RULE] or d[F.PLAN_UPDATE]:
+        if training == 0 or d[F.PLAN_BACKWARD if training == 1 else F.PLAN_UPDATE]:
             return Layout._words_of(self, kind, training, d)
-        # portable C updates: what the fast kernel would take is not wanted
+        # a portable kernel: what the fast one would take is not wanted
         self.needs_portable = True
         return max(Layout._words_of(self, kind, 0, d),
                    self.net.portable().scratch_words(kind, training, d))

@@ -34,11 +34,12 @@ class FlashWeights:
         """A copy of bytes first .. end - 1 of the weights."""
         found = bytearray(end - first)
         at = 0  # where a piece begins
-        for part in self.parts():
-            low, high = max(first, at), min(end, at + len(part))
+        for i in range(0, len(self.pieces), 2):
+            start, n = self.pieces[i], self.pieces[i + 1]
+            low, high = max(first, at), min(end, at + n)
             if low < high:
-                found[low - first:high - first] = part[low - at:high - at]
-            at += len(part)
+                found[low - first:high - first] = self.flash[start + low - at:start + high - at]
+            at += n
         return found
 
     def operands(self, weff, scores, select, d):
