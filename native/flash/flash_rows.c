@@ -1,7 +1,7 @@
 // Copies weights out of the flash word by word, then lets scores make effective ones of them.
 //
-// A line of the flash cache, two words, costs an RP2040 56 cycles where it was missed: the sums, by
-// which a file that was replaced is noticed, are lost in that.
+// A line of the flash cache, two words, costs an RP2040 56 cycles where it was missed: the sums,
+// by which a file that was replaced is noticed, are lost in that.
 
 #include "flash_rows.h"
 #include "effective.h"
@@ -67,7 +67,14 @@ static const uint8_t *apply(uint8_t *w, int32_t n, int32_t edge, const uint8_t *
 // How many of n weights have a score.
 static int32_t count_scored(const uint8_t *w, int32_t n, int32_t edge, const flash_layer_t *v) {
     layer_t layer = { .d = v->d, .select = v->select };
+    uint32_t tau = (uint32_t)v->d[TAU], between = 2 * tau - 1;
     int32_t count = 0;
+    if (v->d[SELECTION] == LARGEST) { // as in `apply`
+        for (const uint8_t *end = w + n; w != end; w++) {
+            count += *w - 128u + tau - 1 >= between;
+        }
+        return count;
+    }
     for (; n != 0; n--) {
         count += is_selected(*w++, edge++, &layer);
     }
