@@ -26,8 +26,7 @@ TESTS = Path(__file__).parent
 # Bytes of the modules for armv6m, which the board copies to its heap. Few networks want two, and
 # those of the examples no more than the first.
 SIZE_LIMITS = {"priot_native": 17_088, "priot_layers": 10_752, "priot_backward": 11_520,
-               "priot_portable": 13_120,
-               "priot_features": 2_720}
+               "priot_portable": 13_120, "priot_features": 2_720, "priot_flash": 3_360}
 
 
 def test_exponential_table_is_the_oracles():
@@ -77,6 +76,7 @@ def test_native_module_names_what_it_has():
     for arch, name in (("armv6m", "priot_native"), ("armv6m", "priot_layers"),
                        ("armv6m", "priot_backward"),
                        ("armv6m", "priot_portable"), ("armv6m", "priot_features"),
+                       ("armv6m", "priot_flash"), ("x64", "priot_flash"),
                        ("x64", "priot_portable"), ("x64", "priot_features"),
                        ("x64", "priot_plan")):
         content = native_module(arch, name).read_bytes()

@@ -71,16 +71,20 @@ def selected_edges(layer):
 
 def _mask(layer):
     """One bit per edge from the effective weights: pruned is 128 where the backbone is not."""
-    n_row, step = layer.stage.d[F.N_ROW], layer.stage.d[F.ROWS]
-    w, weff, d = layer.stage.w, layer.stage.weff, layer.stage.d
+    stage = layer.stage
+    n_row, step = stage.d[F.N_ROW], stage.d[F.ROWS]
+    w, weff, d = stage.w, stage.weff, stage.d
+    take = stage.flash.take if stage.flash else layer.net.kernels.effective_weights
     bits = bytearray((layer.n_edges + 7) >> 3)
     for row in range(0, d[F.N_OUT], step):
-        if layer.stage.rows is not None:
+        if stage.rows is not None:
             d[F.ROW] = row
-            layer.net.kernels.effective_weights(layer.stage.rows)
-        base = row * n_row
+            take(stage.rows)
+        base = at = row * n_row  # of these rows in the layer, and in w
         for i in range(step * n_row):
-            if weff[i] != 128 or w[base + i] == 128:
+            if stage.flash and i % n_row == 0:
+                w, at = stage.flash.copy(base + i, base + i + n_row), -i
+            if weff[i] != 128 or w[at + i] == 128:
                 bits[(base + i) >> 3] |= 1 << ((base + i) & 7)
     d[F.ROW] = 0
     return bits

@@ -111,8 +111,9 @@ class Reader:
         if selection == F.BITMAP:
             expected = min(max(n_params, 1), n_edges)
         elif selection == F.LARGEST and not self.net.modified:
-            weights = self.net.weights_of(stages[index], n_edges)
-            expected = max(1, count_largest(self.net.kernels, weights, tau))
+            stage = stages[index]
+            parts = stage.parts() if stage.flash else (self.net.weights_of(stage, n_edges),)
+            expected = max(1, count_largest(self.net.kernels, parts, tau))
         elif selection == F.LARGEST:  # recheck counts them, once the backbone's weights are back
             expected = min(max(n_params, 1), n_edges)
         if n_params != expected:
@@ -295,8 +296,7 @@ def apply(net, path, layout="kept"):
     """Put an adaptation in force on a Network: see Network.apply."""
     if layout not in M.LAYOUTS[1:]:
         raise ValueError("layout: %r, expected kept or small" % layout)
-    from .layout import Layout
-
+    layout_class = net.layout_class()
     with Reader(path, net) as reader:
         before = net.n_classes, net.names
         t = net.trainer
@@ -306,8 +306,8 @@ def apply(net, path, layout="kept"):
         try:
             reader.recheck()
             layers = applied_layers(net, reader)
-            calls = net.prepare(Layout(net, layers, None, layout == "small",
-                                       reader.method.dynamic))
+            calls = net.prepare(layout_class(net, layers, None, layout == "small",
+                                             reader.method.dynamic))
             for layer, record in zip(layers, reader.records):
                 _put(reader, layer, record)
             net.adapter = path
@@ -339,19 +339,27 @@ def _put(reader, layer, record):
     """Effective weights of one layer from the file."""
     stage = layer.stage
     if layer.is_mask:
-        _read_mask(reader, stage.weff, stage.w, record)
+        _copy_weights(stage)
+        _read_mask(reader, stage.weff, record)
         return
     if layer.rule == M.WEIGHTS and layer.selection != F.ALL:
-        stage.weff[:] = stage.w
+        _copy_weights(stage)
     _read_layer(reader, layer, record)
     layer.refresh()
 
 
-def _read_mask(reader, weff, w, record):
+def _copy_weights(stage):
+    """The backbone's weights in the place of effective ones."""
+    at = 0
+    for part in stage.parts():
+        stage.weff[at:at + len(part)] = part
+        at += len(part)
+
+
+def _read_mask(reader, weff, record):
     n = record[6]
     buf = bytearray(_CHUNK)
     view = memoryview(buf)
-    weff[:] = w
     n_bytes = (n + 7) >> 3
     for base in range(0, n_bytes, _CHUNK):
         part = view[:min(_CHUNK, n_bytes - base)]

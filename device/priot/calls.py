@@ -24,10 +24,7 @@ def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=EMPTY, dz=EMP
     dynamic: it measures its shift before it computes. g: gradient of its output; dx, dz: of its
     inputs, to be written; layer: its LayerState, to update.
     """
-    name, *forms = KINDS[stage.kind]
-    name = "%s_%s" % (name, _VERBS[verb])
-    plan = stage.d[_PLANS[verb]]
-    kernels = net.kernels_of(plan) if plan else net.portable()
+    _, *forms = KINDS[stage.kind]
     places = {"Y": stage.y, "X": dx, "Z": dz, "y": g, "x": stage.x, "z": stage.z,
               "A": stage.argmax, "a": stage.argmax, "c": stage.bias, "r": stage.weff,
               "w": stage.weff, "W": stage.w, "0": scratch, "1": scratch, "2": scratch,
@@ -36,14 +33,25 @@ def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=EMPTY, dz=EMP
         places["S"], places["b"] = layer.scores, layer.select
         places["E"] = stage.weff if stage.rows is None else EMPTY
     operands = tuple([places[letter] for letter in forms[verb]])
-    kernel = getattr(kernels, name)
+    kernel = kernel_of(net, stage, verb, stage.d)
     if dynamic and stage.index >= 0:
         # the portable kernels alone can measure
-        return _measured, (getattr(net.portable(), name), kernel, operands, stage.d,
+        return _measured, (_named(net.portable(), stage, verb), kernel, operands, stage.d,
                            _SHIFTS[verb], layer)
     if stage.rows is not None and ("r" in forms[verb] or "w" in forms[verb]):
-        return _by_rows, (kernel, operands, net.kernels.effective_weights, stage.rows, stage.d)
+        take = stage.flash.take if stage.flash else net.kernels.effective_weights
+        return _by_rows, (kernel, operands, take, stage.rows, stage.d)
     return kernel, operands
+
+
+def kernel_of(net, stage, verb, d):
+    """The kernel that the plan in `d` says, the stage's or one of a part of it."""
+    plan = d[_PLANS[verb]]
+    return _named(net.kernels_of(plan) if plan else net.portable(), stage, verb)
+
+
+def _named(kernels, stage, verb):
+    return getattr(kernels, "%s_%s" % (KINDS[stage.kind][0], _VERBS[verb]))
 
 
 def bias_call(net, stage, g):

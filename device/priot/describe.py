@@ -17,6 +17,8 @@ def network(net):
             net.n_classes, _OUTPUTS[net.loss_kind], net.n_weights, _backend(net)))]
     if net.names:
         lines.append("  classes: " + names_text(net.names))
+    if net.flash_bytes:
+        lines.append("  %d weights stay in flash" % net.flash_bytes)
     if net.n_outputs > net.n_classes:
         lines.append("  %d more can be added" % (net.n_outputs - net.n_classes))
     if net.forward_calls is None:

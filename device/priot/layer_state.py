@@ -57,12 +57,16 @@ class LayerState:
     def bind(self, scratch):
         """Remember operands, once all buffers are there; scratch: for top-k."""
         self._top = (self.scores, scratch)
-        if self.stage.rows is None and self.rule < M.WEIGHTS and not self.is_mask:
-            self._all = self.row_operands(self.stage.weff)
+        stage = self.stage
+        if len(stage.weff) and stage.rows is None and self.rule < M.WEIGHTS and not self.is_mask:
+            self._all = self.row_operands(stage.weff)
 
     def row_operands(self, weff):
-        """Operands of effective_weights: `weff` holds all rows, or some."""
+        """Operands of effective_weights, or of what reads the flash: `weff` holds all rows, or
+        some."""
         stage = self.stage
+        if stage.flash:
+            return stage.flash.operands(weff, self.scores, self.select, stage.d)
         return weff, stage.w, self.scores, self.select, stage.d
 
     def refresh(self):
@@ -90,7 +94,8 @@ class LayerState:
     def _refresh_weights(self):
         """All effective weights, where they are kept."""
         if self._all is not None:
-            self.net.kernels.effective_weights(self._all)
+            flash = self.stage.flash
+            (flash.take if flash else self.net.kernels.effective_weights)(self._all)
 
     def set_step(self, u, halvings):
         """Set the update shift for a step size u that was halved some times."""

@@ -43,14 +43,16 @@ class Layout:
         self.dynamic = dynamic
         self.needs_portable = bool(layers) and layers[0].rule == M.ONLY_BIAS
         self.needs_layers = self.needs_backward = False
+        self.least_row_bytes = _ROW_BYTES
         self.learned = Block()
         self.work = Block()
         self._of = {id(layer.stage): layer for layer in layers}
         self._needs = self._stages_with_gradient()
         self._set_additions()
         for stage in net.stages:
-            stage.d[F.LOW_MEMORY] = 1 if small else 0
-            self._plan(stage)
+            stage.d[F.LOW_MEMORY] = 1 if self._is_least() else 0
+            stage.plan = self._plan(stage.kind, stage.d)
+            self._plan_gradients(stage)
         self._want_learned()
         self._want_rows()
         self._want_activations()
@@ -58,6 +60,11 @@ class Layout:
         self._want_scratch()
         self.learned.place()
         self._place_work()
+
+    @classmethod
+    def smaller(cls, net, layers, first, dynamic, room):
+        """The layout "small", of such as there are the fastest of at most `room` bytes."""
+        return cls(net, layers, first, True, dynamic)
 
     @property
     def changes_weights(self):
@@ -75,20 +82,24 @@ class Layout:
 
     # ---- what there is -----------------------------------------------------------------------
 
-    def _plan(self, stage):
-        """Choose a stage's kernels. priot_layers and priot_backward are asked, which loads them,
-        only where they may take the stage."""
-        d = stage.d
-        stage.plan = self.net.kernels.plan(stage.kind, d)
-        if (stage.kind == MAX_POOL or d[F.ARGMAX_BITS]
-                or (stage.kind != LINEAR and d[F.GROUPS] not in (1, d[F.N_OUT]))):
-            return
-        if not d[F.PLAN_FORWARD] and (d[F.BIAS] or stage.kind != LINEAR):
+    def _plan(self, kind, d):
+        """Choose a layer's kernels; returns the number of what it found. priot_layers is asked,
+        which loads it, only where it may take the layer."""
+        plan = self.net.kernels.plan(kind, d)
+        if (not d[F.PLAN_FORWARD] and kind != MAX_POOL and not d[F.ARGMAX_BITS]
+                and (d[F.BIAS] if kind == LINEAR else d[F.GROUPS] in (1, d[F.N_OUT]))):
             layers = self.net.layers()
             if layers:
-                stage.plan = layers.plan(stage.kind, d) or stage.plan
+                plan = layers.plan(kind, d) or plan
                 self.needs_layers = True
-        if (not self.dynamic and stage.kind in (CONV2D, GLOBAL_POOL, ADD) and (
+        return plan
+
+    def _plan_gradients(self, stage):
+        """Choose kernels of a backward pass where no others were found. priot_backward is asked,
+        which loads it, only where it may take the stage."""
+        d = stage.d
+        if (not self.dynamic and not stage.flash and stage.kind in (CONV2D, GLOBAL_POOL, ADD)
+                and not d[F.ARGMAX_BITS] and d[F.GROUPS] in (1, d[F.N_OUT]) and (
                 (self._passes_on(stage) and not d[F.PLAN_BACKWARD])
                 or (self._has_update(stage) and not d[F.PLAN_UPDATE]))):
             found = self.net.gradients()
@@ -101,7 +112,7 @@ class Layout:
         self._places = []  # of each layer: scores, selection, effective weights
         for layer in self.layers:
             weff = None
-            if not self.by_rows(layer) and (
+            if self._keeps(layer) and (
                     layer.rule < M.WEIGHTS or (layer.rule == M.WEIGHTS and self.first is None)):
                 weff = want(layer.n_edges)
             learned = layer.score_bytes()
@@ -118,7 +129,7 @@ class Layout:
 
     def _place_work(self):
         """As many rows at a time as lie between the other pieces and take no more."""
-        n_bytes = self._place_rows(_ROW_BYTES)
+        n_bytes = self._place_rows(self.least_row_bytes)
         row_bytes = _MOST_ROW_BYTES
         while self._place_rows(row_bytes) > n_bytes:
             row_bytes >>= 1
@@ -131,6 +142,14 @@ class Layout:
 
     def _row_bytes(self, stage):
         return stage.row_step(self.row_bytes) * stage.d[F.N_ROW]
+
+    def _is_least(self):
+        """Whether kernels take the least scratch."""
+        return self.name == "small"
+
+    def _keeps(self, layer):
+        """Whether all effective weights of a layer are there, if it has any."""
+        return not self.by_rows(layer)
 
     def by_rows(self, layer):
         """Whether a layer's effective weights are computed before each use."""
@@ -234,7 +253,17 @@ class Layout:
 
     def _words(self, stage, training, moment):
         """What the kernels of a stage need at a moment, of the backend's own and portable ones."""
-        net, kind, d = self.net, stage.kind, stage.d
+        words = self._words_at(stage, training)
+        layer = self._of.get(id(stage))
+        if training and layer is not None and layer.keep:
+            words = max(words, _HISTOGRAM_WORDS)
+        return self.work.want(4 * words, moment, moment)
+
+    def _words_at(self, stage, training):
+        return self._words_of(stage.kind, training, stage.d)
+
+    def _words_of(self, kind, training, d):
+        net = self.net
         words = net.kernels.scratch_words(kind, training, d)
         for plan in (d[F.PLAN_FORWARD], d[F.PLAN_BACKWARD], d[F.PLAN_UPDATE]):
             if plan >= F.LAYERS_PLAN:
@@ -243,10 +272,7 @@ class Layout:
                 or (training and d[F.RULE] and not d[F.PLAN_UPDATE])):
             self.needs_portable = True
             words = max(words, net.portable().scratch_words(kind, training, d))
-        layer = self._of.get(id(stage))
-        if training and layer is not None and layer.keep:
-            words = max(words, _HISTOGRAM_WORDS)
-        return self.work.want(4 * words, moment, moment)
+        return words
 
     # ---- getting it --------------------------------------------------------------------------
 
@@ -279,8 +305,11 @@ class Layout:
 
     def forward_calls(self):
         """The calls of a forward pass."""
-        return [stage_call(self.net, stage, FORWARD, self.views[scratch], self.dynamic)
-                for stage, scratch in zip(self.net.stages, self._scratch)]
+        return [self._forward_call(i, stage, self.views[scratch])
+                for i, (stage, scratch) in enumerate(zip(self.net.stages, self._scratch))]
+
+    def _forward_call(self, i, stage, scratch):
+        return stage_call(self.net, stage, FORWARD, scratch, self.dynamic)
 
     def loss_operands(self):
         """Of cross_entropy: the gradient of the logits, the logits, scratch, descriptor.
@@ -307,18 +336,23 @@ class Layout:
             if self._passes_on(stage):
                 dx = [self.views[self._gradients[number]] if self._wants(number) else EMPTY
                       for number in inputs]
-                calls.append(stage_call(self.net, stage, BACKWARD, scratch, self.dynamic, g, *dx))
+                calls.append(self._backward_call(i, stage, scratch, g, *dx))
                 names.append((i, "backward"))
             layer = self._of.get(id(stage))
             if layer is not None:
-                calls.append(stage_call(self.net, stage, UPDATE, scratch, self.dynamic, g,
-                                        layer=layer) if self._has_update(stage) else
-                             bias_call(self.net, stage, g))
+                calls.append(self._update_call(i, stage, scratch, g, layer)
+                             if self._has_update(stage) else bias_call(self.net, stage, g))
                 names.append((i, "update"))
                 if layer.keep:
                     calls.append((LayerState.follow_threshold, layer))
                     names.append((i, "threshold"))
         return calls, names
+
+    def _backward_call(self, i, stage, scratch, g, dx, dz):
+        return stage_call(self.net, stage, BACKWARD, scratch, self.dynamic, g, dx, dz)
+
+    def _update_call(self, i, stage, scratch, g, layer):
+        return stage_call(self.net, stage, UPDATE, scratch, self.dynamic, g, layer=layer)
 
 
 def gradient_gain(stage):
@@ -350,12 +384,13 @@ def choose(name, net, layers, first, dynamic, free):
 
     free: bytes of heap beside the network's weights.
     """
-    found = Layout(net, layers, first, name == "small", dynamic)
+    layout = net.layout_class()
+    found = layout(net, layers, first, name == "small", dynamic)
     kept = found.size
     if name == "auto" and free - kept < RESERVE:
-        found = Layout(net, layers, first, True, dynamic)
+        found = layout.smaller(net, layers, first, dynamic, free - RESERVE)
         if found.size >= kept:
-            found = Layout(net, layers, first, False, dynamic)
+            found = layout(net, layers, first, False, dynamic)
     return found
 
 

@@ -3,16 +3,19 @@
 The byte table is in priot/formats/__init__.py; network/link.py, on the host, refuses the same.
 """
 
+import gc
 import struct
 from array import array
 
 from . import fields as F
 from .files import (MODEL, PREFIX, check_crc, check_scale, check_scales, check_text, fail,
                     open_file, read_names, read_prefix)
+from .heap import unload
 from .kinds import ADD, AVG_POOL, CONV2D, GLOBAL_POOL, KINDS, LINEAR
-from .memory import aligned
+from .memory import aligned, allocate
 from .stage import Stage
 
+ROOM = 49152  # bytes of heap: where fewer would be left, weights stay in flash
 _HEADER = 64
 _TABLE = "<16sHHHHBBbBHHIiIHbB"  # what follows the prefix
 _RECORD = 64
@@ -223,24 +226,53 @@ class Description:
         d[F.Z_SHIFT] = expected_shift
         return min(exponents)
 
+    def read_weights(self, net, f, flash):
+        """The payload, read to one block; where weights stay in flash, the rest of it.
+
+        flash: as of `load`.
+        """
+        path = net.path
+        if flash or (flash is None and _is_short_of(self.weight_bytes)):
+            try:
+                from .flash_file import place
+            except MemoryError:
+                unload("in_flash")
+                raise
+            weights = place(net, self, f, flash)
+            if weights is not None:
+                return weights
+        weights = memoryview(allocate(self.weight_bytes, path))
+        if f.readinto(weights) != len(weights):
+            fail(path, "file size", "short", "%d weight bytes" % len(weights))
+        return weights
+
     def check_weights(self, path, payload):
         """ValueError unless the bytes of the payload are weights of -127..127, padding and biases
         that leave sums in int32."""
-        for stage in self.stages:
-            n = stage.n_edges()
-            if n:
-                at = stage.offset
-                if min(payload[at:at + n]) == 0:
-                    fail(path, "a weight", -128, "-127..127")
-                for i in range(at + n, at + aligned(n)):
-                    if payload[i] != 128:
-                        fail(path, "padding", payload[i], 128)
-                most = 2147483647 - 16129 * stage.d[F.N_ROW]
-                for i in range(stage.d[F.N_OUT] if stage.d[F.BIAS] else 0):
-                    if stage is self.stages[-1] and i == self.n_classes:
-                        most = 0  # of spare outputs
-                    value = struct.unpack_from("<i", payload, stage.bias_offset + 4 * i)[0]
-                    _range(path, "bias", value, -most, most)
+        for stage in [s for s in self.stages if s.index >= 0]:
+            at = stage.offset
+            n = 0 if stage.flash else stage.n_edges()  # those in flash were checked there
+            if n and min(payload[at:at + n]) == 0:
+                fail(path, "a weight", -128, "-127..127")
+            for i in range(at + n, at + aligned(n)):
+                if payload[i] != 128:
+                    fail(path, "padding", payload[i], 128)
+            most = 2147483647 - 16129 * stage.d[F.N_ROW]
+            for i in range(stage.d[F.N_OUT] if stage.d[F.BIAS] else 0):
+                if stage is self.stages[-1] and i == self.n_classes:
+                    most = 0  # of spare outputs
+                value = struct.unpack_from("<i", payload, stage.bias_offset + 4 * i)[0]
+                _range(path, "bias", value, -most, most)
+
+
+def _is_short_of(n_bytes):
+    """Whether so many bytes of heap would leave little, on a board that can do without."""
+    try:
+        import rp2  # noqa: F401
+    except ImportError:
+        return False
+    gc.collect()
+    return gc.mem_free() - n_bytes < ROOM
 
 
 def _axis(where, d, j, is_conv, has_window, is_whole):

@@ -8,7 +8,6 @@ from . import fields as F
 from .calls import run
 from .files import MODEL, check_crc, fail, open_file, read_prefix
 from .heap import unload
-from .memory import allocate
 
 _HEADER = 64  # of a model file, at least
 
@@ -20,12 +19,12 @@ class Network:
     (of the classes: a tuple, empty where the file has none), n_outputs (classes, and spare outputs
     for `add_class`), stages, n_weights, loss_kind (of fields.py: cross entropy, or squared error;
     then every output counts as a class), n_targets (values of a target that comes with a sample);
-    trainer, adapter (path of its file): what is in force, both None where it is the backbone. Its
-    weights lie in one block, what it computes with in another, which a Trainer or an adapter
-    replaces by a larger one.
+    trainer, adapter (path of its file): what is in force, both None where it is the backbone;
+    flash_bytes (of the weights that stay in flash). Its other weights lie in one block, what it
+    computes with in another, which a Trainer or an adapter replaces by a larger one.
     """
 
-    def __init__(self, path, kernels=None):
+    def __init__(self, path, kernels=None, flash=None):
         self.path = path
         self.kernels = kernels or backend.kernels
         self.backend = backend.name
@@ -35,15 +34,15 @@ class Network:
         self.release()
         with open_file(path) as f:
             try:
-                self._read(f, path)
+                self._read(f, path, flash)
             finally:
-                unload("model_file")
+                unload("model_file", "flash_file")
         self._prepare_idle()
         self.idle_bytes = self.work_bytes  # of the block where nothing is trained
 
     # ---- reading -----------------------------------------------------------------------------
 
-    def _read(self, f, path):
+    def _read(self, f, path, flash):
         from .model_file import Description
 
         description = Description(f, path)
@@ -59,17 +58,21 @@ class Network:
         self.n_targets = self.n_outputs if self.loss_kind == F.SQUARED_ERROR else 0
         self.target_bytes = self.n_targets or 1
         self.stages = description.stages
-        self._weights = weights = memoryview(allocate(description.weight_bytes, path))
-        if f.readinto(weights) != len(weights):
-            fail(path, "file size", "short", "%d weight bytes" % len(weights))
-        description.check_weights(path, weights)
+        self._weights = self._take_weights(description, f, flash)
+        description.check_weights(path, self._weights)
         self.loss = array("i", [0] * F.N_FIELDS)
         self.use_classes(*self.in_file)
         for stage in self.weight_stages():
-            stage.w = stage.weff = self.weights_of(stage, stage.n_edges())
+            if stage.flash is None:
+                stage.w = stage.weff = self.weights_of(stage, stage.n_edges())
             if stage.d[F.BIAS]:
                 stage.bias = self._bias_of(stage)
         self.n_weights = sum([s.n_edges() for s in self.stages])
+        self.flash_bytes = sum([s.n_edges() for s in self.stages if s.flash])
+
+    def _take_weights(self, description, f, flash):
+        """Read the payload; with weights that stay in flash, the rest of it."""
+        return description.read_weights(self, f, flash)
 
     def _reread(self):
         """Read the weights again, which a method that trains them has changed in place."""
@@ -77,8 +80,14 @@ class Network:
             if read_prefix(f, self.path, MODEL, _HEADER)[1] != self.crc:
                 fail(self.path, "crc32", "that of another model", "%08x" % self.crc)
             check_crc(f, self.path, self.crc)
-            f.seek(-len(self._weights), 2)
-            f.readinto(self._weights)
+            if self.flash_bytes:
+                from .flash_file import read
+
+                read(f, self, self._weights)
+                unload("flash_file")
+            else:
+                f.seek(-len(self._weights), 2)
+                f.readinto(self._weights)
         self.modified = False
 
     # ---- memory ------------------------------------------------------------------------------
@@ -93,11 +102,19 @@ class Network:
     def _prepare_idle(self):
         """Take the memory of a network that nobody trains."""
         try:
-            from .layout import Layout
-
-            self.forward_calls = self.prepare(Layout(self))
+            self.forward_calls = self.prepare(self.layout_class()(self))
         finally:
-            unload("layout", "blocks")
+            unload("layout", "flash_layout", "blocks")
+
+    def layout_class(self):
+        """What plans its memory; that is imported, for the caller to forget it."""
+        if self.flash_bytes:
+            from .flash_layout import FlashLayout
+
+            return FlashLayout
+        from .layout import Layout
+
+        return Layout
 
     def prepare(self, layout, trainer=None):
         """Take the memory of a layout; returns the calls of a forward pass. MemoryError.
@@ -356,7 +373,7 @@ class Network:
 
             apply(self, path, layout)
         finally:
-            unload("adapter_reader", "names", "selection", "layout", "blocks")
+            unload("adapter_reader", "names", "selection", "layout", "flash_layout", "blocks")
 
     def export_mask(self, path):
         """Write one bit per edge of what a Trainer on this network has pruned."""
@@ -373,10 +390,13 @@ class Network:
             unload("describe")
 
 
-def load(path):
+def load(path, flash=None):
     """Read a model file; returns a Network.
 
-    OSError: no such file. ValueError: not a model, corrupt, or beyond the limits (one line that
-    names field, found and expected). MemoryError: it does not fit.
+    flash: whether its weights stay in the flash of an RP2040 or RP2350 and come to RAM some rows
+    at a time, when they are wanted; None: where RAM is too short for them. Then the file must stay
+    as it is: what computes says where it was replaced.
+    OSError: no such file. ValueError: not a model, corrupt, beyond the limits (one line that
+    names field, found and expected), or not in such a flash. MemoryError: it does not fit.
     """
-    return Network(path)
+    return Network(path, flash=flash)

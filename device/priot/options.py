@@ -79,6 +79,11 @@ class Options:
                              if method.rule == M.ONLY_BIAS and not net.has_biases() else
                              "last: %s has nothing to train in the last %d layers"
                              % (method.name, last))
+        for stage in stages:
+            if stage.flash and M.WEIGHTS <= method.rule != M.ONLY_BIAS:
+                raise ValueError("method: %s trains the weights of layer %d in place, which stay "
+                                 "in flash; last, or load(path, flash=False)"
+                                 % (method.name, stage.index))
         layers = select_layers(net, stages, method.rule, self.fraction or method.fraction,
                                self.select)
         for layer in layers:

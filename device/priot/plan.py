@@ -11,10 +11,12 @@ from .adapter_reader import Reader, applied_layers
 from .events import emit
 from .fields import BITMAP
 from .files import pack_names
+from .flash_file import choose
 from .kinds import KINDS
-from .layout import RESERVE, Layout
+from .layout import RESERVE
 from .memory import aligned
 from .methods import LAYOUTS, ONLY_BIAS, PRUNE, WIDE, find
+from .model_file import ROOM
 from .network import Network
 from .options import Options, is_depthwise
 
@@ -24,10 +26,13 @@ def run(job):
 
     Keys of the job: model; backend, kernels on the board, and arch, its processor ("" for this
     machine's own); free: bytes of heap that would be free beside the network's weights (where
-    layout is "auto"); trainings: [method, options] each; adapters: [path, layout] each.
+    layout is "auto"); trainings: [method, options] each; adapters: [path, layout] each; flash:
+    as of `load`, and free_at_load: bytes of heap that would be free then, 0: of a board without
+    such a flash.
     """
     backend.use(None if job["arch"] else job["backend"])
-    net = _Planned(job["model"], *_kernels_of(job))
+    net = _Planned(job["model"], *_kernels_of(job),
+                   flash=(job.get("flash"), job.get("free_at_load", 0)))
     emit("network", **_network(net))
     for method, options in job.get("trainings", ()):
         net.to_backbone()
@@ -42,13 +47,25 @@ def run(job):
 
 
 class _Planned(Network):
-    """A network that reads its weights, and computes nothing."""
+    """A network that reads its weights, and computes nothing.
 
-    def __init__(self, path, kernels, portable, layers=None, gradients=None):
+    flash: what `load` is told of that, and the bytes of heap that are free then.
+    """
+
+    def __init__(self, path, kernels, portable, layers=None, gradients=None, flash=(None, 0)):
         self._portable = portable
         self._layers = layers
         self._gradients = gradients
-        Network.__init__(self, path, kernels)
+        self.free_at_load = flash[1]
+        Network.__init__(self, path, kernels, flash[0])
+
+    def _take_weights(self, description, f, flash):
+        weights = Network._take_weights(self, description, f, False)
+        free = self.free_at_load
+        if flash or (flash is None and free and free - len(weights) < ROOM):
+            for stage in choose(description.stages, free):
+                stage.flash = _InFlash(weights[stage.offset:stage.offset + stage.n_edges()])
+        return weights
 
     def prepare(self, layout, trainer=None):
         self.layout = layout
@@ -62,6 +79,16 @@ class _Planned(Network):
 
     def gradients(self):
         return self._gradients
+
+
+class _InFlash:
+    """What stands for a FlashWeights where only sizes are asked for."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def parts(self):
+        return [self.weights]
 
 
 class _Asked:
@@ -103,9 +130,10 @@ def _network(net):
     """Sizes of the network alone."""
     layout = net.layout
     stages = [{"kind": KINDS[s.kind][0], "text": repr(s), "weights": s.n_edges(),
-               "outputs": s.size_out(), "argmax": s.argmax_bytes(),
+               "outputs": s.size_out(), "argmax": s.argmax_bytes(), "in_flash": bool(s.flash),
                "kernels": net.kernels_of(s.plan).plan_name(s.plan)} for s in net.stages]
-    return {"stages": stages, "n_classes": net.n_classes, "weight_bytes": net.weight_bytes,
+    return {"stages": stages, "n_classes": net.n_classes,
+            "weight_bytes": net.weight_bytes - net.flash_bytes, "flash_bytes": net.flash_bytes,
             "is_depthwise": any([is_depthwise(s) for s in net.stages]),
             "is_sensor": (bool(net.signed) and not net.loss_kind
                           and min(net.shape[1:]) == 1 < max(net.shape[1:])),
@@ -131,7 +159,9 @@ def _adapter(net, path, layout):
     """Sizes of an adapter that is put in force."""
     with Reader(path, net) as reader:
         layers = applied_layers(net, reader)
-        return _sizes(net, Layout(net, layers, None, layout == LAYOUTS[2], reader.method.dynamic))
+        layout_class = net.layout_class()
+        return _sizes(net, layout_class(net, layers, None, layout == LAYOUTS[2],
+                                        reader.method.dynamic))
 
 
 def _sizes(net, layout):

@@ -42,7 +42,8 @@ def run(job):
 
     Keys: action ("train", "evaluate", "logits": of every sample of `test`; "bench", or "plan":
     plan.py has its keys), model, test,
-    scores (adapter to start from or apply), backend, cores (1: leave core 1 alone); to train also
+    scores (adapter to start from or apply), backend, cores (1: leave core 1 alone), flash (as of
+    load); to train also
     train, method, options (keywords of Trainer), epochs, validate (test after every epoch), steps
     (of a bench), save, mask (files to write), add (names of classes to add first), stop_on_stdin
     (end as by Ctrl-C when something comes in there, or it is closed), and what fit calls so:
@@ -75,7 +76,7 @@ def _start(job):
     heap = _Heap()
     path = job["model"]
     try:
-        net = load(path)
+        net = load(path, job.get("flash"))
     except OSError as e:
         raise OSError(e.errno, "%s: %s" % (path, _text(e)))
     heap.look()

@@ -18,10 +18,13 @@ def select_layers(net, stages, rule, fraction, select):
             layers.append(LayerState(net, stage, rule))
             continue
         wanted = max(1, n * fraction // 100)
+        if select == "random" and stage.flash:
+            raise ValueError("select: random edges of layer %d, whose weights stay in flash; "
+                             "largest, or load(path, flash=False)" % stage.index)
         if select == "random":
             layers.append(LayerState(net, stage, rule, F.BITMAP, 0, wanted))
             continue
-        tau, found = largest_tau(net.kernels, stage.w, wanted)
+        tau, found = largest_tau(net.kernels, stage.parts(), wanted)
         if found == 0:
             raise ValueError("fraction: %d %% selects no weight of layer %d, too many are "
                              "equally large" % (fraction, stage.index))
@@ -45,19 +48,19 @@ def fill_selection(layers, state):
         count_rows(layer)
 
 
-def largest_tau(kernels, w, n):
+def largest_tau(kernels, parts, n):
     """The least tau with at most n weights of abs(weight) >= tau; returns (tau, how many).
 
-    127, where even more than n weights reach that.
+    127, where even more than n weights reach that. parts: buffers that hold the weights.
     """
     low, high = 1, 127
     while low < high:
         middle = (low + high) >> 1
-        if count_largest(kernels, w, middle) <= n:
+        if count_largest(kernels, parts, middle) <= n:
             high = middle
         else:
             low = middle + 1
-    return low, count_largest(kernels, w, low)
+    return low, count_largest(kernels, parts, low)
 
 
 def set_random_bits(bits, n_edges, n, state):
@@ -97,7 +100,8 @@ def count_rows(layer):
             layer.select[4 * row + i] = (total >> (8 * i)) & 255
         first, end = row * n_row, (row + 1) * n_row
         if layer.selection == F.LARGEST:
-            total += count_largest(layer.net.kernels, stage.w[first:end], layer.tau)
+            w = stage.flash.copy(first, end) if stage.flash else stage.w[first:end]
+            total += count_largest(layer.net.kernels, (w,), layer.tau)
         else:
             total += _count_bits(layer.bitmap(), first, end)
     if total != layer.n_params:
@@ -112,7 +116,10 @@ def _count_bits(bitmap, first, end):
     return n
 
 
-def count_largest(kernels, w, tau):
-    """Number of offset weight bytes in w with abs(weight) >= tau."""
-    return (len(w) - kernels.count_below((w,), 128 + tau)
-            + kernels.count_below((w,), 129 - tau))
+def count_largest(kernels, parts, tau):
+    """Number of offset weight bytes in some buffers with abs(weight) >= tau."""
+    n = 0
+    for w in parts:
+        n += (len(w) - kernels.count_below((w,), 128 + tau)
+              + kernels.count_below((w,), 129 - tau))
+    return n

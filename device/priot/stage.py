@@ -9,6 +9,7 @@ class Stage:
     """A record of the model file, and where its tensors lie now."""
 
     bits_bias = 0  # as bits_weights, of the sum of the output's gradient; 0: trains no biases
+    flash = None  # a FlashWeights, where the weights stay in flash; `w` is empty then
 
     def __init__(self, kind, d):
         self.kind = kind
@@ -47,15 +48,20 @@ class Stage:
     def row_step(self, n_bytes):
         """Rows for a buffer of n_bytes: a divisor of the number of rows, so that all are alike.
 
-        All rows of a conv2d layer, whose gradient is computed at once.
+        All rows of a conv2d layer, whose gradient is computed at once; not where they come from
+        flash.
         """
         n_out, n_row = self.d[F.N_OUT], self.d[F.N_ROW]
-        if self.kind == CONV2D:
+        if self.kind == CONV2D and self.flash is None:
             return n_out
         step = max(1, min(n_out, n_bytes // n_row))
         while n_out % step:
             step -= 1
         return step
+
+    def parts(self):
+        """Views of the backbone's weights, wherever they lie, in their order."""
+        return self.flash.parts() if self.flash else [self.w]
 
     def backbone(self):
         """Forget every method: descriptor and weights as the file says."""

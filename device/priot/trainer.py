@@ -78,7 +78,7 @@ class Trainer:
             net.recover()
             raise
         finally:
-            unload("options", "selection", "layout", "blocks")
+            unload("options", "selection", "layout", "flash_layout", "blocks")
         if warns and self.layout == "small":
             print("warning: layout small, which is slower; del the trainer before this one first")
 

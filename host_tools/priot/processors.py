@@ -7,11 +7,12 @@ sys.implementation._mpy which of them it loads.
 from dataclasses import dataclass
 
 # Modules of native code by architecture, "x64-avx2" for processors that have it: portable C,
-# kernels made for the processor, and what makes samples of sensors into inputs.
-NATIVE_MODULES = {"x64": ("priot_portable", "priot_features"),
+# kernels made for the processor, what makes samples of sensors into inputs, and what reads weights
+# that stay in flash.
+NATIVE_MODULES = {"x64": ("priot_portable", "priot_features", "priot_flash"),
                   "x64-avx2": ("priot_portable",),
                   "armv6m": ("priot_native", "priot_portable", "priot_features", "priot_layers",
-                             "priot_backward"),
+                             "priot_backward", "priot_flash"),
                   "rv32imc": ("priot_portable", "priot_features")}
 # For x64 alone: what the modules for the Pico would choose and take.
 PLANNING_MODULE = "priot_plan"

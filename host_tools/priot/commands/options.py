@@ -57,6 +57,18 @@ def add_training_options(parser: argparse.ArgumentParser, advised: bool = False)
                         "(default auto: kept where there is room)")
 
 
+def add_weights_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--weights-in`, which weights_in_flash reads."""
+    parser.add_argument("--weights-in", choices=("ram", "flash"),
+                        help="where a Pico has the backbone's weights: flash takes less RAM and "
+                        "more time (default: flash where RAM is short)")
+
+
+def weights_in_flash(args: argparse.Namespace) -> bool | None:
+    """Whether weights stay in flash, as the device's `load` takes it; None: not said."""
+    return None if args.weights_in is None else args.weights_in == "flash"
+
+
 def options_from(args: argparse.Namespace) -> dict[str, Any]:
     """Keywords of the device's Trainer that were given."""
     return {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}

@@ -5,7 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from priot.commands.options import add_json_option, add_training_options, options_from
+from priot.commands.options import (
+    add_json_option,
+    add_training_options,
+    add_weights_option,
+    options_from,
+    weights_in_flash,
+)
 from priot.errors import PriotError
 from priot.formats import Adapter, Model
 from priot.jobs.protocol import BACKENDS
@@ -13,6 +19,7 @@ from priot.planning.advice import (
     Choice,
     Recommendation,
     choices,
+    in_flash,
     on_portable_kernels,
     recommend,
 )
@@ -58,6 +65,7 @@ def add_parser(subparsers: Any) -> None:
                         help="flash for files (default: that of --board)")
     add_training_options(parser)
     parser.set_defaults(method=None)
+    add_weights_option(parser)
     add_json_option(parser)
 
 
@@ -69,7 +77,9 @@ def main(args: argparse.Namespace) -> int:
     options = options_from(args)
     found: list[Choice] = []
     least: Choice | None = None
-    planner = Planner(UnixTarget(PLANNING_HEAP), args.model, board.backend)
+    flash: Choice | None = None
+    planner = Planner(UnixTarget(PLANNING_HEAP), args.model, board.backend,
+                      flash=weights_in_flash(args))
     if args.adapter:
         title, plan = _adapter_plan(args, model, planner, board, options)
     else:
@@ -81,6 +91,7 @@ def main(args: argparse.Namespace) -> int:
         title = f"{model.name} trained by {training.method}"
         if plan.refusals:
             least = on_portable_kernels(planner, training, board, files, samples)
+            flash = in_flash(planner, training, board, files, samples)
     chosen = recommend(found)
     write_json(args.json, {
         "model": str(args.model), **describe(plan),
@@ -93,6 +104,10 @@ def main(args: argparse.Namespace) -> int:
     for table in (layers_table, ram_table, flash_table):
         print(*table(plan), "", sep="\n")
     status = _finish(plan, found, chosen, args.model)
+    if flash and flash.fits:
+        print(f"  {flash.training.command()} --weights-in flash fits, "
+              f"{flash.plan.heap.free:,} bytes stay free: on the board "
+              f'priot.load("{args.model.name}", flash=True)')
     if least and least.fits:
         print(f"  {least.training.command()} --backend portable fits, "
               f"{least.plan.heap.free:,} bytes stay free: on the board "
@@ -102,6 +117,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _finish(plan: Plan, found: list[Choice], chosen: Recommendation | None, path: Path) -> int:
     """Print verdict and advice; returns the exit status."""
+    if plan.network.flash_bytes:
+        print(f"weights in flash: {plan.weights_reason}")
     if plan.training:
         print(f"layout {plan.learned.layout}: {plan.layout_reason}")
     if plan.refusals:

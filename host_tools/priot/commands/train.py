@@ -8,8 +8,10 @@ from priot.commands.options import (
     add_json_option,
     add_target_options,
     add_training_options,
+    add_weights_option,
     choose_target,
     options_from,
+    weights_in_flash,
 )
 from priot.errors import PriotError
 from priot.jobs.details import Details
@@ -56,6 +58,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--mask", type=Path, help="write which edges are kept, one bit each")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the report")
     add_training_options(parser)
+    add_weights_option(parser)
     add_target_options(parser)
     add_json_option(parser)
 
@@ -82,7 +85,8 @@ def main(args: argparse.Namespace) -> int:
                    options_from(args), args.backend, args.resume, args.save, args.mask,
                    args.validate, args.add, validate_on=args.validate_on, also=args.also,
                    balance=args.balance, replay=args.replay, share=args.share,
-                   keep_best=args.keep_best, patience=args.patience)
+                   keep_best=args.keep_best, patience=args.patience,
+                   flash=weights_in_flash(args))
     if args.port or args.target not in (None, "unix"):
         _ask_here(job)
     details = Details(job, args.words)

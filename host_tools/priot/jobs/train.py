@@ -22,7 +22,7 @@ class TrainJob:
     balance, replay, share, patience: as of the device's Trainer.fit; keep_best: `save` is written
     for the epoch with the best validation alone. Validated is after every epoch, with `validate`
     on `test`, or on the dataset `validate_on`. also: datasets to test before and after, beside
-    `test`.
+    `test`. flash: whether a Pico's weights stay in flash, None: where RAM is short.
     """
 
     model: Path
@@ -44,6 +44,7 @@ class TrainJob:
     share: int | None = None
     keep_best: bool = False
     patience: int = 0
+    flash: bool | None = None
 
     @property
     def datasets(self) -> list[Path]:
@@ -123,7 +124,7 @@ class TrainJob:
             "add": self._added(Model.read(self.model)),
             "validate_on": absolute(self.validate_on), "also": list(map(absolute, self.also)),
             "balance": self.balance, "replay": absolute(self.replay), "share": self.share,
-            "keep_best": self.keep_best, "patience": self.patience,
+            "keep_best": self.keep_best, "patience": self.patience, "flash": self.flash,
         }
 
 

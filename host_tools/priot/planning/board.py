@@ -1,7 +1,7 @@
 """What a model and a method need of a board: heap and flash, and whether it fits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from priot.errors import PriotError
@@ -21,6 +21,7 @@ from priot.planning.heap import (
     after_load,
     block_bytes,
     code_bytes,
+    free_at_load,
     with_learned,
 )
 from priot.planning.names import Names, board_path
@@ -78,6 +79,15 @@ class Plan:
     refusals: list[str] = field(default_factory=list)
 
     @property
+    def weights_reason(self) -> str:
+        """Why weights stay in flash."""
+        weights = self.network.weight_bytes + self.network.flash_bytes
+        free = free_at_load(
+            self.board.backend, self.board.heap_bytes, self.board.processor) - weights
+        return (f"in RAM they would leave {free:,} bytes of heap to compute with" if free > 0 else
+                f"in RAM they lack {-free:,} bytes of heap")
+
+    @property
     def missing(self) -> int:
         """Bytes of heap that are missing, 0 where it fits."""
         return max(missing_bytes(self.loaded), missing_bytes(self.heap))
@@ -101,6 +111,7 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
     files: sizes by path on the board, model and datasets included; samples: images of the
     dataset to train on. Raises PriotError where something is not built.
     """
+    planner = _on(board, planner)
     network = planner.network()
     code = code_bytes(board.backend, network, processor=board.processor)
     loaded = after_load(after_import(code, board.heap_bytes), code, network)
@@ -126,6 +137,7 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
 def plan_adapter(planner: Planner, adapter: Path, layout: str, board: Limits,
                  files: Mapping[str, int]) -> Plan:
     """Plan to apply an adapter of the planner's model. Raises PriotError."""
+    planner = _on(board, planner)
     network, learned = planner.network(), planner.adapter(adapter, layout)
     code = code_bytes(board.backend, network, learned, board.processor)
     loaded = after_load(after_import(code, board.heap_bytes), code, network)
@@ -133,6 +145,12 @@ def plan_adapter(planner: Planner, adapter: Path, layout: str, board: Limits,
                 flash_blocks({**package_sizes(board), **files}), learned)
     _refuse(plan, "applying the adapter")
     return plan
+
+
+def _on(board: Limits, planner: Planner) -> Planner:
+    """The planner, told what the board's heap has free before the model is loaded."""
+    return replace(planner, free_at_load=free_at_load(
+        board.backend, board.heap_bytes, board.processor))
 
 
 def _layout_reason(training: Training, learned: Learned, network: Network) -> str:

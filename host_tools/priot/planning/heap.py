@@ -37,9 +37,15 @@ _BLOCK_HEADER = 16  # of a bytearray, beside its bytes
 _BYTES_PER_NAME = 10  # that a module uses: an entry of a dictionary, a function object, its text
 _BYTES_LEFT_BY_IMPORT = 1_040
 _BYTES_PER_NETWORK = 576
+_BYTES_OF_READING = 11_000  # code and objects while a model file is read, forgotten afterwards
 _BYTES_LEFT_BEHIND = 7_584  # names and remains of the modules that are imported for one use
 _BYTES_PER_WEIGHT_STAGE = 608
 _BYTES_PER_POOL_STAGE = 592
+_BYTES_PER_FLASH_STAGE = 320  # beside them, where its weights stay in flash; 8 a block of those
+_FLASH_BLOCK_BYTES = 4_088
+_BYTES_PER_FLASH_LAYER = 1_000  # that is trained: its calls, and of each part of so many weights
+_BYTES_PER_FLASH_PART = 56
+_FLASH_PART_BYTES = 9_216
 _BYTES_PER_TRAINER = 1_424
 _BYTES_PER_TRAINED_LAYER = 424
 _BYTES_PER_SCORED_LAYER = 144  # beside them, where effective weights are made of scores
@@ -112,12 +118,12 @@ def _imports(path: Path) -> list[str]:
     return names
 
 
-def code_bytes(backend: str, network: Network, learned: Learned | None = None,
+def code_bytes(backend: str, network: Network | None, learned: Learned | None = None,
                processor: Processor = PICO) -> Code:
     """What the package takes of a board when it runs a host's jobs (`priot.remote`).
 
-    learned: training, or an adapter, which may want more kernels. Raises PriotError where
-    something is not built.
+    Without a network: before one is loaded. learned: training, or an adapter, which may want more
+    kernels. Raises PriotError where something is not built.
     """
     folder = compile_package(processor.package) / "priot"
 
@@ -131,19 +137,30 @@ def code_bytes(backend: str, network: Network, learned: Learned | None = None,
 
     imported = modules(("__init__", "remote"))
     package = package_bytes(imported)
+    flash = 0
+    if network and network.flash_bytes:
+        flash = package_bytes(["in_flash"]) + (
+            native_bytes("priot_flash") if backend in NATIVE_BACKENDS else
+            package_bytes(["viper_flash"]))
     if backend not in NATIVE_BACKENDS:
         kernels = [name for name in modules((f"kernels_{backend}",)) if name not in imported]
-        return Code(package, package_bytes(kernels))
+        return Code(package, package_bytes(kernels) + flash)
     if backend == "portable":
-        return Code(package, native_bytes("priot_portable"))
-    kernels_bytes = native_bytes("priot_native") + (
-        native_bytes("priot_layers") if network.layers else 0)
+        return Code(package, native_bytes("priot_portable") + flash)
+    kernels_bytes = native_bytes("priot_native") + flash + (
+        native_bytes("priot_layers") if network and network.layers else 0)
     late = native_bytes("priot_backward") if learned and learned.backward else 0
-    if network.portable:
+    if network and network.portable:
         return Code(package, kernels_bytes + native_bytes("priot_portable"), late)
     if learned and learned.portable:
         late += native_bytes("priot_portable")
     return Code(package, kernels_bytes, late)
+
+
+def free_at_load(backend: str, size: int = HEAP_BYTES, processor: Processor = PICO) -> int:
+    """Bytes of a board's heap that are free when `priot.load` asks whether those are too few."""
+    code = code_bytes(backend, None, processor=processor)
+    return after_import(code, size).free - code.kernels - _BYTES_OF_READING
 
 
 def loaded_bytes(mpy: bytes) -> int:
@@ -168,7 +185,9 @@ def after_load(heap: Heap, code: Code, network: Network) -> Heap:
     """After `priot.load`, which brings the kernels."""
     objects = _BYTES_PER_NETWORK + _BYTES_LEFT_BEHIND + sum(
         _BYTES_PER_WEIGHT_STAGE if s["weights"] else _BYTES_PER_POOL_STAGE
-        for s in network.stages)
+        for s in network.stages) + sum(
+        _BYTES_PER_FLASH_STAGE + 8 * -(-s["weights"] // _FLASH_BLOCK_BYTES)
+        for s in network.stages if s["in_flash"])
     heap = Heap(heap.size, heap.used)
     return heap.with_blocks(objects + code.kernels, network.weight_bytes, network.work_bytes)
 
@@ -182,7 +201,11 @@ def learned_objects(network: Network, learned: Learned, training: Training | Non
     per_layer += _BYTES_PER_SCORED_LAYER * (training.rule.rule < f.WEIGHTS)
     first = learned.layers[0].stage
     pools = sum(1 for s in network.stages[first:] if not s["weights"])
+    in_flash = [s["weights"] for s in (network.stages[a.stage] for a in learned.layers)
+                if s["in_flash"]]
+    parts = sum(-(-n // _FLASH_PART_BYTES) for n in in_flash)
     return (_BYTES_PER_TRAINER + per_layer * len(learned.layers)
+            + _BYTES_PER_FLASH_LAYER * len(in_flash) + _BYTES_PER_FLASH_PART * parts
             + _BYTES_PER_TRAINED_POOL * pools)
 
 

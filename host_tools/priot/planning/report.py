@@ -19,6 +19,7 @@ def describe(plan: Plan) -> dict[str, Any]:
             "package_bytes": plan.code.package,
             "kernels_bytes": plan.code.kernels + plan.code.late,
             "weight_bytes": plan.network.weight_bytes,
+            "weights_in_flash_bytes": plan.network.flash_bytes,
             "learned_bytes": learned.learned_bytes, "work_bytes": learned.work_bytes,
             "idle_work_bytes": plan.network.work_bytes,
             "other_bytes": plan.other_bytes, "free_when_loaded_bytes": plan.loaded.free,

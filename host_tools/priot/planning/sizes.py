@@ -66,6 +66,7 @@ class Layer:
 class Network:
     """A loaded model: two blocks, and its stages as device/priot/plan.py describes them.
 
+    weight_bytes: of the block of weights; flash_bytes: of the weights that stay in flash.
     portable, layers: whether a Pico loads priot_portable, priot_layers beside priot_native.
     is_depthwise: whether some of its layers are; is_sensor: whether its samples are signed and of
     one line, not pictures.
@@ -77,6 +78,7 @@ class Network:
     work_bytes: int
     portable: bool
     reserve_bytes: int
+    flash_bytes: int = 0
     layers: bool = False
     is_depthwise: bool = False
     is_sensor: bool = False
@@ -116,13 +118,16 @@ class Planner:
     """Asks the device package on `target` about a model on a board.
 
     backend: the kernels there; arch: its processor, "" for that of the target, where None stands
-    for the fastest kernels.
+    for the fastest kernels. flash: whether weights stay in flash, None: where RAM is short;
+    free_at_load: bytes of its heap before the model is loaded, 0: its flash is no memory.
     """
 
     target: Target
     model: Path
     backend: str | None
     arch: str = PICO.native
+    flash: bool | None = None
+    free_at_load: int = 0
 
     def network(self) -> Network:
         """The model alone. Raises PriotError where it is refused."""
@@ -151,7 +156,8 @@ class Planner:
 
     def _ask(self, **wanted: Any) -> list[Event]:
         job = {"action": "plan", "model": str(self.model.absolute()), "backend": self.backend,
-               "arch": self.arch, **wanted}
+               "arch": self.arch, "flash": self.flash, "free_at_load": self.free_at_load,
+               **wanted}
         return [event for event in self.target.run(job) if event["event"] != "done"]
 
 

@@ -40,17 +40,19 @@ def ram_table(plan: Plan) -> list[str]:
     return ram_lines(BOOT_BYTES, code.package, code.kernels + code.late, network.weight_bytes, [
         ("learned", learned.learned_bytes, what),
         ("work", learned.work_bytes, "activations, gradients, scratch, sharing places; "
-         f"{network.work_bytes:,} when just loaded")], plan.other_bytes, last)
+         f"{network.work_bytes:,} when just loaded")], plan.other_bytes, last,
+        f"and biases; {network.flash_bytes:,} more stay in flash" if network.flash_bytes else
+        "of the backbone")
 
 
 def ram_lines(boot: int, package: int, kernels: int, weights: int,
               blocks: Sequence[tuple[str, int, str]], objects: int,
-              last: tuple[str, int, str]) -> list[str]:
+              last: tuple[str, int, str], weights_note: str = "of the backbone") -> list[str]:
     """What lies in a heap, in bytes, planned or measured; what is 0 has no line."""
     rows = [
         ("MicroPython", boot, "when its prompt appears"),
         ("code", package + kernels, f"package {package:,}, kernels {kernels:,}"),
-        ("weights", weights, "of the backbone"),
+        ("weights", weights, weights_note),
         *blocks,
         ("objects", objects, "layers, calls, open files, the order of samples"),
         last,
