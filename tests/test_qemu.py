@@ -1,7 +1,9 @@
 """Whole training runs in QEMU, by the boards' modules: the same bytes as on the unix port."""
 
+import functools
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from priot.targets.unix import UnixTarget
 
 BACKBONE = BACKBONES / "digits-0.priot"
 EPOCHS = 30  # as in `make demo`
+VIPER_EPOCHS = 3  # which take as long
 # Machines, and kernels: the fastest, or by name. All but the first two take `make test-boards`.
 TARGETS = [("qemu", None), ("qemu-m33", None), ("qemu-m33", "portable"), ("qemu-m33", "viper"),
            ("qemu-m4", None), ("qemu-m7", None), ("qemu-rv32", "portable"),
@@ -32,27 +35,31 @@ def digits(tmp_path_factory) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir()}
 
 
-def learned(digits, folder: Path, target, backend: str | None = None) -> tuple[dict, list[bytes]]:
+def learned(digits, folder: Path, target, epochs: int, backend: str | None = None,
+            ) -> tuple[dict, list[bytes]]:
     """The demo's report, and its files of scores and mask."""
     folder.mkdir(exist_ok=True)
     report = train(TrainJob(
-        BACKBONE, digits["train"], digits["test"], epochs=EPOCHS, options={"seed": 1},
+        BACKBONE, digits["train"], digits["test"], epochs=epochs, options={"seed": 1},
         save=folder / "a.scores", mask=folder / "a.adapter", backend=backend), target)
     return report, [path.read_bytes() for path in sorted(folder.iterdir())]
 
 
 @pytest.fixture(scope="module")
-def on_unix(digits, tmp_path_factory) -> tuple[dict, list[bytes]]:
-    return learned(digits, tmp_path_factory.mktemp("unix"), UnixTarget())
+def on_unix(digits, tmp_path_factory) -> Callable[[int], tuple[dict, list[bytes]]]:
+    """What so many epochs learn under MicroPython here."""
+    return functools.cache(lambda epochs: learned(
+        digits, tmp_path_factory.mktemp("unix"), UnixTarget(), epochs))
 
 
 @pytest.mark.parametrize("name, backend", TARGETS if IS_LONG else TARGETS[:2])
 def test_the_demo_in_qemu(digits, on_unix, tmp_path, name, backend):
     """The demo's training on a board's processor: its scores, its mask and its accuracy."""
-    unix, expected = on_unix
-    qemu, written = learned(digits, tmp_path / "learned", QemuTarget(name=name), backend)
+    epochs = VIPER_EPOCHS if backend == "viper" else EPOCHS
+    unix, expected = on_unix(epochs)
+    qemu, written = learned(digits, tmp_path / "learned", QemuTarget(name=name), epochs, backend)
     assert qemu["backend"] == (backend or "native")
-    assert qemu["finished"] and qemu["epochs"] == EPOCHS
+    assert qemu["finished"] and qemu["epochs"] == epochs
     assert [qemu[key] for key in SAME] == [unix[key] for key in SAME]
     assert qemu["accuracy_after"] > qemu["accuracy_before"]
     assert len(written) == 2
