@@ -15,6 +15,8 @@ from priot.planning.sizes import HEAP_BYTES, Planner, Training
 from priot.targets.unix import UnixTarget
 from support import random_dataset, random_model
 
+IN_RAM = ("--weights-in", "ram")
+
 
 @pytest.fixture(scope="module")
 def network_a(tmp_path_factory) -> Path:
@@ -70,10 +72,10 @@ def test_portable_kernels_are_a_lever(tmp_path, capsys):
     """Where the fast kernels leave too little: what is said to fit does, and no more is said."""
     path = tmp_path / "wide.priot"
     perceptron(least(tmp_path, 0, layout="small")).write(path)
-    assert main(["plan", str(path), "--layout", "small"]) == 1
+    assert main(["plan", str(path), "--layout", "small", *IN_RAM]) == 1
     lever = re.search(r"  (.*--backend portable) fits, ([\d,]+) bytes", capsys.readouterr().out)
     assert lever
-    report = report_of(path, *lever.group(1).split())
+    report = report_of(path, *lever.group(1).split(), *IN_RAM)
     assert f"{report['ram']['free_heap_bytes']:,}" == lever.group(2)
 
 
