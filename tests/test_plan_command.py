@@ -81,7 +81,7 @@ def test_portable_kernels_are_a_lever(tmp_path, capsys):
 
 def test_levers_make_it_fit(network_a, capsys):
     """A refusal names what is missing; every lever that is said to fit does."""
-    asked = [network_a, "--backend", "viper", "--heap", 160_000]
+    asked = [network_a, *IN_RAM, "--backend", "viper", "--heap", 160_000]
     report = report_of(*asked, "--layout", "kept", status=1)
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1
@@ -102,7 +102,7 @@ def test_levers_make_it_fit(network_a, capsys):
 
 def test_advice_follows_the_heap(network_a):
     """A score an edge where there is room, then weights in place, then the last, then nothing."""
-    planner = Planner(UnixTarget(HEAP_BYTES), network_a, "viper")
+    planner = Planner(UnixTarget(HEAP_BYTES), network_a, "viper", flash=False)
     advised = []
     for heap in (100_000, 120_000, *range(130_000, 148_000, 3_000), 160_000, 180_000, 240_000):
         board = Limits(heap, backend="viper")
@@ -117,7 +117,7 @@ def test_advice_follows_the_heap(network_a):
 def test_a_network_beyond_the_heap(tmp_path, capsys):
     model = tmp_path / "wide.priot"
     random_model("flatten, linear 300, relu, linear 10", (1, 30, 30), seed=1).write(model)
-    report = report_of(model, "--backend", "viper", status=1)
+    report = report_of(model, *IN_RAM, "--backend", "viper", status=1)
     printed = capsys.readouterr()
     assert "loading the network lacks" in printed.err
     assert report["recommended"] is None and "a smaller network" in printed.out
