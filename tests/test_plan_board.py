@@ -53,9 +53,12 @@ CASES = [("a", "priot", {}), ("a", "gain", {"fraction": 10, "select": "layers"})
 # public networks, where they lie beside the checkout: file, method, options, kernels
 MODELS = ROOT.parent / "shared" / "models"
 KEYWORDS = "mlperf_kws_ref_model_float32.tf2onnx.onnx"
+RESNET = "mlperf_pretrainedResnet.tflite"
 PUBLIC = [(KEYWORDS, "weights", {}, "native"),
           pytest.param(KEYWORDS, "priot", {}, "portable", marks=pytest.mark.long),
-          pytest.param(KEYWORDS, "gain", {}, "portable", marks=pytest.mark.long)]
+          pytest.param(KEYWORDS, "gain", {}, "portable", marks=pytest.mark.long),
+          pytest.param(RESNET, "weights", {"last": 4, "layout": "small"}, "portable",
+                       marks=pytest.mark.long)]
 
 
 def adapter_of(model: Model) -> Adapter:
@@ -105,11 +108,11 @@ def board(models, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def public(tmp_path_factory) -> dict[str, Path]:
+def public(tmp_path_factory, long) -> dict[str, Path]:
     """Public networks as model files. What they are calibrated with decides no size."""
     folder = tmp_path_factory.mktemp("public")
     paths = {}
-    for file in (KEYWORDS,):
+    for file in (KEYWORDS, *[RESNET] * long):
         graph, _ = import_file(MODELS / file)
         rng = np.random.default_rng(1)
         np.savez(folder / "data.npz", x=rng.normal(0, 30, (8, *graph.file_shape)),

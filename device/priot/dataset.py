@@ -9,6 +9,7 @@ from .files import (DATASET, check_scale, check_scales, fail, names_text, open_f
 from .heap import unload
 
 _HEADER = 48
+_PART = 1024  # bytes that are checked at a time
 
 
 class Dataset:
@@ -63,23 +64,25 @@ class Dataset:
         if n == 0 or n_values == 0 or size != header + n * self.record_bytes:
             fail(path, "file size", size, "%d records of %d bytes" % (n, self.record_bytes))
         crc = self._check_names(crc32(raw))
-        record = bytearray(self.record_bytes)
-        image = memoryview(record)[:n_values]
+        buf = memoryview(bytearray(min(self.record_bytes, _PART)))
         counts = array("I", [0] * classes)
         for i in range(n):
-            f.readinto(record)
-            crc = crc32(record, crc)
-            if self.n_targets:
-                if b"\x80" in bytes(record[n_values:]):
-                    fail(path, "target of sample %d" % i, -128, "-127..127")
-                record[-1] = 0
-            wrong = b"\x80" in bytes(image) if flags else max(image) > 127
-            if wrong or record[-1] >= classes:
-                if wrong:
-                    fail(path, "pixel of sample %d" % i, -128 if flags else max(image),
+            left = self.record_bytes
+            while left:
+                part = buf[:left]
+                f.readinto(part)
+                crc = crc32(part, crc)
+                pixels = part[:max(0, left - target_bytes)]
+                if len(pixels) and (b"\x80" in bytes(pixels) if flags else max(pixels) > 127):
+                    fail(path, "pixel of sample %d" % i, -128 if flags else max(pixels),
                          "-127..127" if flags else "0..127")
-                fail(path, "label of sample %d" % i, record[-1], "below %d" % classes)
-            counts[record[-1]] += 1
+                if self.n_targets and b"\x80" in bytes(part[len(pixels):]):
+                    fail(path, "target of sample %d" % i, -128, "-127..127")
+                left -= len(part)
+            label = 0 if self.n_targets else part[-1]
+            if label >= classes:
+                fail(path, "label of sample %d" % i, label, "below %d" % classes)
+            counts[label] += 1
         self.counts = counts
         if crc != expected:
             fail(path, "crc32", "%08x" % crc, "%08x (corrupt file)" % expected)
