@@ -30,14 +30,14 @@ setup:  ## Everything that demo needs: .venv, MicroPython for this machine, the 
 demo: setup  ## Adapt a network to rotated digits under MicroPython; report in build/demo.
 	@$(VENV)/priot demo
 
-test: a-path-for-tests setup-all  ## Run every test (TESTS=... for a part).
+test: .path-for-tests setup-all  ## Run every test (TESTS=... for a part).
 	@$(VENV)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
 
-test-long: a-path-for-tests setup-all  ## The same in full: more moments of lost power, every case in QEMU.
+test-long: .path-for-tests setup-all  ## The same in full: more moments of lost power, every case in QEMU.
 	@$(VENV)/python -m pytest $(PYTEST_FLAGS) --long $(TESTS)
 
-.PHONY: a-path-for-tests
-a-path-for-tests:
+.PHONY: .path-for-tests
+.path-for-tests:
 	@bash -c '. host_tools/setup/elsewhere.sh && ! is_awkward "$$PWD"' || { echo "make test:" \
 		"the tests compile in this folder, and make cannot take its path $$PWD: move or copy" \
 		"it to one without spaces and marks" >&2; exit 1; }
