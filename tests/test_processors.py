@@ -10,7 +10,8 @@ from priot.paths import ROOT
 from priot.planning.board import limits_of
 from priot.processors import PICO, named, of_board
 
-FAST = ("priot_native", "priot_portable", "priot_features", "priot_layers")
+FAST = ("priot_native", "priot_portable", "priot_features", "priot_layers", "priot_backward",
+        "priot_flash")
 PORTABLE = ("priot_portable", "priot_features")
 # MicroPython's number and name (py/persistentcode.h), package, modules, backend
 BOARDS = [
