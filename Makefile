@@ -12,7 +12,7 @@ PICO_UF2 ?=
 # What `make test` runs, and further options of pytest. Files of tests run beside each other, one a
 # core (-n 0: one after the other, where Ctrl-C and a debugger work as usual).
 TESTS ?= tests
-PYTEST_FLAGS ?= -n auto --dist loadfile
+PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
 
 export PYTHON MPY_DIR PRIOT_MICROPYTHON_GIT PRIOT_MICROPYTHON_TAG PICO_UF2
 
