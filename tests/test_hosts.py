@@ -63,7 +63,7 @@ def test_work_with_files(files, tmp_path):
     on_windows("quantize", tmp_path / "float.npz", "--calibrate", made, "-o",
                tmp_path / "small.priot")
     assert "linear 10" in on_windows("inspect", tmp_path / "small.priot")
-    assert "60 images" in on_windows("inspect", made)
+    assert "60 samples" in on_windows("inspect", made)
 
 
 @pytest.mark.parametrize("arguments, line", [
