@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pico_support import complaint, priot, running_pico
+from pico_support import complaint, most_of_the_package, priot, running_pico
 from PIL import Image
 from priot import cli
 from priot.adapting.adapt import step
@@ -307,10 +307,11 @@ def test_a_lost_board_says_how_to_go_on():
                                  "there: repeat the command with --resume")
 
 
-def test_the_whole_way_on_a_bare_board(folder, tmp_path):
+def test_the_whole_way_on_a_board(folder, tmp_path):
     """Everything is brought, learned there and kept there; a repeat copies nothing again, and
     goes on from what only the board has."""
-    with running_pico(tmp_path / "pico", with_package=False) as pico:
+    there = {**most_of_the_package(), "ballast": bytes(900 * 1024)}
+    with running_pico(tmp_path / "pico", there, with_package=False) as pico:
         arguments = ("adapt", folder, "--model", MODEL, "--split", 10, "-o", tmp_path / "out",
                      "--port", pico.port)
         done = priot(*arguments, "--epochs", 1)

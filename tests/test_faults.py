@@ -246,11 +246,11 @@ def test_flash_full(files, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("answer, said", [
-    ("(1, 19), 5126, 'Pico', 0, 'rp2'", "MicroPython 1.19 with .mpy files 6.0 is on the board, 6.3 is "
-     "needed: install firmware 1.23 or later"),
-    ("(1, 25), 774, 'webassembly', 0, 'webassembly'", "the firmware (webassembly) runs no native code, not even "
-     "viper kernels: use a Raspberry Pi Pico or another board with an Arm Cortex-M, ESP32 or "
-     "RISC-V processor"),
+    ("(1, 19), 5126, 'Pico', 0, 'rp2'", "MicroPython 1.19 with .mpy files 6.0 is on the board, "
+     "6.3 is needed: install firmware 1.23 or later"),
+    ("(1, 25), 774, 'webassembly', 0, 'webassembly'", "the firmware (webassembly) runs no native "
+     "code, not even viper kernels: use a Raspberry Pi Pico or another board with an Arm "
+     "Cortex-M, ESP32 or RISC-V processor"),
 ])
 def test_a_board_that_cannot_run_it(pico, monkeypatch, capsys, answer, said):
     monkeypatch.setattr(info, "_QUESTION", f'print("({answer})")')

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from pico_support import Person, priot, running_pico
+from pico_support import Person, most_of_the_package, priot, running_pico
 from priot.jobs.protocol import PICO_HEAP_BYTES
 from priot.network.named import network_line
 from priot.paths import BACKBONES, DEVICE, ROOT
@@ -114,7 +114,7 @@ def test_every_line_of_the_tutorial(tmp_path):
     """Commands of the shell, lines at the prompt and the script, one after the other."""
     data, copy, commands, compared, push = blocks("sh")
     *sessions, script = blocks("python")
-    with running_pico(tmp_path / "pico", with_package=False) as pico:
+    with running_pico(tmp_path / "pico", most_of_the_package(), with_package=False) as pico:
         environment = dict(os.environ, PORT=pico.port, BACKBONES=str(BACKBONES), PYTHONPATH=str(
             ROOT), PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
