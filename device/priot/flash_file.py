@@ -19,9 +19,8 @@ from .files import PREFIX, fail
 from .heap import unload
 from .in_flash import FlashWeights, kernels_for
 from .kinds import LINEAR
-from .memory import aligned, allocate
+from .memory import RESERVE, aligned, allocate
 
-RESERVE = 49152  # bytes of heap to leave free where a linear layer comes to RAM
 _LEAST_EDGES = 2048  # of a layer that stays in flash
 _TAIL = 16  # bytes by which a last block is found
 _BLOCK_SIZE = 5  # ioctl of a block device

@@ -15,8 +15,8 @@ from .blocks import ALWAYS, Block
 from .calls import BACKWARD, EMPTY, FORWARD, UPDATE, bias_call, stage_call
 from .kinds import ADD, AVG_POOL, CONV2D, GLOBAL_POOL, LINEAR, MAX_POOL
 from .layer_state import LayerState
+from .memory import RESERVE
 
-RESERVE = 49152  # bytes of heap that layout="auto" leaves free
 _FEW_EDGES = 2048  # of a conv2d layer: so few effective weights are kept
 _ROW_BYTES = 1024  # of effective weights that layout="small" computes at a time
 _MOST_ROW_BYTES = 16384  # where there is room for them

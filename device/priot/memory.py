@@ -2,6 +2,8 @@
 
 import gc
 
+RESERVE = 49152  # bytes of heap that layout="auto" and weights that come to RAM leave free
+
 
 def aligned(n):
     """The next multiple of 4."""

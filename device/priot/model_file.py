@@ -12,10 +12,9 @@ from .files import (MODEL, PREFIX, check_crc, check_scale, check_scales, check_t
                     open_file, read_names, read_prefix)
 from .heap import unload
 from .kinds import ADD, AVG_POOL, CONV2D, GLOBAL_POOL, KINDS, LINEAR
-from .memory import aligned, allocate
+from .memory import RESERVE, aligned, allocate
 from .stage import Stage
 
-ROOM = 49152  # bytes of heap: where fewer would be left, weights stay in flash
 _HEADER = 64
 _TABLE = "<16sHHHHBBbBHHIiIHbB"  # what follows the prefix
 _RECORD = 64
@@ -272,7 +271,7 @@ def _is_short_of(n_bytes):
     except ImportError:
         return False
     gc.collect()
-    return gc.mem_free() - n_bytes < ROOM
+    return gc.mem_free() - n_bytes < RESERVE
 
 
 def _axis(where, d, j, is_conv, has_window, is_whole):

@@ -13,10 +13,8 @@ from .fields import BITMAP
 from .files import pack_names
 from .flash_file import choose
 from .kinds import KINDS
-from .layout import RESERVE
-from .memory import aligned
+from .memory import RESERVE, aligned
 from .methods import LAYOUTS, ONLY_BIAS, PRUNE, WIDE, find
-from .model_file import ROOM
 from .network import Network
 from .options import Options, is_depthwise
 
@@ -62,7 +60,7 @@ class _Planned(Network):
     def _take_weights(self, description, f, flash):
         weights = Network._take_weights(self, description, f, False)
         free = self.free_at_load
-        if flash or (flash is None and free and free - len(weights) < ROOM):
+        if flash or (flash is None and free and free - len(weights) < RESERVE):
             for stage in choose(description.stages, free):
                 stage.flash = _InFlash(weights[stage.offset:stage.offset + stage.n_edges()])
         return weights

@@ -17,14 +17,14 @@ import priot
 found.append(free())
 priot.backend.use()
 found.append(free())
-blocks = [0, 0, 0, 0]
+blocks, late = [0, 0], []
 if {path!r}:
     net = priot.load({path!r})
-    late = [int(net.kernels.__name__ == "priot_native" and name in sys.modules)
-            for name in ("priot_layers", "priot_portable")]
-    blocks = [net.weight_bytes, net.work_bytes] + late
+    late = [name for name in sys.modules
+            if name.startswith("priot_") and name != net.kernels.__name__]
+    blocks = [net.weight_bytes, net.work_bytes]
 found.append(free())
-print(*found, *blocks)
+print(*found, *blocks, *late)
 """
 
 
@@ -54,9 +54,8 @@ class Memory:
 def measure(connection: Connection, path: str | None, processor: str) -> Memory:
     """Load the package, and the model at `path` on the board, on a fresh heap."""
     answer = connection.execute(_QUESTION.format(path=path)).split()
-    heap, start, package, native, model, weights, work, *are_late = map(int, answer)
+    heap, start, package, native, model, weights, work = map(int, answer[:7])
     late = sum(loaded_bytes(native_module(named(processor).native, name).read_bytes())
-               for name, is_late in zip(("priot_layers", "priot_portable"), are_late, strict=True)
-               if is_late)
+               for name in answer[7:])
     return Memory(heap, package - native, start - package, native - model, model, weights, work,
                   late)

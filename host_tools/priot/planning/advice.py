@@ -100,10 +100,10 @@ def on_portable_kernels(planner: Planner, asked: Training, board: Limits,
 def in_flash(planner: Planner, asked: Training, board: Limits, files: Mapping[str, int],
              samples: int = 0) -> Choice | None:
     """What was asked for with the weights in flash; None where they are there, or none can be."""
-    plan = plan_trainings(replace(planner, flash=True), [asked], board, files, samples)[0]
-    if planner.flash is not None or not isinstance(plan, Plan) or not plan.network.flash_bytes:
+    if planner.flash is not None:
         return None
-    return Choice(asked, plan)
+    plan = plan_trainings(replace(planner, flash=True), [asked], board, files, samples)[0]
+    return Choice(asked, plan) if isinstance(plan, Plan) and plan.network.flash_bytes else None
 
 
 def recommend(found: list[Choice]) -> Recommendation | None:

@@ -13,6 +13,7 @@ from priot.jobs.protocol import NATIVE_BACKENDS, PICO_HEAP_BYTES
 from priot.network import fields as f
 from priot.package import compile_package, package_source
 from priot.paths import native_module
+from priot.planning.flash import file_blocks
 from priot.planning.sizes import Learned, Network, Training
 from priot.processors import PICO, Processor
 
@@ -42,7 +43,6 @@ _BYTES_LEFT_BEHIND = 7_584  # names and remains of the modules that are imported
 _BYTES_PER_WEIGHT_STAGE = 608
 _BYTES_PER_POOL_STAGE = 592
 _BYTES_PER_FLASH_STAGE = 320  # beside them, where its weights stay in flash; 8 a block of those
-_FLASH_BLOCK_BYTES = 4_088
 _BYTES_PER_FLASH_LAYER = 1_000  # that is trained: its calls, and of each part of so many weights
 _BYTES_PER_FLASH_PART = 56
 _FLASH_PART_BYTES = 9_216
@@ -186,7 +186,7 @@ def after_load(heap: Heap, code: Code, network: Network) -> Heap:
     objects = _BYTES_PER_NETWORK + _BYTES_LEFT_BEHIND + sum(
         _BYTES_PER_WEIGHT_STAGE if s["weights"] else _BYTES_PER_POOL_STAGE
         for s in network.stages) + sum(
-        _BYTES_PER_FLASH_STAGE + 8 * -(-s["weights"] // _FLASH_BLOCK_BYTES)
+        _BYTES_PER_FLASH_STAGE + 8 * file_blocks(s["weights"])
         for s in network.stages if s["in_flash"])
     heap = Heap(heap.size, heap.used)
     return heap.with_blocks(objects + code.kernels, network.weight_bytes, network.work_bytes)
