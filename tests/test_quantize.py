@@ -1,11 +1,11 @@
 """Quantisation and calibration: exponents, percentiles, and shifts found anew by the oracle."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from priot import cli
+from priot.backbone import quantize as quantization
 from priot.backbone import steps
 from priot.backbone.float_network import FloatNetwork
 from priot.backbone.nearest import quantize
@@ -234,12 +234,39 @@ def test_wrong_labels_give_larger_gradients_than_right_ones():
 def test_steps_are_as_usual_or_change_other_outputs_little(monkeypatch, change, found):
     """change: of other outputs by steps of 2^-5; of one of 2^-c it is 2^(5 - c) as large."""
     before = np.ones((20, 3))
-    monkeypatch.setattr(steps, "_moved", lambda model, gradients, method, c: [2.0**(5 - c)])
     monkeypatch.setattr(steps, "logits", lambda model, images: before * (
         1 + change * model if isinstance(model, float) else 1))
-    model = SimpleNamespace(loss=f.CROSS_ENTROPY)
-    assert {method: steps._exponent(model, np.zeros((20, 1)), {}, method)
-            for method in found} == found
+    assert {method: steps._least(None, before, 5, 16, steps._WANTED[method],
+                                 lambda c: [2.0**(5 - c)]) for method in found} == found
+
+
+def test_a_step_on_biases_is_foreseen(monkeypatch):
+    """What calibration expects of a step on each of the first samples, up to how it is rounded;
+    where that changes the outputs too much the bits of all biases grow alike."""
+    model = random_model("conv 4 3 bias, relu, flatten, linear 9 bias, relu, linear 4 bias",
+                         (2, 8, 7), 3, 4)
+    data = random_dataset(model, 40, 4)
+    given = []
+    monkeypatch.setattr(quantization, "set_update_bits", lambda *found: given.extend(found))
+    calibrate(model, data, relative=True)
+    usual = [stage.update_bits_bias for stage in model.weight_stages]
+    foreseen = list(steps._with_moved_biases(model, given[2], 0))
+    assert len(foreseen) == steps.MOVERS
+    n_steps = 0
+    for moved, x, label in zip(foreseen, data.images, wrong_labels(data.labels, 4), strict=False):
+        oracle = Oracle(model, "bias")
+        oracle.step(x, int(label))
+        n_steps += 1 - oracle.skipped
+        for stage, state in zip(moved.stages, oracle.states, strict=True):
+            if stage.bias is not None and not oracle.skipped:
+                assert np.abs(stage.bias - np.frombuffer(state.bias, "<i4")).max() <= 1
+    assert n_steps > steps.MOVERS // 2
+    monkeypatch.undo()
+    for change, more in ((1e9, 0), (1e-9, 6)):
+        monkeypatch.setattr(steps, "_CHANGE", change)
+        calibrate(model, data, relative=True)
+        assert [stage.update_bits_bias for stage in model.weight_stages] == [
+            bits + more for bits in usual]
 
 
 @pytest.mark.parametrize("name", ["digits-0", "digits-1", "digits-2"])

@@ -30,7 +30,7 @@ priot.backend.use({backend!r})
 gc.collect()
 net = priot.load("a.priot")
 gc.collect()
-trainer = priot.Trainer(net, seed=1)
+trainer = priot.Trainer(net, seed=1, layout="kept")
 data = priot.Dataset("a.prd")
 """
 _COUNT = """

@@ -207,8 +207,10 @@ def quantize_bias(bias: np.ndarray, exponent: int, stage: Stage) -> np.ndarray:
 def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.ndarray,
                       naive: bool) -> Gradients:
     """Update bits from the largest gradient; returns what a rule by size needs."""
+    sums = np.zeros((0, stage.n_out))
     if stage.bias is not None:
-        stage.update_bits_bias = _bias_bits(stage, g)
+        sums = g.reshape(len(g), stage.n_out, -1).sum(axis=2, dtype=np.float64)
+        stage.update_bits_bias = _bias_bits(sums)
     weights = stage.rows.astype(np.float64)
     largest_dw, largest_product, first = [], [], []
     squares = squares_of_products = 0.0
@@ -221,16 +223,17 @@ def _calibrate_update(stage: Stage, g: np.ndarray, winner: np.ndarray, x: np.nda
         squares_of_products += float(np.square(dw).sum())
     stage.update_bits_weights = percentile_bits(np.concatenate(largest_dw), naive)
     stage.update_bits_scores = min(31, percentile_bits(np.concatenate(largest_product), naive))
-    return Gradients(squares / len(x), squares_of_products / len(x), np.concatenate(first))
+    return Gradients(squares / len(x), squares_of_products / len(x), np.concatenate(first),
+                     sums[:MOVERS])
 
 
-def _bias_bits(stage: Stage, g: np.ndarray) -> int:
-    """Update bits of the biases of a stage from the gradients g [n] of its outputs.
+def _bias_bits(sums: np.ndarray) -> int:
+    """Update bits of the biases of a stage from the sums db [n][n_out] of its outputs' gradients,
+    by which biases move.
 
-    A bias moves by the sum db of its output's gradient. The bits are those of a value about as
-    large as the largest db of a sample: four times the rms of them all. 0 where there is none.
+    The bits are those of a value about as large as the largest db of a sample: four times the rms
+    of them all. 0 where there is none.
     """
-    sums = g.reshape(len(g), stage.n_out, -1).sum(axis=2, dtype=np.float64)
     rms = float(np.sqrt(np.square(sums).mean()))
     return max(1, min(31, round(math.log2(rms)) + _BIAS_BITS)) if rms else 0
 

@@ -10,15 +10,17 @@ The rms is over samples, |.| the l2 norm over a layer. c is 5 where that leaves 
 shape, and otherwise the least with which `weights` change the outputs for other samples by at most
 0.7 of their norm (the median of some samples), `gain` by 0.15. A residual network of ten layers on
 natural images is so changed by 2^-8 and 2^-10, and beyond repair after one step of 2^-5, in
-integers as in floats; `gain` learns it better by 2^-10 than by 2^-8 (METHODS.md). By squared
-error, whose gradient never ends, c is what short trainings find, 6..12 (trial.py); so are the bits
-of biases.
+integers as in floats; `gain` learns it better by 2^-10 than by 2^-8 (METHODS.md). Biases have the
+bits of their largest gradient, or so many more that they, too, change the outputs by at most 0.7.
+By squared error, whose gradient never ends, c is what short trainings find, 6..12 (trial.py); so
+are the bits of biases.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -42,11 +44,13 @@ _WANTED = {"weights": 0.7, "gain": 0.15}
 @dataclass
 class Gradients:
     """Of a layer with weights: mean over the samples of the sum of dW^2, and of (dW * w)^2; and
-    dW of the first MOVERS samples, float64 [n][n_out][n_row]."""
+    of the first MOVERS samples dW, float64 [n][n_out][n_row], and where it has biases db,
+    [n][n_out]."""
 
     square: float
     square_of_products: float
     first: np.ndarray
+    first_of_biases: np.ndarray
 
     def rms(self, method: str) -> float:
         """Of the update before its shift: its norm over the layer."""
@@ -54,16 +58,21 @@ class Gradients:
 
 
 def set_update_bits(model: Model, dataset: Dataset, gradients: dict[int, Gradients]) -> None:
-    """Set the update bits of the weights and scores of all layers; by squared error of biases too.
+    """Set the update bits of the weights and scores of all layers, and what those of biases lack.
 
     dataset: the samples of the gradients, in their order. gradients: by number of the stage.
     """
     if model.loss != f.CROSS_ENTROPY:
         _set_by_trial(model, dataset, gradients)
         return
+    watched = dataset.images[MOVERS : MOVERS + _WATCHERS].astype(np.int8)
     for method in _WANTED:
-        c = _exponent(model, dataset.images.astype(np.int8), gradients, method)
+        c = _least(model, watched, _LEAST, _MOST, _WANTED[method],
+                   partial(_moved, model, gradients, method))
         _set(model, gradients, method, c)
+    if any(stage.update_bits_bias for stage in model.stages):
+        _add_bits_of_biases(model, _least(model, watched, 0, _TRIED_OF_BIASES[0], _CHANGE,
+                                          partial(_with_moved_biases, model, gradients)))
 
 
 def _set(model: Model, gradients: dict[int, Gradients], method: str, c: int) -> None:
@@ -106,23 +115,40 @@ def _bits(stage: Stage, gradients: Gradients, method: str, c: int) -> int:
     return max(0, min(31, shift + METHODS[method].step))
 
 
-def _exponent(model: Model, images: np.ndarray, gradients: dict[int, Gradients],
-              method: str) -> int:
-    """c of a method, see above."""
-    c = _LEAST
-    watched = images[MOVERS : MOVERS + _WATCHERS]
+def _least(model: Model, watched: np.ndarray, c: int, most: int, wanted: float,
+           moved: Callable[[int], Iterator[Model]]) -> int:
+    """The exponent c, or the least above it by which steps 2^-c change a network's outputs little.
+
+    moved: the network after each of some steps 2^-c. wanted: the change, relative, where c has to
+    be larger.
+    """
     if not len(watched):
         return c
     before = logits(model, watched)
     norm, limit = float(np.linalg.norm(before)), _CHANGE
-    while norm and c < _MOST:
-        change = float(np.median([np.linalg.norm(logits(moved, watched) - before) / norm
-                                  for moved in _moved(model, gradients, method, c)]))
+    while norm and c < most:
+        change = float(np.median([np.linalg.norm(logits(other, watched) - before) / norm
+                                  for other in moved(c)]))
         if change <= limit:
             break
-        limit = _WANTED[method]
+        limit = wanted
         c += math.ceil(math.log2(change / limit))
-    return min(c, _MOST)
+    return min(c, most)
+
+
+def _with_moved_biases(model: Model, gradients: dict[int, Gradients], more: int,
+                       ) -> Iterator[Model]:
+    """The network after a step on the biases, of so many bits more, for each of the first
+    samples."""
+    for sample in range(len(next(iter(gradients.values())).first)):
+        stages = [copy(stage) for stage in model.stages]
+        for i, found in gradients.items():
+            stage = stages[i]
+            if stage.bias is not None and stage.update_bits_bias:
+                shift = stage.accumulator_bits_bias + more - METHODS["bias"].step
+                change = found.first_of_biases[sample] * 2.0**-shift
+                stage.bias = np.rint(stage.bias - change).astype(np.int32)
+        yield replace(model, stages=stages)
 
 
 def _moved(model: Model, gradients: dict[int, Gradients], method: str, c: int) -> Iterator[Model]:

@@ -65,6 +65,11 @@ class Stage:
         return bool(f.KINDS[self.kind][3])
 
     @property
+    def accumulator_bits_bias(self) -> int:
+        """Update bits of biases in their own units, those of accumulators."""
+        return self.update_bits_bias + 6 - self.forward_shift
+
+    @property
     def is_depthwise(self) -> bool:
         """Whether a filter sees one channel of several."""
         return 1 < self.groups == self.shape_in[0]

@@ -120,7 +120,7 @@ class Oracle:
             state.update_bits = {
                 f.WEIGHTS: stage.update_bits_weights,
                 f.WIDE: stage.update_bits_weights - 8,
-                f.ONLY_BIAS: stage.update_bits_bias + 6 - stage.forward_shift,
+                f.ONLY_BIAS: stage.accumulator_bits_bias,
             }.get(self.method.rule, stage.update_bits_scores)
         return state
 
