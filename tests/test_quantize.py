@@ -228,17 +228,19 @@ def test_wrong_labels_give_larger_gradients_than_right_ones():
     assert model.weight_stages[-1].update_bits_weights < wrong
 
 
-@pytest.mark.parametrize("change, found", [
-    (0.69, {"weights": 5, "gain": 5}), (2.0, {"weights": 7, "gain": 9}),
-    (2.9, {"weights": 8, "gain": 10})])
-def test_steps_are_as_usual_or_change_other_outputs_little(monkeypatch, change, found):
+@pytest.mark.parametrize("change, layers, found", [
+    (0.69, 8, {"weights": 5, "gain": 5}), (2.0, 8, {"weights": 7, "gain": 9}),
+    (2.9, 8, {"weights": 8, "gain": 10}), (0.69, 7, {"weights": 5, "gain": 5}),
+    (2.0, 7, {"weights": 7, "gain": 7}), (2.9, 7, {"weights": 8, "gain": 8})])
+def test_steps_are_as_usual_or_change_other_outputs_little(monkeypatch, change, layers, found):
     """change: of other outputs by steps of 2^-5; of one of 2^-c it is 2^(5 - c) as large."""
     before = np.ones((20, 3))
     monkeypatch.setattr(steps, "_moved", lambda model, gradients, method, c: [2.0**(5 - c)])
     monkeypatch.setattr(steps, "logits", lambda model, images: before * (
         1 + change * model if isinstance(model, float) else 1))
     model = SimpleNamespace(loss=f.CROSS_ENTROPY)
-    assert {method: steps._exponent(model, np.zeros((20, 1)), {}, method)
+    gradients = dict.fromkeys(range(layers))
+    assert {method: steps._exponent(model, np.zeros((20, 1)), gradients, method)
             for method in found} == found
 
 
