@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from priot.formats import Adapter, AdapterLayer, Dataset, Model
 from priot.formats import model as model_file
-from priot.formats.container import pad4, to_offset
+from priot.formats.container import Sound, pad4, to_offset
 from priot.methods import METHODS
 from priot.network import fields as f
 from priot.network.stage import Stage
@@ -42,6 +42,8 @@ def models() -> list[Model]:
         model.scales = tuple((0.25 * (i + 1), 5 - i) for i in range(model.shape[0]))
     made += [random_model("linear 3, relu, linear 6", (6, 1, 1), 7, 6, f.RECONSTRUCTION),
              random_model("conv 2 3, relu, flatten, linear 1", (1, 4, 4), 8, 1, f.SQUARED_ERROR)]
+    for model in (made[1], made[4], made[7]):
+        model.sound = Sound(8000, 256, 160)
     made[2].spare = np.arange(-6, 6).reshape(2, 6).astype(np.int8)  # two classes can be added
     return made
 
@@ -53,6 +55,8 @@ def datasets() -> list[Dataset]:
         dataset.names = NAMES[: dataset.classes]
     for dataset in made[1::2]:
         dataset.scales = tuple((3.5, -i) for i in range(dataset.shape[0]))
+    for dataset in made[2:5]:
+        dataset.sound = Sound(48000, 512, 512)
     return made
 
 

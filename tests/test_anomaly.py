@@ -67,11 +67,10 @@ def test_the_board_cuts_sounds_as_the_pc_does(folder, monkeypatch, tmp_path):
     expected = load("measure").windows(samples, 8000)
     script = tmp_path / "cut.py"
     code = (EXAMPLE / "anomaly.py").read_text().rsplit("main()", 1)[0]
-    script.write_text(code + """
-class Net:
-    shape = (1, 8, 16)
+    script.write_text(code + f"MODEL = {str(EXAMPLE / 'anomaly.priot')!r}" + """
+net = priot.load(MODEL)
 with open("cut.bin", "wb") as f:
-    for image in windows(Net, play("normal.pcm")):
+    for image in windows(net, play("normal.pcm")):
         f.write(image)
 """)
     micropython(script, backend="native")
@@ -101,3 +100,4 @@ def test_the_network_is_an_autoencoder_of_sound():
     model = Model.read(EXAMPLE / "anomaly.priot")
     assert model.shape == (1, 8, 16) and model.signed and model.scale == 1 / 8
     assert model.classes == 128 and not model.n_targets
+    assert model.sound == (8000, 256, 256)

@@ -182,6 +182,29 @@ def test_what_cannot_be_is_refused_on_both_sides(options, said):
         audio.LogMel((1, 8, mels), kernels=import_device("viper_audio"), **options)
 
 
+class Net:
+    """What LogMel reads of a network."""
+
+    path, shape = "words.priot", (1, 8, 16)
+
+    def __init__(self, sound: bytes) -> None:
+        self.sound = sound
+
+
+def test_a_network_says_of_what_its_columns_are_made():
+    audio, kernels = import_device("audio"), import_device("viper_audio")
+    net = Net(struct.pack("<4H", 16000, 512, 160, 0))
+    mel = audio.LogMel(net, kernels=kernels)
+    assert (mel.rate, mel.frame, mel.hop, len(mel.image)) == (16000, 512, 160, 128)
+    assert audio.LogMel(net, 16000, hop=160, kernels=kernels).hop == 160
+    for options in (dict(rate=8000), dict(hop=256), dict(frame=256)):
+        with pytest.raises(ValueError, match="the model's are"):
+            audio.LogMel(net, kernels=kernels, **options)
+    with pytest.raises(ValueError, match="words.priot does not say the rate of its sound"):
+        audio.LogMel(Net(b""), kernels=kernels)
+    assert audio.LogMel(Net(b""), 8000, kernels=kernels).hop == 128
+
+
 MISUSE = """
 from array import array
 import micropython, priot_features

@@ -2,12 +2,14 @@
 
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from priot import board
 from priot.formats import Adapter, Dataset, Model
+from priot.formats.container import Sound
 from support import micropython, random_dataset, random_model
 
 SCRIPTS = Path(__file__).parent / "device"
@@ -69,7 +71,8 @@ FORGED_MODELS = [
     ({62: b"\1"}, "reserved is set, expected 0"),
     ({40: b"\1", 63: b"\1"}, "reserved is set, expected 0"),
     ({40: b"\1", 43: b"\1"}, "spare outputs is 1, expected 0..0"),
-    ({41: b"\2"}, "flags is 2, expected 0..1"),
+    ({41: b"\2"}, "header size is"),
+    ({41: b"\4"}, "flags is 4, expected 0..3"),
     ({43: b"\2"}, "classes is 1, expected 2..256"),
     ({44: b"\x04\0"}, "header size is 192, expected 320"),
     ({56: b"\xff\xff\xff\xff"}, "payload is 4294967295, expected 44 bytes"),
@@ -209,6 +212,22 @@ def test_dataset_of_another_network(files, tmp_path):
                      [(tmp_path / name).read_bytes() for name in ("wide", "many")])
     assert "samples are 1x6x8, expected 1x6x6" in found[0]
     assert "9 classes, the network has 3" in found[1]
+
+
+def test_columns_of_other_sound_do_not_fit(files, tmp_path):
+    model, dataset = Model.read(files["model"]), Dataset.read(files["dataset"])
+    model.sound, dataset.sound = Sound(8000, 256, 160), Sound(8000, 256, 128)
+    model.write(tmp_path / "model")
+    dataset.write(tmp_path / "other")
+    replace(dataset, sound=model.sound).write(tmp_path / "same")
+    said = micropython(
+        f"import priot\nnet = priot.load({str(tmp_path / 'model')!r})\n"
+        f"for path in ({str(tmp_path / 'same')!r}, {str(files['dataset'])!r}, "
+        f"{str(tmp_path / 'other')!r}):\n"
+        "  try:\n    net.evaluate(path)\n    print('fits')\n"
+        "  except ValueError as e:\n    print(e)").stdout.splitlines()
+    assert said == ["fits", "fits", f"{tmp_path / 'other'}: columns of other sound (rate, frame, "
+                    "hop) than the network's"]
 
 
 def test_adapter_of_another_backbone(files, tmp_path):

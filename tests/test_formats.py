@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from priot import cli
 from priot.errors import FileError
 from priot.formats import Adapter, AdapterLayer, Dataset, Model
-from priot.formats.container import write_file
+from priot.formats.container import Sound, write_file
 from priot.network import fields
 from priot.network.spec import format_network, parse_network
 from priot.network.stage import Stage
@@ -121,6 +121,40 @@ def test_dataset_bytes():
     again = Dataset.from_bytes(expected)
     assert (again.images == images).all() and again.labels.tolist() == [2, 0]
     assert (again.names, again.scale, again.zero) == (names, 2.0, 1)
+
+
+def test_sound_stands_behind_the_scales():
+    """8 bytes more, in a model and in a dataset; without sound files are as they were."""
+    sound = struct.pack("<4H", 16000, 512, 320, 0)
+    for file, flags, of_sound in ((some_model(), 41, 2), (some_dataset(), 30, 4)):
+        plain = file.to_bytes()
+        file.sound = Sound(16000, 512, 320)
+        data, n_head = file.to_bytes(), struct.unpack_from("<H", plain, 6)[0]
+        assert data[16:flags] + data[flags + 1 : n_head] == (
+            plain[16:flags] + plain[flags + 1 : n_head])
+        assert data[flags] == plain[flags] | of_sound
+        assert data[n_head:] == sound + plain[n_head:]
+        again = type(file).from_bytes(data)
+        assert again.sound == file.sound and again.to_bytes() == data
+        for at, bad in ((0, 3999), (0, 48001), (2, 200), (2, 0), (4, 0), (4, 513), (6, 1)):
+            with pytest.raises(FileError, match="rate, frame, hop of sound: found"):
+                type(file).from_bytes(patch(data, n_head + at, struct.pack("<H", bad)))
+
+
+def test_columns_of_other_sound_do_not_fit():
+    model = some_model()
+    dataset = random_dataset(model, 5, 3)
+    for of_model, of_dataset, fits in ((160, 160, True), (160, 128, False), (0, 128, True),
+                                       (160, 0, True)):
+        model.sound, dataset.sound = (Sound(8000, 256, hop) if hop else None
+                                      for hop in (of_model, of_dataset))
+        try:
+            dataset.check_fits(model, "x.prd")
+            assert fits
+        except FileError as error:
+            assert not fits and str(error) == (
+                "x.prd: sound: found 8000 samples a second, a column of 256 of them every 128, "
+                "expected 8000 samples a second, a column of 256 of them every 160")
 
 
 def test_adapter_bytes():
@@ -245,7 +279,8 @@ def test_sealed_wrong_sizes_are_refused(kind, cut, more):
     (38, b"\4", "outputs of the last layer: found 5, expected 4 classes"),
     (40, b"\2", "outputs: found 5, expected 7, as the input has"),
     (40, b"\3", "loss: found 3, expected 0..2"),
-    (41, b"\2", "flags: found 2, expected 0..1"),
+    (41, b"\2", "header size: found 192, expected 200"),  # of sound
+    (41, b"\4", "flags: found 4, expected 0..3"),
     (42, b"\0", "stage 0: exponent: found -7, expected 0"),
     (43, b"\xff", "classes: found -"),
     (44, b"\3", "header size: found 192, expected 256"),
@@ -300,7 +335,8 @@ def test_a_bad_model_is_refused_by_name(offset, replacement, text):
     (26, b"\0", "classes: found 0, expected 1..256"),
     (28, b"\2", "bytes of a target: found 2, expected 1, or more where it is a vector"),
     (30, b"\2", "classes: found 4, expected 1, as samples have targets"),
-    (30, b"\4", "flags: found 4, expected 0..3"),
+    (30, b"\4", "header size: found 48, expected 56"),  # of sound
+    (30, b"\x08", "flags: found 8, expected 0..7"),
     (31, b"\1", "reserved: found 1, expected 0"),
     (32, b"\4", "header size: found 48, expected 52"),
     (34, b"\1", "header size: found 48, expected 56"),

@@ -15,6 +15,7 @@ from priot.data.reading import Reading
 from priot.data.recordings import ZERO
 from priot.errors import PriotError
 from priot.formats import Dataset, Model
+from priot.formats.container import Sound
 from scipy.io import wavfile
 from support import random_model
 
@@ -122,6 +123,11 @@ def test_what_is_added_has_the_scale_of_what_is_there(table, tmp_path):
         join(other)
     with pytest.raises(PriotError, match=r"holds values of 0\.\.127, .* are values of -127"):
         join(one, signed=False)
+    one.sound = Sound(8000, 256, 128)
+    assert join(one).sound == one.sound == join(one, sound=one.sound).sound
+    with pytest.raises(PriotError, match="/a.prd: sound of the samples to add: found 8000 .* 128, "
+                       "expected .* 160; --for its model"):
+        join(one, sound=Sound(8000, 256, 160))
     with pytest.raises(PriotError, match="the sources differ in scale"):
         _together([one, other])
 

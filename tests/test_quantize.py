@@ -228,15 +228,16 @@ def test_wrong_labels_give_larger_gradients_than_right_ones():
     assert model.weight_stages[-1].update_bits_weights < wrong
 
 
-@pytest.mark.parametrize("change, found", [
-    (0.69, {"weights": 5, "gain": 5}), (2.0, {"weights": 7, "gain": 9}),
-    (2.9, {"weights": 8, "gain": 10})])
-def test_steps_are_as_usual_or_change_other_outputs_little(monkeypatch, change, found):
+@pytest.mark.parametrize("change, layers, found", [
+    (0.69, 8, {"weights": 5, "gain": 5}), (2.0, 8, {"weights": 7, "gain": 9}),
+    (2.9, 8, {"weights": 8, "gain": 10}), (0.69, 7, {"weights": 5, "gain": 5}),
+    (2.0, 7, {"weights": 7, "gain": 7}), (2.9, 7, {"weights": 8, "gain": 8})])
+def test_steps_are_as_usual_or_change_other_outputs_little(monkeypatch, change, layers, found):
     """change: of other outputs by steps of 2^-5; of one of 2^-c it is 2^(5 - c) as large."""
     before = np.ones((20, 3))
     monkeypatch.setattr(steps, "logits", lambda model, images: before * (
         1 + change * model if isinstance(model, float) else 1))
-    assert {method: steps._least(None, before, 5, 16, steps._WANTED[method],
+    assert {method: steps._least(None, before, 5, 16, steps._wanted(method, layers),
                                  lambda c: [2.0**(5 - c)]) for method in found} == found
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import struct
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from priot.data.log_mel import LogMel
 from priot.formats import Dataset
 from priot.paths import DEVICE
 from scipy.io import wavfile
-from support import micropython
+from support import micropython, random_model
 from test_data_sources import one_line, run
 
 EXAMPLE = DEVICE / "examples" / "keywords"
@@ -170,6 +171,52 @@ def test_bad_recordings_are_refused_in_one_line(one, tmp_path, capsys):
     (("--leave", "zoe", "--part", "test"), "zoe"), (("--subset", 9), "--subset")])
 def test_options_that_cannot_be(one, tmp_path, capsys, options, said):
     assert said in one_line(capsys, one, *options, "-o", tmp_path / "a")
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model"])
+def test_made_for_a_file_no_option_is_needed(recordings, tmp_path, capsys, kind):
+    """Rate, frame, hop, columns and bands are the file's; what contradicts it is refused."""
+    size = ("--hop", 160, "--frames", 24, "--mels", 12)
+    whole = tmp_path / "whole.prd"
+    assert run(recordings, *size, "-o", whole) == 0
+    dataset = Dataset.read(whole)
+    assert dataset.sound == (8000, 256, 160)
+    like = whole
+    if kind == "model":
+        model = random_model("flatten, linear 3", dataset.shape, 1, 3)
+        like = tmp_path / "words.priot"
+        replace(model, names=dataset.names, signed=True, scale=dataset.scale, zero=dataset.zero,
+                sound=dataset.sound).write(like)
+    assert run(recordings, "--for", like, "-o", tmp_path / "again.prd") == 0
+    assert (tmp_path / "again.prd").read_bytes() == whole.read_bytes()
+    assert run(recordings, "--for", like, *size, "-o", tmp_path / "again.prd") == 0
+    capsys.readouterr()
+    for option, value, known in (("--hop", 128, 160), ("--frames", 32, 24), ("--mels", 16, 12),
+                                 ("--rate", 16000, 8000)):
+        error = one_line(capsys, recordings, "--for", like, option, value, "-o", tmp_path / "c")
+        assert f"{option}: found {value}, what they are made for has {known}" in error
+    faster = tmp_path / "faster"
+    faster.mkdir()
+    for name in WORDS:
+        wavfile.write(faster / f"{name}_ann_0.wav", 16000, word(name, "ann", 0, 16000))
+    error = one_line(capsys, faster, "--for", like, "-o", tmp_path / "c")
+    assert "samples a second: found 16000, expected 8000 as the model's; --rate 8000" in error
+    assert run(faster, "--for", like, "--rate", 8000, "-o", tmp_path / "c") == 0
+    assert Dataset.read(tmp_path / "c").sound == dataset.sound
+
+
+def test_a_file_that_says_no_rate_is_told_of(recordings, tmp_path, capsys):
+    assert run(recordings, "-o", tmp_path / "a") == 0
+    dataset = Dataset.read(tmp_path / "a")
+    dataset.sound = None
+    dataset.write(tmp_path / "b")
+    capsys.readouterr()
+    assert run(recordings, "--for", tmp_path / "b", "-o", tmp_path / "c") == 0
+    assert "does not say its rate and hop" in capsys.readouterr().out
+    assert run(recordings, "--for", tmp_path / "b", "--rate", 8000, "--hop", 128, "-o",
+               tmp_path / "c") == 0
+    assert "does not say" not in capsys.readouterr().out
+    assert (tmp_path / "c").read_bytes() == (tmp_path / "a").read_bytes()
 
 
 def test_made_for_another_kind_of_input(one, tmp_path, capsys):

@@ -8,7 +8,7 @@ import pytest
 from import_support import Net, logits, relative_error
 from priot.backbone.equalize import equalize
 from priot.backbone.fidelity import compare
-from priot.backbone.float_graph import FloatGraph
+from priot.backbone.float_graph import FloatGraph, run
 from priot.backbone.float_stage import FloatStage
 from priot.backbone.quantize import quantize_graph
 from priot.backbone.refine import largest_output
@@ -165,6 +165,37 @@ def test_channels_are_equalised_across_sums(tmp_path):
     for before, after in zip(graph.stages, balanced.stages, strict=True):
         if before.kind == "conv2d":
             assert unevenness(after) < unevenness(before)
+
+
+def test_channels_that_stay_below_a_clamp_are_equalised(tmp_path):
+    """ReLU6 behind a depthwise layer: channels that reach 6 stay, the small ones grow, and on such
+    samples the network computes the same."""
+    net = Net(3, 6, 6, seed=2)
+    net.conv(8, 3, 3, 3, pads=[1, 1, 1, 1])
+    net.op("Clip", net.last, net.constant(0.0), net.constant(6.0))
+    net.conv(8, 1, 3, 3, pads=[1, 1, 1, 1], group=8)
+    net.op("Clip", net.last, net.constant(0.0), net.constant(6.0))
+    net.op("Flatten")
+    net.linear(3, 288)
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    graph = import_file(tmp_path / "net.onnx")[0]
+    for i, n in ((0, 3), (1, 5)):  # of so many channels the outputs become small, of one large
+        stage = graph.stages[i]
+        factor = np.where(np.arange(8) < n, 0.02, 1.0)
+        factor[7] = 50.0
+        stage.weights = stage.weights * factor[:, None, None, None].astype(np.float32)
+        stage.bias = None if stage.bias is None else stage.bias * factor.astype(np.float32)
+    samples = net.samples(40)
+    images = graph.images(samples)
+    outputs = run(graph, images)
+    reaching = [i for i in range(8) if outputs[0][:, i].max() > 5.95]
+    assert 7 in reaching and not {0, 1, 2} & set(reaching)
+    balanced = equalize(graph, images)
+    assert relative_error(logits(balanced, samples), logits(graph, samples)) < 1e-4
+    before, after = (np.abs(g.stages[0].weights).max(axis=(1, 2, 3)) for g in (graph, balanced))
+    assert np.allclose(before[reaching], after[reaching]) and (after[:3] > 3 * before[:3]).all()
+    assert max(y.max() for y in run(balanced, images)[:2]) <= 6.0
+    assert [stage.clamp for stage in balanced.stages] == [6.0, 6.0, None]
 
 
 def test_a_clamp_or_the_image_in_a_sum_keeps_its_channels(tmp_path):

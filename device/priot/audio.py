@@ -3,6 +3,7 @@
 Not imported with the package: `from priot.audio import LogMel`. The arithmetic is in AUDIO.md.
 """
 
+import struct
 from array import array
 
 from . import backend
@@ -12,17 +13,31 @@ from .heap import unload
 class LogMel:
     """The last columns of a stream of samples, one every `hop` samples.
 
-    shape: of the network's input, (1, columns, bands): `net.shape`. rate: samples a second,
-    4000..48000. frame: samples that a column sees, 128, 256 or 512, by default the largest that
-    takes at most 32 ms; hop: 1..frame, by default half of it. kernels: a module with `log_mel`,
-    by default the native one where it is installed, else viper.
+    net: a Network whose model says of what its columns are made; or the shape of an input,
+    (1, columns, bands), and: rate: samples a second, 4000..48000. frame: samples that a column
+    sees, 128, 256 or 512, by default the largest that takes at most 32 ms; hop: 1..frame, by
+    default half of it. kernels: a module with `log_mel`, by default the native one where it is
+    installed, else viper.
 
     image: what the network takes, a buffer of columns * bands values -127..127 as int8: the
     oldest column first. level: bits of the largest sample of the last frame, 0..17: how loud it
     is. ValueError for what cannot be; MemoryError.
     """
 
-    def __init__(self, shape, rate=8000, hop=0, frame=0, kernels=None):
+    def __init__(self, net, rate=0, hop=0, frame=0, kernels=None):
+        shape = net
+        if not isinstance(net, tuple):
+            shape = net.shape
+            if net.sound:
+                asked = rate, frame, hop
+                rate, frame, hop = found = struct.unpack_from("<3H", net.sound)
+                if any([a and a != b for a, b in zip(asked, found)]):
+                    raise ValueError("audio: rate, frame, hop %s, the model's are %s" % (
+                        asked, found))
+            elif not rate:
+                raise ValueError("audio: %s does not say the rate of its sound: give rate, and "
+                                 "hop where it is not half a frame" % net.path)
+        rate = rate or 8000
         channels, columns, mels = shape
         if channels != 1 or not 4 <= mels <= 64:
             raise ValueError("audio: input %dx%dx%d, expected 1 x columns x 4..64 bands" % shape)

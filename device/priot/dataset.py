@@ -5,7 +5,7 @@ from array import array
 from binascii import crc32
 
 from .files import (DATASET, check_scale, check_scales, fail, names_text, open_file, read_names,
-                    read_prefix)
+                    read_prefix, read_sound)
 from .heap import unload
 
 _HEADER = 48
@@ -19,8 +19,10 @@ class Dataset:
     number of classes. ValueError names file, field, found and expected; OSError: no such file.
 
     shape: (channels, height, width). n_targets: values that a sample's target has, 0 where it is a
-    label. counts: samples of each class.
+    label. counts: samples of each class. sound: as of a Network.
     """
+
+    sound = b""
 
     def __init__(self, path):
         self.path = path
@@ -45,18 +47,20 @@ class Dataset:
         n_values = channels * height * width
         self._n_names = n_names
         self.record_bytes = n_values + target_bytes
-        if header != _HEADER + n_names + 8 * n_scales:
-            fail(path, "header size", header, _HEADER + n_names + 8 * n_scales)
+        n_sound = (flags & 4) * 2
+        if header != _HEADER + n_names + 8 * n_scales + n_sound:
+            fail(path, "header size", header, _HEADER + n_names + 8 * n_scales + n_sound)
         if reserved or most:
             fail(path, "reserved", reserved or most, 0)
-        if flags > 3:
-            fail(path, "flags", flags, "0..3")
+        if flags > 7:
+            fail(path, "flags", flags, "0..7")
         if not target_bytes or target_bytes > max(1, self.n_targets):
             fail(path, "bytes of a target", target_bytes, "1, or more where it is a vector")
         self.signed = flags = flags & 1
         check_scale(path, scale)
         f.seek(_HEADER + n_names)
         check_scales(f, path, n_scales, channels, scale or zero)
+        self.sound = read_sound(f, path, n_sound)
         if not 1 <= classes <= (1 if self.n_targets else 256):
             fail(path, "classes", classes, "1..256, 1 of samples with targets")
         f.seek(0, 2)
@@ -161,6 +165,9 @@ def check_dataset(dataset, net):
     if dataset.signed != net.signed:
         raise ValueError("%s: values are %s, the network's are not" % (
             dataset.path, "signed" if dataset.signed else "0..127"))
+    if dataset.sound != net.sound and dataset.sound and net.sound:
+        raise ValueError("%s: columns of other sound (rate, frame, hop) than the network's"
+                         % dataset.path)
     if dataset.n_targets != net.n_targets:
         raise ValueError("%s: targets have %d values, expected %d, where 0 is a label" % (
             dataset.path, dataset.n_targets, net.n_targets))

@@ -112,6 +112,21 @@ def check_scales(f, path, n, channels, common):
             fail(path, "scale of a channel", "%08x" % bits, "a normal number above 0")
 
 
+def read_sound(f, path, n):
+    """Rate, frame, hop of the sound that values are of: n bytes, 8 or none, as they stand there.
+
+    ValueError for what cannot be.
+    """
+    raw = f.read(n)
+    if n:
+        rate, frame, hop, more = struct.unpack("<4H", raw)
+        if (not 4000 <= rate <= 48000 or frame not in (128, 256, 512) or not 1 <= hop <= frame
+                or more):
+            fail(path, "rate, frame, hop of sound", "%d, %d, %d" % (rate, frame, hop),
+                 "4000..48000, 128, 256 or 512, 1..frame")
+    return raw
+
+
 def check_text(path, field, raw, most):
     """Bytes as text; ValueError unless they are 1..most of UTF-8 without control characters."""
     text, n = "", 0

@@ -9,7 +9,7 @@ from array import array
 
 from . import fields as F
 from .files import (MODEL, PREFIX, check_crc, check_scale, check_scales, check_text, fail,
-                    open_file, read_names, read_prefix)
+                    open_file, read_names, read_prefix, read_sound)
 from .heap import unload
 from .kinds import ADD, AVG_POOL, CONV2D, GLOBAL_POOL, KINDS, LINEAR
 from .memory import RESERVE, aligned, allocate
@@ -46,8 +46,8 @@ class Description:
     name, crc, shape (channels, height, width), n_classes, names (of the classes, or none),
     n_outputs (of the last stage: classes, then spare ones), loss (of fields.py), target_exponent
     (of a target, as) input_exponent (a value v of the image stands for v * 2^that), signed (the
-    input is -127..127), stages (with all outputs),
-    weight_bytes (of the payload, which follows in the file).
+    input is -127..127), sound (rate, frame, hop as of priot.audio, 8 bytes; b"": not said),
+    stages (with all outputs), weight_bytes (of the payload, which follows in the file).
     """
 
     def __init__(self, f, path):
@@ -57,17 +57,17 @@ class Description:
          n_stages, n_names, scale, zero, self.weight_bytes, n_scales, self.target_exponent,
          more) = struct.unpack(_TABLE, f.read(_HEADER - PREFIX))
         _range(path, "stages", n_stages, 1, 256)
-        expected = _HEADER + _RECORD * n_stages + n_names + 8 * n_scales
+        expected = _HEADER + _RECORD * n_stages + n_names + 8 * n_scales + (flags & 2) * 4
         if header_size != expected:
             fail(path, "header size", header_size, expected)
         _range(path, "loss", loss, F.CROSS_ENTROPY, F.RECONSTRUCTION)
         if more or (self.target_exponent and loss != F.SQUARED_ERROR):
             fail(path, "reserved", "set", 0)
-        _range(path, "flags", flags, 0, 1)
+        _range(path, "flags", flags, 0, 3)
         self.loss = loss
         if loss == F.RECONSTRUCTION:
             self.target_exponent = self.input_exponent
-        self.signed = flags
+        self.signed = flags & 1
         check_scale(path, scale)
         self.name = check_text(path, "name", name.rstrip(b"\0"), 16)
         self.shape = (channels, height, width)
@@ -98,6 +98,7 @@ class Description:
             _range(path, "bytes of the names", n_names, 0, 0)
         self.names = read_names(f, path, n_names, classes)
         check_scales(f, path, n_scales, channels, scale or zero)
+        self.sound = read_sound(f, path, (flags & 2) * 4)
         if at != self.weight_bytes or f.seek(0, 2) != header_size + at:
             fail(path, "payload", self.weight_bytes, "%d bytes" % at)
         f.seek(header_size)

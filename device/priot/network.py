@@ -18,7 +18,8 @@ class Network:
     Attributes: path, name, crc (its identity), shape (channels, height, width), n_classes, names
     (of the classes: a tuple, empty where the file has none), n_outputs (classes, and spare outputs
     for `add_class`), stages, n_weights, loss_kind (of fields.py: cross entropy, or squared error;
-    then every output counts as a class), n_targets (values of a target that comes with a sample);
+    then every output counts as a class), n_targets (values of a target that comes with a sample),
+    sound (what its columns are made of: LogMel reads it; b"": not said);
     trainer, adapter (path of its file): what is in force, both None where it is the backbone;
     flash_bytes (of the weights that stay in flash). Its other weights lie in one block, what it
     computes with in another, which a Trainer or an adapter replaces by a larger one.
@@ -53,6 +54,7 @@ class Network:
         self.in_file = description.n_classes, description.names  # classes without those added
         self.input_exponent = description.input_exponent
         self.signed = description.signed
+        self.sound = description.sound
         self.loss_kind = description.loss
         self.target_exponent = description.target_exponent
         self.n_targets = self.n_outputs if self.loss_kind == F.SQUARED_ERROR else 0

@@ -8,22 +8,21 @@ from array import array
 import priot
 from priot.audio import LogMel
 
-RATE = 8000
-HOP = 256  # samples from one column to the next
+BLOCK = 256  # samples that a microphone gives at once
 EVERY = 4  # columns from one sample of the network to the next
 
 
 def play(path):
     """Blocks of samples, int16, of a file of nothing else."""
-    block = array("h", bytes(2 * HOP))
+    block = array("h", bytes(2 * BLOCK))
     with open(path, "rb") as f:
-        while f.readinto(block) == 2 * HOP:
+        while f.readinto(block) == 2 * BLOCK:
             yield block
 
 
 def windows(net, blocks):
     """The network's samples of a sound: the last columns, again and again in one buffer."""
-    mel = LogMel(net.shape, RATE, HOP)
+    mel = LogMel(net)
     wanted = net.shape[1]
     for block in blocks:
         wanted -= mel.feed(block)

@@ -55,13 +55,19 @@ def windows(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def write(path: Path, *of_label: list[Path]) -> None:
-    """A dataset of wav files: those of label 0, of label 1."""
-    parts = []
+    """A dataset of wav files: those of label 0, of label 1. Raises PriotError."""
+    parts: list[np.ndarray] = []
+    rates: set[int] = set()
     for files in of_label:
         sounds = [read_wav(file) for file in files]
+        rates.update(rate for rate, _ in sounds)
         parts.append(np.concatenate([windows(x[:, 0], rate) for rate, x in sounds]))
     labels = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts])
-    Dataset(np.concatenate(parts), labels, len(NAMES), NAMES, 1 / LEVELS, ZERO).write(path)
+    if len(rates) > 1:
+        raise PriotError(of_label[0][0].parent, f"found files of {sorted(rates)} samples a "
+                         "second, expected one rate")
+    Dataset(np.concatenate(parts), labels, len(NAMES), NAMES, 1 / LEVELS, ZERO,
+            sound=LogMel(rates.pop(), BANDS, HOP).sound).write(path)
 
 
 def wavs(place: Path, kind: str) -> list[Path]:

@@ -14,8 +14,6 @@ from array import array
 import priot
 from priot.audio import LogMel
 
-RATE = 8000
-HOP = 160  # as the network was pretrained with
 _BLOCK = 256
 _HEAD = "<BI"  # label, samples; the samples follow
 
@@ -55,7 +53,7 @@ class Words:
     """Images with labels of a source of words: what `evaluate` and `fit` take."""
 
     def __init__(self, net, source):
-        self._mel = LogMel(net.shape, RATE, HOP)
+        self._mel = LogMel(net)
         self._source = source
 
     def __iter__(self):

@@ -319,7 +319,7 @@ def quantize_graph(graph: FloatGraph, dataset: Dataset, name: str,
     names = dataset.names if graph.loss == f.CROSS_ENTROPY else ()
     model = Model(name, dataset.shape, graph.classes, stages, names, exponent,
                   dataset.scale, dataset.zero, dataset.signed, graph.loss, target_exponent,
-                  scales=dataset.scales)
+                  scales=dataset.scales, sound=dataset.sound)
     link(stages, model.shape, model.classes, model.signed, model.loss)
     for i, (stage, source) in enumerate(zip(stages, graph.stages, strict=True)):
         if source.clamp is not None:

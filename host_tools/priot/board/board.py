@@ -20,6 +20,7 @@ from priot.board.session import run_job
 from priot.data.as_dataset import Source, as_dataset, reading_for
 from priot.data.classes import renumbered
 from priot.data.reading import Reading, listed
+from priot.errors import mismatch
 from priot.formats import Adapter, Dataset, Model, read_magic
 from priot.formats.container import KINDS, PREFIX, VERSION, write_file
 from priot.jobs.evaluate import evaluate as run_evaluation
@@ -284,6 +285,9 @@ def _for_file(path: str, head: DatasetHead | None, source: Source, labels: np.nd
     if added.scaling != head.scaling and any(added.scaling) and any(head.scaling):
         raise BoardError(path, "holds samples of another scale: --for its model, or for the "
                          "dataset that it was made for, scales these alike")
+    if added.sound != head.sound and added.sound and head.sound:
+        raise BoardError(path, mismatch("sound of the samples to add", added.sound, head.sound)
+                         + "; --for its model makes them alike")
     if head.shape != added.shape or int(added.labels.max()) >= head.classes:
         raise BoardError(path, f"images of {added.shape} with labels to {added.labels.max()}, "
                          f"the file holds {head.shape} of {head.classes} classes")
@@ -303,10 +307,10 @@ def _together(parts: list[Dataset]) -> Dataset:
     """Several datasets as one. Raises BoardError where they differ."""
     first = parts[0]
     for other in parts[1:]:
-        if (other.signed, other.n_targets, other.scaling) != (
-                first.signed, first.n_targets, first.scaling):
-            raise BoardError("append", "the sources differ in scale, sign or targets: --for FILE "
-                             "scales them alike")
+        if (other.signed, other.n_targets, other.scaling, other.sound) != (
+                first.signed, first.n_targets, first.scaling, first.sound):
+            raise BoardError("append", "the sources differ in scale, sign, sound or targets: "
+                             "--for FILE scales them alike")
         if other.shape != first.shape or other.names != first.names:
             raise BoardError("append", f"images of {first.shape} and {other.shape}, classes "
                              f"{', '.join(first.names) or 'without names'} and "

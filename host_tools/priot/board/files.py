@@ -12,7 +12,7 @@ from pathlib import Path
 from priot.board.connection import Connection
 from priot.board.errors import BoardError, BoardGone, BoardRefused
 from priot.board.interrupts import counted_ctrl_c
-from priot.formats.container import KINDS, PREFIX, VERSION
+from priot.formats.container import KINDS, PREFIX, VERSION, Sound
 from priot.formats.dataset import MAGIC, SIGNED, TABLE, VECTORS, unpack_head
 from priot.planning.names import PART, RECORDS
 
@@ -46,6 +46,7 @@ class DatasetHead:
     signed: bool = False
     n_targets: int = 0
     scaling: tuple = (0.0, 0, ())  # scale, zero, scales of a Dataset
+    sound: Sound | None = None
 
 
 class Files:
@@ -216,9 +217,10 @@ class Files:
             return DatasetHead(version, n_samples, shape, classes, ())
         if header_size > n:
             start += self._bytes(path, n, header_size - n)
-        *_, n_bytes, flags, names, scale, zero, scales = unpack_head(start[PREFIX.size :], path)
+        *_, n_bytes, flags, names, scale, zero, scales, sound = unpack_head(
+            start[PREFIX.size :], path)
         return DatasetHead(version, n_samples, shape, classes, names, bool(flags & SIGNED),
-                           n_bytes if flags & VECTORS else 0, (scale, zero, scales))
+                           n_bytes if flags & VECTORS else 0, (scale, zero, scales), sound)
 
     def _bytes(self, path: str, start: int, n: int) -> bytes:
         """Some bytes of a file."""

@@ -7,7 +7,7 @@ from typing import Any
 from priot.commands.options import add_json_option
 from priot.errors import FileError, PriotError
 from priot.formats import Adapter, Dataset, Model, read_magic
-from priot.formats.container import KINDS, not_ours, read_start
+from priot.formats.container import KINDS, Sound, not_ours, read_start
 from priot.planning.sizes import HEAP_BYTES, Planner
 from priot.reports.describe import (
     classes_lines,
@@ -16,6 +16,7 @@ from priot.reports.describe import (
     describe_model,
     histogram_text,
     shape_text,
+    sound_lines,
 )
 from priot.reports.json_file import write_json
 from priot.targets.unix import UnixTarget
@@ -23,12 +24,13 @@ from priot.targets.unix import UnixTarget
 _WIDTH = 91  # of the table of stages, in front of the kernels
 
 
-def _print_model(report: dict[str, Any]) -> None:
+def _print_model(report: dict[str, Any], sound: Sound | None) -> None:
     outputs = "classes" if report["loss"] == "cross entropy" else f"outputs, {report['loss']}"
     print(f"input {shape_text(report['input'])}, {report['classes']} {outputs}, "
           f"{report['weights']} weights")
     spare = [f"spare outputs for classes to add: {report['spare']}"] if report["spare"] else []
-    print(*classes_lines(report["names"]), *spare, f"network: {report['network']}", sep="\n")
+    print(*classes_lines(report["names"]), *sound_lines(sound), *spare,
+          f"network: {report['network']}", sep="\n")
     print(f"activations {report['activation_bytes']} bytes, argmax {report['argmax_bytes']} bytes")
     print("stage        input     output    weights  max|w|  exp  forward  backward  "
           "bits: dW, dW*w  on a Pico")
@@ -43,12 +45,13 @@ def _print_model(report: dict[str, Any]) -> None:
         print(f"{line:{_WIDTH}}{stage['pico_kernel'] or ''}".rstrip())
 
 
-def _print_dataset(report: dict[str, Any]) -> None:
+def _print_dataset(report: dict[str, Any], sound: Sound | None) -> None:
     print(f"{report['samples']} samples {shape_text(report['image'])}, " + (
         f"targets of {report['targets']} values" if report["targets"] else
         f"{report['classes']} class{'' if report['classes'] == 1 else 'es'}"))
     print(*classes_lines(report["names"], report["per_class"])
-          or ["per class: " + " ".join(map(str, report["per_class"]))], sep="\n")
+          or ["per class: " + " ".join(map(str, report["per_class"]))], *sound_lines(sound),
+          sep="\n")
     low, high = report["smallest_pixel"], report["largest_pixel"]
     print((f"values {low}..{high}" if low < 0 else f"pixels 0..{high}")
           + f", mean {report['mean_pixel']}")
@@ -104,13 +107,15 @@ def main(args: argparse.Namespace) -> int:
     report: dict[str, Any] = {"file": str(args.file), "bytes": args.file.stat().st_size}
     title = f"{args.file}: {KINDS[magic]}, {report['bytes']} bytes"
     if KINDS[magic] == "model":
-        report |= describe_model(Model.read(args.file), _pico_kernels(args.file))
+        model = Model.read(args.file)
+        report |= describe_model(model, _pico_kernels(args.file))
         print(f"{title}, named {report['name']}, crc32 {report['crc32']}")
-        _print_model(report)
+        _print_model(report, model.sound)
     elif KINDS[magic] == "dataset":
-        report |= describe_dataset(Dataset.read(args.file))
+        dataset = Dataset.read(args.file)
+        report |= describe_dataset(dataset)
         print(title)
-        _print_dataset(report)
+        _print_dataset(report, dataset.sound)
     else:
         adapter = Adapter.read(args.file)
         if args.backbone:

@@ -89,12 +89,13 @@ def _add_sound_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "sound: a folder of wav files", "in a folder for each class, or named "
         "CLASS_SPEAKER_NUMBER.wav; --leave and --split keep speakers apart, --hop N is the "
-        "samples from one column to the next (default: 16 ms)")
+        "samples from one column to the next (default: 16 ms); --for a model of sound, none of "
+        "these is needed")
     group.add_argument("--rate", type=int, metavar="N", help="samples a second; files of another "
                        "rate are converted (default: that of the files)")
-    group.add_argument("--frames", type=int, default=FRAMES, metavar="N",
+    group.add_argument("--frames", type=int, metavar="N",
                        help=f"columns of a sample (default {FRAMES})")
-    group.add_argument("--mels", type=int, default=MELS, metavar="N",
+    group.add_argument("--mels", type=int, metavar="N",
                        help=f"bands of frequencies (default {MELS})")
 
 
@@ -120,7 +121,7 @@ def others_from(args: argparse.Namespace, labels: Path | None = None, part: "Par
     wanted = Wanted(Columns(args.x, args.y, args.label, args.columns, args.group, args.series),
                     labels, args.window, args.hop, part or Part(), args.counts, args.scale,
                     args.zero, args.standardise, args.shape, n, seed)
-    return Others(wanted, Sound(args.rate, args.frames, args.mels, args.hop or 0),
+    return Others(wanted, Sound(args.rate, args.frames, args.mels, args.hop),
                   _of_pictures(args))
 
 

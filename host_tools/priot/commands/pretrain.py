@@ -11,7 +11,7 @@ from priot.backbone import verdict
 from priot.backbone.equalize import equalize
 from priot.backbone.fidelity import weights_lost
 from priot.backbone.float_network import FloatNetwork, check_floats, outputs_for
-from priot.backbone.nearest import is_plain_chain
+from priot.backbone.nearest import is_plain_chain, looked_at
 from priot.backbone.pretrain import Pretraining, Recipe, usual_recipe
 from priot.backbone.quantize import quantize_weights
 from priot.commands.options import LOSSES, add_json_option
@@ -108,7 +108,7 @@ def weights_lost_to_int8(network: FloatNetwork, dataset: Dataset) -> list[tuple[
     """
     graph = network.graph_for(dataset)
     if not is_plain_chain(graph, dataset):
-        graph = equalize(graph)
+        graph = equalize(graph, looked_at(dataset))
     found = []
     for i, stage in enumerate(stage for stage in graph.stages if stage.weights is not None):
         assert stage.weights is not None

@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from priot.errors import PriotError
+from priot.formats.container import FRAMES, RATES, Sound
 
 LOW_HZ = 100  # below it are hum, wind and what is left of a constant
-FRAMES = (128, 256, 512)
 LEVELS = 8  # of an octave of power
 # log2 of 1 + (i + 0.5) / 32 in eighths
 LOG_TABLE = np.rint(LEVELS * np.log2(1 + (np.arange(32) + 0.5) / 32)).astype(np.int64)
@@ -47,8 +47,9 @@ class LogMel:
     frame: int = 0
 
     def __post_init__(self) -> None:
-        if not 4000 <= self.rate <= 48000:
-            raise PriotError("--rate", f"found {self.rate}, expected 4000..48000 samples a second")
+        if not RATES[0] <= self.rate <= RATES[1]:
+            raise PriotError("--rate", f"found {self.rate}, expected {RATES[0]}..{RATES[1]} "
+                             "samples a second")
         if not self.frame:
             fitting = [n for n in FRAMES if n * 1000 <= self.rate * 32]
             object.__setattr__(self, "frame", fitting[-1])
@@ -62,6 +63,11 @@ class LogMel:
         if not 4 <= self.mels <= 64 or not self.weights.any(axis=0).all():
             raise PriotError("--mels", f"found {self.mels}, expected 4..64, and fewer than bands "
                              f"without a frequency of a frame of {self.frame}")
+
+    @property
+    def sound(self) -> Sound:
+        """What files say of it."""
+        return Sound(self.rate, self.frame, self.hop)
 
     @cached_property
     def cosines(self) -> np.ndarray:

@@ -33,13 +33,14 @@ class Sound:
     """What a user wants of recordings.
 
     rate: samples a second, that of the files where it is None; files of another are converted
-    where it is given. columns, mels, hop: of a sample, see LogMel; hop 0: half a frame.
+    where it is given. columns, mels, hop: of a sample, see LogMel; None: as of the file that they
+    are made for, else FRAMES, MELS and half a frame.
     """
 
     rate: int | None = None
-    columns: int = FRAMES
-    mels: int = MELS
-    hop: int = 0
+    columns: int | None = None
+    mels: int | None = None
+    hop: int | None = None
 
 
 def is_sound(path: Path | None) -> bool:
@@ -54,19 +55,10 @@ def prepare_sound(path: Path, sound: Sound, part: Part, reading: Reading,
 
     The class is the name of the file's folder, the group (the speaker) what its name begins with,
     up to a `_`; files in `path` itself are named CLASS_GROUP_NUMBER.wav. like: the file that they
-    are made for, whose shape they get. Raises PriotError, OSError.
+    are made for, whose shape, rate, frame and hop they get. Raises PriotError, OSError.
     """
     files = labelled_wavs(path)
-    if like is not None:
-        channels, columns, mels = like.shape
-        if channels != 1 or (like.scale, like.zero) != (1 / LEVELS, ZERO):
-            raise PriotError(path, "has recordings, and what they are made for is not of sound: "
-                             "its inputs are no log-mel columns")
-        sound = Sound(sound.rate, columns, mels, sound.hop)
-    rate = sound.rate or _rate(files[0][0])
-    mel = LogMel(rate, sound.mels, sound.hop)
-    if not 1 <= sound.columns <= 4096:
-        raise PriotError("--frames", f"found {sound.columns}, expected 1..4096")
+    columns, mel = _front_end(path, files[0][0], sound, like, reading)
     names = sorted({name for _, name, _ in files}, key=natural)
     labels = np.array([names.index(name) for _, name, _ in files])
     chosen = Samples(np.arange(len(files), dtype=np.float64)[:, None], labels, tuple(names),
@@ -75,16 +67,54 @@ def prepare_sound(path: Path, sound: Sound, part: Part, reading: Reading,
     if n is not None:
         chosen = subset(chosen, n, seed)
     told: Counter[str] = Counter()
-    values = np.stack([_columns(files[int(i)][0], mel, sound, told) for i in chosen.values[:, 0]])
+    expected = "as in the first file" if like is None or not like.sound else "as the model's"
+    values = np.stack([
+        _columns(files[int(i)][0], mel, columns, "" if sound.rate else expected, told)
+        for i in chosen.values[:, 0]])
     for what, count in told.items():
         reading.note(f"{count} of {len(chosen)} recordings {what}")
     labelled = with_classes(path, Images(values, chosen.labels.astype(np.uint8),
                                          len(names), tuple(names)), reading)
     reading.note(f"{mel.rate} samples a second, a column of {mel.mels} bands every {mel.hop}: "
-                 f"{mel.n_samples(sound.columns) / mel.rate:.2f} s a sample", usual=True)
-    dataset = Dataset(values, labelled.labels, labelled.classes, labelled.names, 1 / LEVELS, ZERO)
+                 f"{mel.n_samples(columns) / mel.rate:.2f} s a sample", usual=True)
+    dataset = Dataset(values, labelled.labels, labelled.classes, labelled.names, 1 / LEVELS, ZERO,
+                      sound=mel.sound)
     dataset.check(path)
     return dataset
+
+
+def _front_end(path: Path, first: Path, sound: Sound, like: Model | Dataset | None,
+               reading: Reading) -> tuple[int, LogMel]:
+    """Columns of a sample and what makes them: of the file that it is made for, else as asked.
+
+    first: a recording, whose rate is taken where nothing says another. Raises PriotError.
+    """
+    asked = {"--rate": sound.rate, "--hop": sound.hop, "--frames": sound.columns,
+             "--mels": sound.mels}
+    frame = 0
+    if like is not None:
+        channels, *size = like.shape
+        if channels != 1 or (like.scale, like.zero) != (1 / LEVELS, ZERO):
+            raise PriotError(path, "has recordings, and what they are made for is not of sound: "
+                             "its inputs are no log-mel columns")
+        known = dict(zip(("--frames", "--mels"), size, strict=True))
+        if like.sound:
+            frame = like.sound.frame
+            known |= {"--rate": like.sound.rate, "--hop": like.sound.hop}
+        elif sound.rate is None or sound.hop is None:
+            reading.note("what they are made for does not say its rate and hop: those of the "
+                         "recordings and half a frame are taken (--rate, --hop)")
+        for option, value in known.items():
+            if asked[option] not in (None, value):
+                raise PriotError(option, f"found {asked[option]}, what they are made for has "
+                                 f"{value}")
+        asked |= known
+    columns = FRAMES if asked["--frames"] is None else asked["--frames"]
+    if not 1 <= columns <= 4096:
+        raise PriotError("--frames", f"found {columns}, expected 1..4096")
+    rate, mels = asked["--rate"], asked["--mels"]
+    return columns, LogMel(_rate(first) if rate is None else rate,
+                           MELS if mels is None else mels, asked["--hop"] or 0, frame)
 
 
 def middle(samples: np.ndarray, n: int) -> np.ndarray:
@@ -121,22 +151,25 @@ def read_wav(path: Path) -> tuple[int, np.ndarray]:
     return rate, np.ascontiguousarray(raw[:, :, -2:]).view("<i2")[:, :, 0].astype(np.int16)
 
 
-def _columns(path: Path, mel: LogMel, sound: Sound, told: Counter[str]) -> np.ndarray:
+def _columns(path: Path, mel: LogMel, columns: int, expected: str,
+             told: Counter[str]) -> np.ndarray:
+    """A sample of a recording. expected: why files of another rate are refused; "": they are
+    converted."""
     rate, samples = read_wav(path)
     if samples.shape[1] > 1:
         told["have several channels: their mean is taken"] += 1
     x = samples.mean(axis=1)
     if rate != mel.rate:
-        if sound.rate is None:
-            raise FileError(path, mismatch("samples a second", rate, f"{mel.rate} as in the first "
-                                           "file; --rate converts all"))
+        if expected:
+            raise FileError(path, mismatch("samples a second", rate, f"{mel.rate} {expected}; "
+                                           f"--rate {mel.rate} converts all"))
         told[f"were converted to {mel.rate} samples a second"] += 1
         ratio = Fraction(mel.rate, rate)
         if max(ratio.numerator, ratio.denominator) > 4096:
             raise FileError(path, f"{rate} samples a second cannot be converted to {mel.rate}")
         x = signal.resample_poly(x, ratio.numerator, ratio.denominator)
     whole = np.clip(np.rint(x), -32768, 32767).astype(np.int16)
-    n = mel.n_samples(sound.columns)
+    n = mel.n_samples(columns)
     if len(whole) > n:
         told["are longer than a sample: the middle is taken (--frames)"] += 1
     return mel.columns(middle(whole, n))[None]

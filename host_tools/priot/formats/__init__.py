@@ -26,7 +26,8 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
     40      u8    loss: 0 cross entropy (outputs are classes, 2..256); 1 squared error of 1..32767
                   outputs, to a target that comes with the sample; 2 the same to the sample itself,
                   of which there are as many values as outputs. 1 and 2: no names, nothing spare
-    41      u8    flags: 1 the input is signed, -127..127; otherwise it is 0..127
+    41      u8    flags: 1 the input is signed, -127..127; otherwise it is 0..127; 2 its values
+                  are log-mel columns of sound
     42      i8    exponent of the input: a value v stands for v * 2^exponent
     43      u8    spare outputs, the last ones: classes (outputs without them) are 2 or more
     44      u16   stages, 1..256
@@ -67,7 +68,12 @@ Model, magic `PRIM`: compiled stages. The CRC32 is the identity of a backbone.
                        accumulator; 0xFFFFFFFF: there is none
             40    u32  where shifts by row begin; 0xFFFFFFFF: there are none
             44         20 reserved
-    then    the names; then 8 bytes for each channel with a scale of its own: f32 scale, i32 zero
+    then    the names; then 8 bytes for each channel with a scale of its own: f32 scale, i32 zero;
+        then, where values are of sound, 8 bytes:
+            0     u16  rate: samples a second, 4000..48000
+            2     u16  frame: samples that a column sees, 128, 256 or 512
+            4     u16  hop: samples from one column to the next, 1..frame
+            6          2 reserved
 then    the payload, in the order of the stages: a byte w + 128 (never 0) per weight,
             [n_out][n_in / groups][ky][kx], padded with bytes 128 to a multiple of 4; then the bias
 
@@ -90,14 +96,16 @@ Dataset, magic `PRID`.
     20      u16   channels, height, width; classes (1..256; where samples have no labels 1)
     28      u16   bytes of a target: 1, the label; or of a vector
     30      u8    flags: 1 values are signed, -127..127, otherwise they are 0..127; 2 a target is a
-                  vector of values -127..127 (int8), and there is one class
+                  vector of values -127..127 (int8), and there is one class; 4 values are log-mel
+                  columns of sound
     31      u8    reserved
     32      u16   bytes of the names, padding included
     34      u16   channels with a scale of their own: none (0) or all
     36      f32   scale, as of a model
     40      i32   zero
     44      u32   reserved
-    48      the names; then 8 bytes for each channel with a scale of its own, as of a model
+    48      the names; then 8 bytes for each channel with a scale of its own, and 8 where values
+            are of sound, as of a model
     then    n samples: the values, a byte each, [channel][y][x], and the target
 
 Adapter, magic `PRIA`: what a method learned, for one backbone. Methods go with contents: those

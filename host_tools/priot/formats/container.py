@@ -13,6 +13,9 @@ from priot.errors import FileError, mismatch
 from priot.formats.sniff import START_BYTES, what_is
 
 _SCALE = struct.Struct("<fi")  # of a channel, and its zero
+SOUND = struct.Struct("<4H")  # rate, frame, hop; reserved
+RATES = (4000, 48000)  # the least and the most samples a second
+FRAMES = (128, 256, 512)
 PREFIX = struct.Struct("<4sHHII")
 VERSION = 2
 KINDS = {b"PRIM": "model", b"PRID": "dataset", b"PRIA": "adapter"}
@@ -27,6 +30,22 @@ class Contents(NamedTuple):
     tables: bytes
     payload: bytes
     crc: int
+
+
+class Sound(NamedTuple):
+    """Of what log-mel columns were made (device/AUDIO.md).
+
+    rate: samples a second. frame: samples that a column sees. hop: samples from one column to the
+    next.
+    """
+
+    rate: int
+    frame: int
+    hop: int
+
+    def __str__(self) -> str:
+        return (f"{self.rate} samples a second, a column of {self.frame} of them every "
+                f"{self.hop}")
 
 
 def pad4(n: int) -> int:
@@ -136,6 +155,24 @@ def unpack_scales(raw: bytes, channels: int, scale: float, zero: int, where: obj
             raise FileError(where, mismatch("scale of a channel", f"{bits:08x}",
                                             "a normal number above 0"))
     return tuple(_SCALE.iter_unpack(raw))
+
+
+def pack_sound(sound: Sound | None) -> bytes:
+    """What a file says of the sound that its values are of; nothing where they are of none."""
+    return b"" if sound is None else SOUND.pack(*sound, 0)
+
+
+def unpack_sound(raw: bytes, where: object) -> Sound | None:
+    """What a file says of sound, None where `raw` is empty. Raises FileError."""
+    if not raw:
+        return None
+    *found, reserved = SOUND.unpack(raw)
+    rate, frame, hop = found
+    if not (RATES[0] <= rate <= RATES[1] and frame in FRAMES and 1 <= hop <= frame
+            and not reserved):
+        raise FileError(where, mismatch("rate, frame, hop of sound", f"{rate}, {frame}, {hop}",
+                                        "4000..48000, 128, 256 or 512, 1..frame"))
+    return Sound(rate, frame, hop)
 
 
 def unpack_text(raw: bytes, field: str, most: int, where: object) -> str:

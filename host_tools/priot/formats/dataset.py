@@ -9,16 +9,20 @@ import numpy as np
 from priot.errors import FileError, mismatch
 from priot.formats import version1
 from priot.formats.container import (
+    SOUND,
+    Sound,
     check_header,
     check_scale,
     first_difference,
     pack_file,
     pack_names,
     pack_scales,
+    pack_sound,
     read_file,
     unpack_file,
     unpack_names,
     unpack_scales,
+    unpack_sound,
     unpack_table,
     write_file,
 )
@@ -31,6 +35,7 @@ TABLE = struct.Struct("<I4HHBBHHfiI")
 _LABEL_BYTES = 1  # of a target
 SIGNED = 1
 VECTORS = 2
+OF_SOUND = 4
 
 
 @dataclass
@@ -38,7 +43,7 @@ class Dataset:
     """`images` uint8 [n][channels][height][width], 0..127, or int8, -127..127, where values are
     signed; `labels` uint8 [n], < classes.
 
-    names: of the classes, or none. scale, zero, scales: what a value means, as of a Model.
+    names: of the classes, or none. scale, zero, scales, sound: what a value means, as of a Model.
     targets: int8 [n][values], -127..127, in the place of labels, which are 0 then; else [n][0].
     """
 
@@ -50,6 +55,7 @@ class Dataset:
     zero: int = 0
     targets: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int8), repr=False)
     scales: tuple[tuple[float, int], ...] = ()
+    sound: Sound | None = None
 
     @property
     def n_targets(self) -> int:
@@ -125,6 +131,8 @@ class Dataset:
         if self.signed != model.signed:
             raise FileError(where, mismatch("values", *(
                 "-127..127" if signed else "0..127" for signed in (self.signed, model.signed))))
+        if self.sound and model.sound and self.sound != model.sound:
+            raise FileError(where, mismatch("sound", self.sound, model.sound))
         if self.n_targets != model.n_targets:
             raise FileError(where, mismatch("values of a target", self.n_targets,
                                             f"{model.n_targets}, where 0 is a label"))
@@ -155,9 +163,10 @@ class Dataset:
         """What follows the prefix and precedes the samples. Raises FileError."""
         names = pack_names(self.names, "dataset")
         return TABLE.pack(len(self), *self.shape, self.classes, self.n_targets or _LABEL_BYTES,
-                          self.signed * SIGNED | (self.n_targets > 0) * VECTORS, 0,
-                          len(names), len(self.scales),
-                          self.scale, self.zero, 0) + names + pack_scales(self.scales)
+                          self.signed * SIGNED | (self.n_targets > 0) * VECTORS
+                          | (self.sound is not None) * OF_SOUND, 0,
+                          len(names), len(self.scales), self.scale, self.zero, 0,
+                          ) + names + pack_scales(self.scales) + pack_sound(self.sound)
 
     def to_bytes(self) -> bytes:
         """The bytes of the file. Raises FileError."""
@@ -183,13 +192,13 @@ class Dataset:
             images, targets = _unpack_samples(n, shape, 1, contents.payload, where)
             dataset = cls(images, targets.ravel(), classes)
         else:
-            (n, shape, classes, n_bytes, flags, names, scale, zero,
-             scales) = unpack_head(contents.tables, where)
+            (n, shape, classes, n_bytes, flags, names, scale, zero, scales,
+             sound) = unpack_head(contents.tables, where)
             images, targets = _unpack_samples(n, shape, n_bytes, contents.payload, where)
             if flags & SIGNED:
                 images = images.view(np.int8)
             dataset = cls(images, targets[:, 0].copy(), classes, names, scale, zero,
-                          scales=scales)
+                          scales=scales, sound=sound)
             if flags & VECTORS:
                 dataset.targets = targets.view(np.int8)
                 dataset.labels = np.zeros(n, np.uint8)
@@ -203,24 +212,29 @@ class Dataset:
 
 
 def unpack_head(tables: bytes, where: object,
-                ) -> tuple[int, Shape, int, int, int, tuple[str, ...], float, int, tuple]:
-    """Samples, shape, classes, bytes of a target, flags, names, scale, zero, scales. FileError."""
+                ) -> tuple[int, Shape, int, int, int, tuple[str, ...], float, int, tuple,
+                           Sound | None]:
+    """Samples, shape, classes, bytes of a target, flags, names, scale, zero, scales, sound.
+
+    Raises FileError.
+    """
     (n, channels, height, width, classes, target_bytes, flags, reserved, n_names, n_scales,
      scale, zero, most) = unpack_table(TABLE, tables, where)
-    check_header(tables, TABLE.size + n_names + 8 * n_scales, where)
+    end = TABLE.size + n_names
+    end_scales = end + 8 * n_scales
+    check_header(tables, end_scales + SOUND.size * bool(flags & OF_SOUND), where)
     if reserved | most:
         raise FileError(where, mismatch("reserved", reserved | most, 0))
-    if flags > SIGNED | VECTORS:
-        raise FileError(where, mismatch("flags", flags, "0..3"))
+    if flags > SIGNED | VECTORS | OF_SOUND:
+        raise FileError(where, mismatch("flags", flags, "0..7"))
     if not target_bytes or (target_bytes > _LABEL_BYTES and not flags & VECTORS):
         raise FileError(where, mismatch("bytes of a target", target_bytes,
                                         "1, or more where it is a vector"))
     check_scale(struct.unpack_from("<I", tables, 20)[0], where)
-    end = TABLE.size + n_names
     names = unpack_names(tables[TABLE.size : end], classes, where)
-    scales = unpack_scales(tables[end:], channels, scale, zero, where)
+    scales = unpack_scales(tables[end:end_scales], channels, scale, zero, where)
     return (n, (channels, height, width), classes, target_bytes, flags, names, scale, zero,
-            scales)
+            scales, unpack_sound(tables[end_scales:], where))
 
 
 def _unpack_samples(n: int, shape: Shape, target_bytes: int, payload: bytes, where: object,

@@ -12,6 +12,8 @@ from priot.errors import FileError, mismatch
 from priot.formats import version1
 from priot.formats.container import (
     PREFIX,
+    SOUND,
+    Sound,
     check_header,
     check_scale,
     from_offset,
@@ -19,12 +21,14 @@ from priot.formats.container import (
     pack_file,
     pack_names,
     pack_scales,
+    pack_sound,
     pad4,
     read_file,
     to_offset,
     unpack_file,
     unpack_names,
     unpack_scales,
+    unpack_sound,
     unpack_table,
     unpack_text,
     write_file,
@@ -44,6 +48,7 @@ INPUT_EXPONENT = -7  # a pixel v of 0..127 stands for v * 2^-7
 _NOWHERE = 0xFFFFFFFF
 _RELU = 1
 _SIGNED = 1
+_OF_SOUND = 2
 
 
 @dataclass
@@ -56,6 +61,7 @@ class Model:
     error classes is the number of outputs. target_exponent: of a target that comes with a sample.
     scales: scale and zero of every channel, where they differ; then scale and zero are 0.
     signed: values of the input are -127..127, otherwise 0..127.
+    sound: what the input's log-mel columns are made of; None where it is not said, or no sound.
     spare: int8 [outputs][n_row], weights of outputs of the last layer that no class has yet: in
     the file they follow the others, here the last stage is without them. Their biases are 0.
     """
@@ -74,6 +80,7 @@ class Model:
     spare: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int8),
                               repr=False, compare=False)
     scales: tuple[tuple[float, int], ...] = ()
+    sound: Sound | None = None
 
     @property
     def crc(self) -> int:
@@ -189,15 +196,16 @@ class Model:
         stages = [*self.stages[:-1], self._last(n_spare)] if n_spare else self.stages
         payload = b"".join(_pack_block(stage) for stage in stages if stage.has_weights)
         table = TABLE.pack(self.name.encode(), *self.shape, self.classes + n_spare, self.loss,
-                           _SIGNED * self.signed, self.input_exponent, n_spare, len(stages),
+                           _SIGNED * self.signed | _OF_SOUND * (self.sound is not None),
+                           self.input_exponent, n_spare, len(stages),
                            len(names), self.scale,
                            self.zero, len(payload), len(self.scales), self.target_exponent, 0)
         records, at = [], 0
         for stage, exponent in zip(stages, self.exponents, strict=True):
             records.append(_pack_record(stage, exponent, at))
             at += len(_pack_block(stage)) if stage.has_weights else 0
-        scales = pack_scales(self.scales)
-        data = pack_file(MAGIC, b"".join([table, *records, names, scales]), payload)
+        ends = [names, pack_scales(self.scales), pack_sound(self.sound)]
+        data = pack_file(MAGIC, b"".join([table, *records, *ends]), payload)
         Model.from_bytes(data)  # what cannot be read back is not written
         return data
 
@@ -229,11 +237,12 @@ def _parse(tables: bytes, payload: bytes, where: object) -> Model:
     if not 1 <= n_stages <= MAX_STAGES:
         raise FileError(where, mismatch("stages", n_stages, f"1..{MAX_STAGES}"))
     end = TABLE.size + n_stages * RECORD.size
-    check_header(tables, end + n_names + 8 * n_scales, where)
-    for name, value, most in (("loss", loss, f.RECONSTRUCTION), ("flags", flags, 1),
+    for name, value, most in (("loss", loss, f.RECONSTRUCTION), ("flags", flags, 3),
                               ("reserved", reserved, 0)):
         if value > most:
             raise FileError(where, mismatch(name, value, f"0..{most}"))
+    end_scales = end + n_names + 8 * n_scales
+    check_header(tables, end_scales + SOUND.size * bool(flags & _OF_SOUND), where)
     check_scale(struct.unpack_from("<I", tables, 32)[0], where)
     if n_bytes != len(payload):
         raise FileError(where, mismatch("bytes of the payload", len(payload), n_bytes))
@@ -247,9 +256,10 @@ def _parse(tables: bytes, payload: bytes, where: object) -> Model:
     if loss != f.CROSS_ENTROPY and (n_spare or n_names):
         raise FileError(where, "has names of classes or spare outputs, and no classes")
     names = unpack_names(tables[end : end + n_names], classes, where)
-    scales = unpack_scales(tables[end + n_names :], channels, scale, zero, where)
+    scales = unpack_scales(tables[end + n_names : end_scales], channels, scale, zero, where)
     model = Model(name, (channels, height, width), classes, stages, names, input_exponent, scale,
-                  zero, bool(flags & _SIGNED), loss, target_exponent, scales=scales)
+                  zero, bool(flags & _SIGNED), loss, target_exponent, scales=scales,
+                  sound=unpack_sound(tables[end_scales:], where))
     try:
         link(stages, model.shape, outputs, model.signed, loss)
     except ValueError as error:

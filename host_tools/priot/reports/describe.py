@@ -7,6 +7,7 @@ import numpy as np
 
 from priot.formats import Adapter, Dataset, Model
 from priot.formats.adapter import AdapterLayer
+from priot.formats.container import Sound
 from priot.network import fields as f
 from priot.network.spec import format_network
 from priot.network.stage import Stage
@@ -30,6 +31,11 @@ def classes_lines(names: Sequence[str], counts: Sequence[int] = ()) -> list[str]
     return ["classes: " + ", ".join(shown)]
 
 
+def sound_lines(sound: Sound | None) -> list[str]:
+    """A line on the sound that values are of; none where they are of no sound."""
+    return [f"sound: {sound}"] if sound else []
+
+
 def histogram_text(values: np.ndarray) -> str:
     """16 characters, one per range of 16 values from -128 on: the darker, the more."""
     counts = np.histogram(values, bins=16, range=(-128, 128))[0]
@@ -47,6 +53,7 @@ def describe_model(model: Model, pico_kernels: Sequence[str] = ()) -> dict[str, 
         "network": format_network(model.layers),
         "names": list(model.names), "scale": model.scale, "zero": model.zero,
         "scales": [list(channel) for channel in model.scales],
+        "sound": model.sound and model.sound._asdict(),
         "weights": sum(stage.rows.size for stage in model.weight_stages),
         "activation_bytes": sum(int(np.prod(stage.shape_out)) for stage in stages),
         "argmax_bytes": sum(stage.argmax_bytes for stage in stages),
@@ -81,6 +88,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "classes": dataset.classes, "names": list(dataset.names), "scale": dataset.scale,
         "targets": dataset.n_targets,
         "zero": dataset.zero, "scales": [list(channel) for channel in dataset.scales],
+        "sound": dataset.sound and dataset.sound._asdict(),
         "per_class": np.bincount(dataset.labels, minlength=dataset.classes).tolist(),
         "smallest_pixel": int(dataset.images.min()),
         "largest_pixel": int(dataset.images.max()),
