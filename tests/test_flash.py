@@ -221,6 +221,10 @@ def test_plan_leaves_weights_in_flash_where_they_do_not_fit(model, tmp_path):
     random_model("conv 16 3 pad 1, relu, maxpool 2, conv 64 3 pad 1, relu, maxpool 2, "
                  "conv 128 3 pad 1, relu, maxpool 2, conv 128 3 pad 1, relu, flatten, linear 10",
                  (1, 16, 16), 3).write(large)
+    wide = tmp_path / "wide.priot"  # weights that would leave 80 kB, beside tensors of 49 kB
+    random_model("conv 16 3 pad 1, relu as a, conv 16 3 pad 1, add a, relu, maxpool 2, "
+                 "conv 32 3 pad 1, relu, maxpool 2, conv 64 3 pad 1, relu, maxpool 2, "
+                 "conv 96 3 pad 1, relu, flatten, linear 10", (3, 32, 32), 3).write(wide)
     training = Training.of("priot-s", fraction=5)
     for path, flash, stays, fits in ((large, None, True, True), (large, False, False, False),
                                      (model, None, False, False), (model, True, True, True)):
@@ -228,6 +232,10 @@ def test_plan_leaves_weights_in_flash_where_they_do_not_fit(model, tmp_path):
         plan = plan_trainings(planner, [training], Limits(), {})[0]
         assert (plan.network.flash_bytes > 0, not plan.refusals) == (stays, fits), plan.refusals
         assert stays == (plan.network.weight_bytes < plan.network.n_weights)
+    for flash in (None, False):
+        planner = Planner(UnixTarget(HEAP_BYTES), wide, "native", flash=flash)
+        plan = plan_trainings(planner, [Training.of("head")], Limits(), {})[0]
+        assert (plan.network.flash_bytes > 0, not plan.refusals) == (flash is None,) * 2
     planner = Planner(UnixTarget(HEAP_BYTES), large, "native")
     plan = plan_trainings(planner, [training], Limits(), {})[0]
     assert plan.weights_reason.startswith("in RAM they lack ")

@@ -35,6 +35,8 @@ class Layout:
     the stages from the last to the first.
     """
 
+    parts = 0  # in which weights come from the flash
+
     def __init__(self, net, layers=(), first=None, small=False, dynamic=False):
         self.net = net
         self.layers = layers

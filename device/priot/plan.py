@@ -60,7 +60,8 @@ class _Planned(Network):
     def _take_weights(self, description, f, flash):
         weights = Network._take_weights(self, description, f, False)
         free = self.free_at_load
-        if flash or (flash is None and free and free - len(weights) < RESERVE):
+        if flash or (flash is None and free and free - len(weights) - description.tensor_bytes()
+                     < RESERVE):
             for stage in choose(description.stages, free):
                 stage.flash = _InFlash(weights[stage.offset:stage.offset + stage.n_edges()])
         return weights
@@ -168,7 +169,7 @@ def _sizes(net, layout):
     return {"layout": layout.name, "layers": layers, "learned_bytes": layout.learned.size,
             "work_bytes": layout.work.size, "dynamic": layout.dynamic,
             "ram_bytes": layout.bytes_beside(net), "portable": layout.needs_portable,
-            "backward": layout.needs_backward}
+            "backward": layout.needs_backward, "parts": layout.parts}
 
 
 def _saved_bytes(layers, mask=False):

@@ -84,7 +84,7 @@ class Plan:
         weights = self.network.weight_bytes + self.network.flash_bytes
         free = free_at_load(
             self.board.backend, self.board.heap_bytes, self.board.processor) - weights
-        return (f"in RAM they would leave {free:,} bytes of heap to compute with" if free > 0 else
+        return (f"in RAM they would leave {free:,} bytes of heap for all else" if free > 0 else
                 f"in RAM they lack {-free:,} bytes of heap")
 
     @property
