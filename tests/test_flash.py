@@ -16,7 +16,12 @@ import pytest
 from kernels.layers import linear_descriptor
 from kernels.learning import random_scores, random_selection
 from pico_support import running_pico
+from power.flash import make_board
+from priot import cli
+from priot.board import Board
 from priot.board.connection import Connection
+from priot.board.errors import BoardError
+from priot.emulator.flash_image import FILES_START
 from priot.formats import Model
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
@@ -201,7 +206,8 @@ def test_trains_and_predicts_as_with_weights_in_ram(model, backend, tmp_path):
               ("priot-s", {"layout": "small", "fraction": 5}),
               ("priot-s", {"layout": "small", "fraction": 30, "keep": 60}),
               ("gain", {"layout": "small", "fraction": 20, "last": 3}), ("gain", {}),
-              ("head", {})]
+              ("head", {}), ("priot", {"last": 2}), ("weights", {"last": 1}),
+              ("weights16", {"last": 1})]
     if backend == "viper":
         wanted = wanted[1:4:2]
     cases = tmp_path / "cases.json"
@@ -213,6 +219,26 @@ def test_trains_and_predicts_as_with_weights_in_ram(model, backend, tmp_path):
         assert len(set(ram[0])) > 5, case
         assert flash[1] == ram[1] == case[1].get("layout", "kept"), case
         assert flash[2] <= 0 and ram[3] == 0 < flash[3], case
+
+
+REFUSALS = """
+import priot, rp2, sys
+rp2.mount()
+rp2.copy(sys.argv[1], "m.priot")
+net = priot.load("m.priot", flash=True)
+for method, options in (("weights", {}), ("weights16", {"last": 3}), ("niti", {"last": 1})):
+    try:
+        priot.Trainer(net, method, **options)
+    except ValueError as e:
+        print(e)
+print(net.predict(bytes(len(net.x))) >= 0)
+"""
+
+
+def test_what_cannot_train_from_flash_is_refused_in_a_line(model):
+    result = run(REFUSALS, model)
+    assert [line.partition(":")[0] for line in result.stdout.splitlines()] == [
+        "method", "method", "niti", "True"], result.stdout + result.stderr
 
 
 def test_plan_leaves_weights_in_flash_where_they_do_not_fit(model, tmp_path):
@@ -260,6 +286,14 @@ for i in range(4):
     crcs.append(crc)
 print(json.dumps([net.flash_bytes, crcs]))
 """
+LOADED = """
+import json, priot, rp2, sys
+rp2.attach(sys.argv[1], int(sys.argv[2]))
+net = priot.load("m.priot", flash=True)
+net.put(bytes([64] * len(net.x)))
+net.forward()
+print(json.dumps([net.crc, list(net.logits)]))
+"""
 REPLACED = """
 import gc, os
 del t, data, layer  # what is left of the heap is in small pieces beside a trainer
@@ -294,3 +328,31 @@ def test_weights_stay_in_the_flash_of_a_pico(model, tmp_path):
         assert said == ["8", "m.priot: the model file was replaced: load it again"]
         board.close()
     assert expected[0] > 40_000
+
+
+def test_power_lost_while_a_model_is_deployed(model, tmp_path):
+    """On the flash is the model of before then, or the new one, and computes from there."""
+    new = tmp_path / "m.priot"
+    random_model(SPEC, (1, 16, 16), 4).write(new)
+    flash, before = tmp_path / "flash.bin", model.read_bytes()
+    port = make_board(flash, {"m.priot": before})
+    found = []
+    for cut in (2, 120, 60, 4, 2, 0):  # operations of the flash; a copy goes on where it ended
+        try:
+            with Board(f"{port}?cut={cut}") as board:
+                board._files.put(new.read_bytes(), "/m.priot")
+        except BoardError:
+            assert cut
+        found.append(answer(LOADED, flash, FILES_START))
+    known = [[Model.read(path).crc, logits] for path, (_, logits) in (
+        (model, found[0]), (new, found[-1]))]
+    assert known[0] != known[1] and known[0] == found[0] and known[1] == found[-1]
+    assert all(one in known for one in found)
+
+
+def test_evaluates_from_flash_where_that_is_asked_for(model, tmp_path, capsys):
+    data = tmp_path / "data.prd"
+    random_dataset(Model.read(model), 8, 5).write(data)
+    assert cli.main(["evaluate", str(model), str(data), "--weights-in", "ram"]) == 0
+    assert cli.main(["evaluate", str(model), str(data), "--weights-in", "flash"]) == 1
+    assert "MicroPython does not show this board's flash as memory" in capsys.readouterr().err

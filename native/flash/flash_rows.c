@@ -28,7 +28,18 @@ static void copy(uint8_t *to, place_t *v, uint32_t n, uint32_t sums[2]) {
     while (n != 0) {
         uint32_t left = v->piece[1] - v->at, part = left < n ? left : n;
         const uint32_t *from = (const uint32_t *)(v->flash + v->piece[0] + v->at);
-        for (const uint32_t *end = from + (part >> 2); from != end;) {
+        const uint32_t *end = from + (part >> 2);
+        for (; end - from >= 4; from += 4, word += 4) { // 7 cycles a word, a single one 11
+            sum += word[0] = from[0];
+            sum_of_sums += sum;
+            sum += word[1] = from[1];
+            sum_of_sums += sum;
+            sum += word[2] = from[2];
+            sum_of_sums += sum;
+            sum += word[3] = from[3];
+            sum_of_sums += sum;
+        }
+        while (from != end) {
             uint32_t value = *from++;
             *word++ = value;
             sum += value;

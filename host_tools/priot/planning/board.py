@@ -22,6 +22,7 @@ from priot.planning.heap import (
     block_bytes,
     code_bytes,
     free_at_load,
+    why_in_flash,
     with_learned,
 )
 from priot.planning.names import Names, board_path
@@ -82,10 +83,8 @@ class Plan:
     def weights_reason(self) -> str:
         """Why weights stay in flash."""
         weights = self.network.weight_bytes + self.network.flash_bytes
-        free = free_at_load(
-            self.board.backend, self.board.heap_bytes, self.board.processor) - weights
-        return (f"in RAM they would leave {free:,} bytes of heap for all else" if free > 0 else
-                f"in RAM they lack {-free:,} bytes of heap")
+        return why_in_flash(free_at_load(
+            self.board.backend, self.board.heap_bytes, self.board.processor) - weights)
 
     @property
     def missing(self) -> int:

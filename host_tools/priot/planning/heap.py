@@ -162,6 +162,12 @@ def free_at_load(backend: str, size: int = HEAP_BYTES, processor: Processor = PI
     return after_import(code, size).free - code.kernels - _BYTES_OF_READING
 
 
+def why_in_flash(free: int) -> str:
+    """Why weights stay in flash; free: bytes of heap that they would leave, below 0: that lack."""
+    return (f"in RAM they would leave {free:,} bytes of heap for all else" if free > 0 else
+            f"in RAM they lack {-free:,} bytes of heap")
+
+
 def loaded_bytes(mpy: bytes) -> int:
     """Heap that a .mpy file takes when it is imported: as much as the file, and for its names.
 
