@@ -21,6 +21,8 @@ from priot import cli
 from priot.board import Board
 from priot.board.connection import Connection
 from priot.board.errors import BoardError
+from priot.board.memory import Memory
+from priot.commands.deploy import _memory_tables
 from priot.emulator.flash_image import FILES_START
 from priot.formats import Model
 from priot.network import fields as f
@@ -269,6 +271,19 @@ def test_plan_leaves_weights_in_flash_where_they_do_not_fit(model, tmp_path):
         planner = Planner(UnixTarget(HEAP_BYTES), model, "native", flash=flash)
         other = in_flash(planner, training, Limits(), {})
         assert (other and other.fits) == fits
+
+
+def test_deploy_says_why_weights_stay_in_flash():
+    def memory(in_flash: int) -> Memory:
+        return Memory(heap=246_144, native=20_000, package=47_000, model=60_000, free=110_000,
+                      weights=2_000, work=40_000, in_flash=in_flash)
+
+    assert memory(576_000).weights_reason == "in RAM they lack 408,000 bytes of heap"
+    assert memory(76_000).weights_reason == (
+        "in RAM they would leave 92,000 bytes of heap for all else")
+    report = {"files": [], "flash_bytes": 1_441_792, "flash_free_bytes": 1_000_000}
+    table = _memory_tables(report, memory(76_000))
+    assert any("2,000  and biases; 76,000 more stay in flash" in line for line in table)
 
 
 ON_A_PICO = """
