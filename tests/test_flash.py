@@ -16,7 +16,14 @@ import pytest
 from kernels.layers import linear_descriptor
 from kernels.learning import random_scores, random_selection
 from pico_support import running_pico
+from power.flash import make_board
+from priot import cli
+from priot.board import Board
 from priot.board.connection import Connection
+from priot.board.errors import BoardError
+from priot.board.memory import Memory
+from priot.commands.deploy import _memory_tables
+from priot.emulator.flash_image import FILES_START
 from priot.formats import Model
 from priot.network import fields as f
 from priot.oracle import kernels as oracle
@@ -201,7 +208,8 @@ def test_trains_and_predicts_as_with_weights_in_ram(model, backend, tmp_path):
               ("priot-s", {"layout": "small", "fraction": 5}),
               ("priot-s", {"layout": "small", "fraction": 30, "keep": 60}),
               ("gain", {"layout": "small", "fraction": 20, "last": 3}), ("gain", {}),
-              ("head", {})]
+              ("head", {}), ("priot", {"last": 2}), ("weights", {"last": 1}),
+              ("weights16", {"last": 1})]
     if backend == "viper":
         wanted = wanted[1:4:2]
     cases = tmp_path / "cases.json"
@@ -215,12 +223,62 @@ def test_trains_and_predicts_as_with_weights_in_ram(model, backend, tmp_path):
         assert flash[2] <= 0 and ram[3] == 0 < flash[3], case
 
 
+TOO_LITTLE = """
+import priot.network, rp2, sys
+class Network(priot.network.Network):
+    def __init__(self, path, kernels=None, flash=None):
+        if not flash:
+            raise MemoryError("no room for what it computes with")
+        super().__init__(path, kernels, flash)
+priot.network.Network = Network
+rp2.mount()
+rp2.copy(sys.argv[1], "m.priot")
+print(priot.network.load("m.priot").flash_bytes > 0)
+for path, flash in ((sys.argv[1], None), ("m.priot", False)):
+    try:
+        priot.network.load(path, flash)
+    except MemoryError as e:
+        print(e)
+"""
+
+
+def test_weights_stay_in_flash_where_computing_lacks_memory(model):
+    """And where they cannot, it is the memory that is complained of."""
+    result = run(TOO_LITTLE, model)
+    assert result.stdout.splitlines() == ["True", *["no room for what it computes with"] * 2], (
+        result.stdout + result.stderr)
+
+
+REFUSALS = """
+import priot, rp2, sys
+rp2.mount()
+rp2.copy(sys.argv[1], "m.priot")
+net = priot.load("m.priot", flash=True)
+for method, options in (("weights", {}), ("weights16", {"last": 3}), ("niti", {"last": 1})):
+    try:
+        priot.Trainer(net, method, **options)
+    except ValueError as e:
+        print(e)
+print(net.predict(bytes(len(net.x))) >= 0)
+"""
+
+
+def test_what_cannot_train_from_flash_is_refused_in_a_line(model):
+    result = run(REFUSALS, model)
+    assert [line.partition(":")[0] for line in result.stdout.splitlines()] == [
+        "method", "method", "niti", "True"], result.stdout + result.stderr
+
+
 def test_plan_leaves_weights_in_flash_where_they_do_not_fit(model, tmp_path):
     """By itself where loading lacks room; where training alone does, it says so."""
     large = tmp_path / "large.priot"
     random_model("conv 16 3 pad 1, relu, maxpool 2, conv 64 3 pad 1, relu, maxpool 2, "
                  "conv 128 3 pad 1, relu, maxpool 2, conv 128 3 pad 1, relu, flatten, linear 10",
                  (1, 16, 16), 3).write(large)
+    wide = tmp_path / "wide.priot"  # weights that would leave 80 kB, of which it wants more
+    random_model("conv 16 3 pad 1, relu as a, conv 16 3 pad 1, add a, relu, maxpool 2, "
+                 "conv 32 3 pad 1, relu, maxpool 2, conv 64 3 pad 1, relu, maxpool 2, "
+                 "conv 96 3 pad 1, relu, flatten, linear 10", (3, 32, 32), 3).write(wide)
     training = Training.of("priot-s", fraction=5)
     for path, flash, stays, fits in ((large, None, True, True), (large, False, False, False),
                                      (model, None, False, False), (model, True, True, True)):
@@ -228,6 +286,10 @@ def test_plan_leaves_weights_in_flash_where_they_do_not_fit(model, tmp_path):
         plan = plan_trainings(planner, [training], Limits(), {})[0]
         assert (plan.network.flash_bytes > 0, not plan.refusals) == (stays, fits), plan.refusals
         assert stays == (plan.network.weight_bytes < plan.network.n_weights)
+    for flash in (None, False):
+        planner = Planner(UnixTarget(HEAP_BYTES), wide, "native", flash=flash)
+        plan = plan_trainings(planner, [Training.of("head")], Limits(), {})[0]
+        assert (plan.network.flash_bytes > 0, not plan.refusals) == (flash is None,) * 2
     planner = Planner(UnixTarget(HEAP_BYTES), large, "native")
     plan = plan_trainings(planner, [training], Limits(), {})[0]
     assert plan.weights_reason.startswith("in RAM they lack ")
@@ -235,6 +297,19 @@ def test_plan_leaves_weights_in_flash_where_they_do_not_fit(model, tmp_path):
         planner = Planner(UnixTarget(HEAP_BYTES), model, "native", flash=flash)
         other = in_flash(planner, training, Limits(), {})
         assert (other and other.fits) == fits
+
+
+def test_deploy_says_why_weights_stay_in_flash():
+    def memory(in_flash: int) -> Memory:
+        return Memory(heap=246_144, native=20_000, package=47_000, model=60_000, free=110_000,
+                      weights=2_000, work=40_000, in_flash=in_flash)
+
+    assert memory(576_000).weights_reason == "in RAM they lack 408,000 bytes of heap"
+    assert memory(76_000).weights_reason == (
+        "in RAM they would leave 92,000 bytes of heap for all else")
+    report = {"files": [], "flash_bytes": 1_441_792, "flash_free_bytes": 1_000_000}
+    table = _memory_tables(report, memory(76_000))
+    assert any("2,000  and biases; 76,000 more stay in flash" in line for line in table)
 
 
 ON_A_PICO = """
@@ -251,6 +326,14 @@ for i in range(4):
         crc = crc32(layer.scores, crc)
     crcs.append(crc)
 print(json.dumps([net.flash_bytes, crcs]))
+"""
+LOADED = """
+import json, priot, rp2, sys
+rp2.attach(sys.argv[1], int(sys.argv[2]))
+net = priot.load("m.priot", flash=True)
+net.put(bytes([64] * len(net.x)))
+net.forward()
+print(json.dumps([net.crc, list(net.logits)]))
 """
 REPLACED = """
 import gc, os
@@ -286,3 +369,31 @@ def test_weights_stay_in_the_flash_of_a_pico(model, tmp_path):
         assert said == ["8", "m.priot: the model file was replaced: load it again"]
         board.close()
     assert expected[0] > 40_000
+
+
+def test_power_lost_while_a_model_is_deployed(model, tmp_path):
+    """On the flash is the model of before then, or the new one, and computes from there."""
+    new = tmp_path / "m.priot"
+    random_model(SPEC, (1, 16, 16), 4).write(new)
+    flash, before = tmp_path / "flash.bin", model.read_bytes()
+    port = make_board(flash, {"m.priot": before})
+    found = []
+    for cut in (2, 120, 60, 4, 2, 0):  # operations of the flash; a copy goes on where it ended
+        try:
+            with Board(f"{port}?cut={cut}") as board:
+                board._files.put(new.read_bytes(), "/m.priot")
+        except BoardError:
+            assert cut
+        found.append(answer(LOADED, flash, FILES_START))
+    known = [[Model.read(path).crc, logits] for path, (_, logits) in (
+        (model, found[0]), (new, found[-1]))]
+    assert known[0] != known[1] and known[0] == found[0] and known[1] == found[-1]
+    assert all(one in known for one in found)
+
+
+def test_evaluates_from_flash_where_that_is_asked_for(model, tmp_path, capsys):
+    data = tmp_path / "data.prd"
+    random_dataset(Model.read(model), 8, 5).write(data)
+    assert cli.main(["evaluate", str(model), str(data), "--weights-in", "ram"]) == 0
+    assert cli.main(["evaluate", str(model), str(data), "--weights-in", "flash"]) == 1
+    assert "MicroPython does not show this board's flash as memory" in capsys.readouterr().err

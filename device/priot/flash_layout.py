@@ -41,6 +41,12 @@ class FlashLayout(Layout):
                 break
         return found
 
+    @property
+    def parts(self):
+        """In how many parts the weights of trained layers come, about: each is a call."""
+        return sum([-(-layer.n_edges // _STREAM_BYTES) for layer in self.layers
+                    if layer.stage.flash])
+
     # ---- what there is -----------------------------------------------------------------------
 
     def _is_least(self):

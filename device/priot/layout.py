@@ -19,7 +19,7 @@ from .memory import RESERVE
 
 _FEW_EDGES = 2048  # of a conv2d layer: so few effective weights are kept
 _ROW_BYTES = 1024  # of effective weights that layout="small" computes at a time
-_MOST_ROW_BYTES = 16384  # where there is room for them
+_MOST_ROW_BYTES = 65536  # where there is room for them
 _HISTOGRAM_WORDS = 512  # that top-k counts scores in, a half for each core
 
 
@@ -34,6 +34,8 @@ class Layout:
     Moments: 0 the input comes, i + 1 stage i computes, then the loss, then backward and update of
     the stages from the last to the first.
     """
+
+    parts = 0  # in which weights come from the flash
 
     def __init__(self, net, layers=(), first=None, small=False, dynamic=False):
         self.net = net

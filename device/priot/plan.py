@@ -168,7 +168,7 @@ def _sizes(net, layout):
     return {"layout": layout.name, "layers": layers, "learned_bytes": layout.learned.size,
             "work_bytes": layout.work.size, "dynamic": layout.dynamic,
             "ram_bytes": layout.bytes_beside(net), "portable": layout.needs_portable,
-            "backward": layout.needs_backward}
+            "backward": layout.needs_backward, "parts": layout.parts}
 
 
 def _saved_bytes(layers, mask=False):

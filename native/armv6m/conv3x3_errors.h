@@ -53,6 +53,9 @@ struct conv3x3_gather_job {
     uint32_t limit; // of the sum of bounds
     const int8_t **too_large; // x of the inputs above the limit are listed here
     int32_t left; // inputs, at least 1; counted down
+    // NULL: dx is what the errors listed add up to. Else `limit` is 0, and they are added to eight
+    // sums of each input; lists above LANE_LIMIT are not. Less 32 * x, the address of the input.
+    uintptr_t sums;
 };
 
 // conv3x3_gradient.S

@@ -161,9 +161,13 @@ def random_forward(target: Target, rng: Rng, kind: int) -> None:
 
 
 def random_backward(target: Target, rng: Rng, kind: int) -> None:
-    """One random backward call."""
+    """One random backward call; now and then of filters that are not all listed at once."""
     d = random_conv2d(rng) if kind == f.CONV2D else random_linear(rng)
     if kind == f.CONV2D:
+        if rng.random() < 0.06:
+            d = conv2d_descriptor(int(rng.integers(1, 11)), (11, 10), int(rng.integers(14, 24)), 3,
+                                  1, int(rng.integers(3)), int(rng.choice([1, 1, 2])))
+            _shifts(rng, d)
         d[f.MASK_DX] = 128
     backward(target, kind, d, random_errors(rng, n_outputs(d)), random_argmax(rng, d),
              random_activations(rng, n_inputs(d), bool(d[f.NONNEGATIVE])), weights(rng, d))

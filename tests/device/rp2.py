@@ -43,6 +43,16 @@ def mount(blocks=352):
     os.chdir("/flash")
 
 
+def attach(path, start):
+    """The flash that a board has left in a file, its file system from `start` on."""
+    global _memory
+    with open(path, "rb") as f:
+        f.seek(start)
+        _memory = _Memory(f.read())
+    vfs.mount(vfs.VfsLfs2(_memory, progsize=256), "/flash")
+    os.chdir("/flash")
+
+
 def copy(source, name):
     """Copy a file of the PC into the flash."""
     with open(source, "rb") as f, open(name, "wb") as to:

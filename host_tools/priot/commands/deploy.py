@@ -9,7 +9,7 @@ from priot.board.install import PACKAGE, Copied
 from priot.board.memory import Memory
 from priot.commands.options import add_board_options, add_json_option, choose_board
 from priot.planning.flash import BLOCK_BYTES, flash_blocks
-from priot.planning.text import flash_lines, ram_lines
+from priot.planning.text import flash_lines, ram_lines, weights_note
 from priot.reports.json_file import write_json
 
 
@@ -36,7 +36,8 @@ def _memory_tables(report: dict[str, Any], memory: Memory) -> list[str]:
     return [
         *ram_lines(memory.boot, memory.package, memory.native + memory.late, memory.weights,
                    [("work", memory.work, "activations and scratch, when just loaded")], objects,
-                   ("left", memory.free, f"of {memory.heap:,}, for training")), "",
+                   ("left", memory.free, f"of {memory.heap:,}, for training"),
+                   weights_note(memory.in_flash)), "",
         *flash_lines(flash, report["flash_bytes"] // BLOCK_BYTES, max(0, used - flash.blocks))]
 
 
@@ -61,6 +62,8 @@ def main(args: argparse.Namespace) -> int:
         print(f"note: {report['note']}")
     print(*_files_table([Copied(**file) for file in report["files"]]), "", sep="\n")
     print(*_memory_tables(report, memory), "", sep="\n")
+    if memory.in_flash:
+        print(f"weights in flash: {memory.weights_reason}")
     hint = f'net = priot.load("{args.model.name}")' if args.model else "priot.help()"
     print(f"now: mpremote connect {where}, then import priot, {hint}")
     write_json(args.json, report)

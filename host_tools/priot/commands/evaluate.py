@@ -4,7 +4,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from priot.commands.options import add_json_option, add_target_options, choose_target
+from priot.commands.options import (
+    add_json_option,
+    add_target_options,
+    add_weights_option,
+    choose_target,
+    weights_in_flash,
+)
 from priot.errors import PriotError
 from priot.jobs import golden
 from priot.jobs.evaluate import evaluate
@@ -27,6 +33,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--normal", metavar="CLASS", help="of a network of squared error: the "
                         "class that it is to know; says how well the error tells the others from "
                         "it (default: the one named normal)")
+    add_weights_option(parser)
     add_target_options(parser)
     add_json_option(parser)
 
@@ -39,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
         raise PriotError("test", "no dataset is given, nor --golden")
     with choose_target(args) as target:
         report = evaluate(args.model, args.test[0], target, args.adapter, args.backend,
-                          args.test[1:], args.normal)
+                          args.test[1:], args.normal, weights_in_flash(args))
     where = f"({report['target']}, {report['backend']} kernels)"
     if report["error"] is not None:
         print(*(line for one in (report, *report["also"]) for line in errors_lines(one, where)),
@@ -59,7 +66,7 @@ def _golden(args: argparse.Namespace) -> int:
         if value:
             raise PriotError(option, "golden outputs are those of the model alone")
     with choose_target(args) as target:
-        report = golden.replay(args.model, target, args.backend)
+        report = golden.replay(args.model, target, args.backend, weights_in_flash(args))
     write_json(args.json, report)
     said = golden.lines(report)
     if report["differences"]:

@@ -17,13 +17,13 @@ NORMAL = "normal"  # class of the samples that an autoencoder is to know
 
 def evaluate(model: Path, test: Path, target: Target, adapter: Path | None = None,
              backend: str | None = None, also: Sequence[Path] = (), normal: str | None = None,
-             ) -> dict[str, Any]:
+             flash: bool | None = None) -> dict[str, Any]:
     """Accuracy (percent), counts per class and confusion matrix. Raises PriotError.
 
     also: further datasets to test on; the report's `also` has the same of each. By squared error
     instead the mean error of a sample, errors by label, and where some samples are of the class
     `normal` (its name or number, by default "normal"), how well the error tells the others from
-    them: `auc`, else None.
+    them: `auc`, else None. flash: whether weights stay in flash, None: where RAM is short.
     """
     loaded = Model.read(model)
     learned = None
@@ -36,7 +36,8 @@ def evaluate(model: Path, test: Path, target: Target, adapter: Path | None = Non
     for path in (test, *also):
         Dataset.read(path).check_fits(loaded, path)
     job = {"action": "evaluate", "model": absolute(model), "test": absolute(test),
-           "scores": absolute(adapter), "backend": backend, "also": list(map(absolute, also))}
+           "scores": absolute(adapter), "backend": backend, "also": list(map(absolute, also)),
+           "flash": flash}
     events: dict[str, Event] = {}
     others = []
     for event in target.run(job):

@@ -23,8 +23,9 @@ def make(model: Model, dataset: Dataset, n: int) -> Golden:
     return Golden(model.crc, inputs, logits(model, inputs))
 
 
-def replay(path: Path, target: Target, backend: str | None = None) -> dict[str, Any]:
-    """Compute the golden inputs of a model file on a target.
+def replay(path: Path, target: Target, backend: str | None = None,
+           flash: bool | None = None) -> dict[str, Any]:
+    """Compute the golden inputs of a model file on a target; flash: as of `evaluate`.
 
     The report has the samples, the backend, and `differences`: sample, output, found, expected of
     every logit that is another one. Raises PriotError.
@@ -35,7 +36,7 @@ def replay(path: Path, target: Target, backend: str | None = None) -> dict[str, 
     except FileNotFoundError:
         raise FileError(where, "no such file; 'priot import --golden N' writes it beside the "
                         "model") from None
-    found, used = _on_target(path, model, golden, target, backend)
+    found, used = _on_target(path, model, golden, target, backend, flash)
     differs = [{"sample": int(i), "output": int(j), "found": int(found[i, j]),
                 "expected": int(golden.logits[i, j])}
                for i, j in np.argwhere(found != golden.logits)]
@@ -45,7 +46,7 @@ def replay(path: Path, target: Target, backend: str | None = None) -> dict[str, 
 
 
 def _on_target(path: Path, model: Model, golden: Golden, target: Target,
-               backend: str | None) -> tuple[np.ndarray, str]:
+               backend: str | None, flash: bool | None) -> tuple[np.ndarray, str]:
     """The logits that the target computes, and its kernels."""
     n, classes = len(golden.inputs), model.classes if model.loss == f.CROSS_ENTROPY else 1
     dataset = Dataset(golden.inputs, np.zeros(n, np.uint8), classes,
@@ -55,7 +56,7 @@ def _on_target(path: Path, model: Model, golden: Golden, target: Target,
         data = Path(folder) / f"{path.stem}-golden.prd"
         dataset.write(data)
         for event in target.run({"action": "logits", "model": absolute(path),
-                                 "test": absolute(data), "backend": backend}):
+                                 "test": absolute(data), "backend": backend, "flash": flash}):
             if event["event"] == "logits":
                 found[event["sample"]] = event["values"]
             used = event.get("backend", used)

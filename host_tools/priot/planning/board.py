@@ -22,6 +22,7 @@ from priot.planning.heap import (
     block_bytes,
     code_bytes,
     free_at_load,
+    why_in_flash,
     with_learned,
 )
 from priot.planning.names import Names, board_path
@@ -82,10 +83,8 @@ class Plan:
     def weights_reason(self) -> str:
         """Why weights stay in flash."""
         weights = self.network.weight_bytes + self.network.flash_bytes
-        free = free_at_load(
-            self.board.backend, self.board.heap_bytes, self.board.processor) - weights
-        return (f"in RAM they would leave {free:,} bytes of heap to compute with" if free > 0 else
-                f"in RAM they lack {-free:,} bytes of heap")
+        return why_in_flash(free_at_load(
+            self.board.backend, self.board.heap_bytes, self.board.processor) - weights)
 
     @property
     def missing(self) -> int:
@@ -112,9 +111,12 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
     dataset to train on. Raises PriotError where something is not built.
     """
     planner = _on(board, planner)
-    network = planner.network()
-    code = code_bytes(board.backend, network, processor=board.processor)
-    loaded = after_load(after_import(code, board.heap_bytes), code, network)
+    network, code, loaded = _loaded(board, planner)
+    if planner.flash is None and missing_bytes(loaded):  # as the device's `load` does
+        in_flash = _loaded(board, replace(planner, flash=True))
+        if in_flash[0].flash_bytes:
+            planner = replace(planner, flash=True)
+            network, code, loaded = in_flash
     free = loaded.free + block_bytes(network.work_bytes)
     found: list[Plan | PriotError] = []
     for training, learned in zip(trainings, planner.trainings(trainings, free), strict=True):
@@ -132,6 +134,13 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
         _refuse(plan, f"training by {training.method}")
         found.append(plan)
     return found
+
+
+def _loaded(board: Limits, planner: Planner) -> tuple[Network, Code, Heap]:
+    """The network on a board, and the heap then."""
+    network = planner.network()
+    code = code_bytes(board.backend, network, processor=board.processor)
+    return network, code, after_load(after_import(code, board.heap_bytes), code, network)
 
 
 def plan_adapter(planner: Planner, adapter: Path, layout: str, board: Limits,

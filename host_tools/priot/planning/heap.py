@@ -43,9 +43,8 @@ _BYTES_LEFT_BEHIND = 7_584  # names and remains of the modules that are imported
 _BYTES_PER_WEIGHT_STAGE = 608
 _BYTES_PER_POOL_STAGE = 592
 _BYTES_PER_FLASH_STAGE = 320  # beside them, where its weights stay in flash; 8 a block of those
-_BYTES_PER_FLASH_LAYER = 1_000  # that is trained: its calls, and of each part of so many weights
+_BYTES_PER_FLASH_LAYER = 1_000  # that is trained: its calls, and of each part of its weights
 _BYTES_PER_FLASH_PART = 56
-_FLASH_PART_BYTES = 9_216
 _BYTES_PER_TRAINER = 1_424
 _BYTES_PER_TRAINED_LAYER = 424
 _BYTES_PER_SCORED_LAYER = 144  # beside them, where effective weights are made of scores
@@ -163,6 +162,12 @@ def free_at_load(backend: str, size: int = HEAP_BYTES, processor: Processor = PI
     return after_import(code, size).free - code.kernels - _BYTES_OF_READING
 
 
+def why_in_flash(free: int) -> str:
+    """Why weights stay in flash; free: bytes of heap that they would leave, below 0: that lack."""
+    return (f"in RAM they would leave {free:,} bytes of heap for all else" if free > 0 else
+            f"in RAM they lack {-free:,} bytes of heap")
+
+
 def loaded_bytes(mpy: bytes) -> int:
     """Heap that a .mpy file takes when it is imported: as much as the file, and for its names.
 
@@ -201,11 +206,9 @@ def learned_objects(network: Network, learned: Learned, training: Training | Non
     per_layer += _BYTES_PER_SCORED_LAYER * (training.rule.rule < f.WEIGHTS)
     first = learned.layers[0].stage
     pools = sum(1 for s in network.stages[first:] if not s["weights"])
-    in_flash = [s["weights"] for s in (network.stages[a.stage] for a in learned.layers)
-                if s["in_flash"]]
-    parts = sum(-(-n // _FLASH_PART_BYTES) for n in in_flash)
+    in_flash = sum(1 for a in learned.layers if network.stages[a.stage]["in_flash"])
     return (_BYTES_PER_TRAINER + per_layer * len(learned.layers)
-            + _BYTES_PER_FLASH_LAYER * len(in_flash) + _BYTES_PER_FLASH_PART * parts
+            + _BYTES_PER_FLASH_LAYER * in_flash + _BYTES_PER_FLASH_PART * learned.parts
             + _BYTES_PER_TRAINED_POOL * pools)
 
 

@@ -93,6 +93,7 @@ class Network:
 class Learned:
     """A Trainer on a network, or an adapter put in force: two blocks beside its weights.
 
+    parts: in which the weights of trained layers come from the flash.
     ram_bytes: what that is more than the loaded network takes, as `Trainer.ram_bytes`. portable,
     backward: whether a Pico loads priot_portable, priot_backward for it. saved,
     mask: bytes of the files that it writes (0: none). left_bytes: of what was said to be free
@@ -107,6 +108,7 @@ class Learned:
     portable: bool
     backward: bool
     dynamic: bool
+    parts: int = 0
     left_bytes: int = 0
     saved: int = 0
     mask: int = 0

@@ -41,8 +41,12 @@ def ram_table(plan: Plan) -> list[str]:
         ("learned", learned.learned_bytes, what),
         ("work", learned.work_bytes, "activations, gradients, scratch, sharing places; "
          f"{network.work_bytes:,} when just loaded")], plan.other_bytes, last,
-        f"and biases; {network.flash_bytes:,} more stay in flash" if network.flash_bytes else
-        "of the backbone")
+        weights_note(network.flash_bytes))
+
+
+def weights_note(flash_bytes: int) -> str:
+    """What the block of weights holds, where so many bytes of others stay in flash."""
+    return f"and biases; {flash_bytes:,} more stay in flash" if flash_bytes else "of the backbone"
 
 
 def ram_lines(boot: int, package: int, kernels: int, weights: int,
