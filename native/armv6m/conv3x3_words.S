@@ -49,23 +49,30 @@ FUNCTION conv3x3_pack_rows
 
 // int32_t conv3x3_pack_weights(uint32_t *to, const uint8_t *w, int32_t n, int32_t lanes[2]): the
 // weights of n > 0 channels, twelve words per pair: phase 1 of the first, of the second, phase 2
-// of the first, of the second; zeros for one that is not there. lanes[0] and lanes[1] become the
-// largest sum of |w| that a lane of one channel and of a pair adds up. Returns the sum of w. 150
-// cycles per channel.
+// of the first, of the second. Where n is odd, the first channel is the second of a pair whose first
+// is not there: its words are to[3 .. 5] and to[9 .. 11]. lanes[0] and lanes[1] become the largest
+// sum of |w| that a lane of one channel and of a pair adds up. Returns the sum of w. 150 cycles per
+// channel.
 //
-//   r0  to                   r8   sum of |w|, rows 0 and 1     r12  channels done
+//   r0  to                   r8   sum of |w|, rows 0 and 1     r12  channels and gaps done
 //   r1  w                    r9   sum of |w|, rows 1 and 2     lr   end of a channel's words
 //   r6  sum of w             r10  lanes[0]                     [sp] both sums of the first of a
-//   r2 .. r5, r7  temporary  r11  lanes[1]                          pair, else 0; n, lanes
+//   r2 .. r5, r7  temporary  r11  lanes[1]                          pair, else 0; n, even, lanes
 FUNCTION conv3x3_pack_weights
     SAVE_REGISTERS
+    movs r4, #1
+    ands r4, r2
+    mov r12, r4
+    adds r2, r2, r4
     push {r2, r3}
+    movs r3, #12
+    muls r4, r3, r4
+    adds r0, r0, r4
     movs r3, #0
     movs r4, #0
     movs r6, #0
     mov r10, r3
     mov r11, r3
-    mov r12, r3
 next_channel:                   // r3, r4: what goes to [sp]
     push {r3, r4}
     movs r2, #0
@@ -113,25 +120,14 @@ next_channel:                   // r3, r4: what goes to [sp]
     mov r7, r12
     adds r7, #1
     mov r12, r7
-    ldr r2, [sp]
     lsrs r5, r7, #1
-    bcs odd_channels
+    bcs next_channel
+    ldr r2, [sp]
     adds r0, #24
     movs r3, #0
     movs r4, #0
     cmp r7, r2
     bne next_channel
-    b packed
-odd_channels:
-    cmp r7, r2
-    bne next_channel
-    movs r3, #0
-    movs r4, #0
-    movs r5, #0
-    stmia r0!, {r3, r4, r5}
-    adds r0, #12
-    stmia r0!, {r3, r4, r5}
-packed:
     pop {r2, r3}
     mov r4, r10
     mov r5, r11

@@ -53,7 +53,7 @@ static void divide(layer_t *v, int32_t core) {
     v->weights = v->inputs + rows * width;
     v->outputs = (int8_t *)(v->weights + 12);
     v->job.inputs = v->inputs;
-    v->job.weights = v->weights;
+    v->job.weights = v->weights + (v->is_strided ? 0 : 3); // conv3x3_pack_weights
     for (int32_t i = 0; i < rows * width; i++) {
         v->inputs[i] = zero;
     }
@@ -127,9 +127,6 @@ static int32_t pack_weights(const layer_t *v, const uint8_t *w, int32_t *is_exac
     if (!v->is_strided) {
         int32_t lanes[2];
         sum = conv3x3_pack_weights(v->weights, w, 1, lanes);
-        for (int32_t i = 0; i < 3; i++) {
-            v->weights[3 + i] = v->weights[6 + i]; // phase 2 behind phase 1
-        }
         largest = lanes[0];
     } else {
         uint32_t *to = v->weights;

@@ -71,6 +71,7 @@ next_block:                     // r7 job, r2 blocks left behind this one, zero 
     FLUSH r2, r8, r9
     FLUSH r4, r10, r11
     add r0, r12
+    adds r1, #12                // conv3x3_pack_weights
     PHASE
     FLUSH r2, r9, r8
     FLUSH r4, r11, r10
@@ -111,6 +112,7 @@ exactly:
     add r0, r12
     SWAP r8, r9                 // the next phase has upper and lower the other way round
     SWAP r10, r11
+    adds r1, #12
     PHASE_EXACT
     SWAP r8, r9
     SWAP r10, r11
