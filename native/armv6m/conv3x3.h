@@ -106,10 +106,12 @@ void conv3x3_one_blocks(const struct conv3x3_job *job);
 // conv3x3_words.S
 void conv3x3_pack_rows(uint32_t *upper, uint32_t *lower, const int8_t *a_end,
     const int8_t *b_end, int32_t minus_n, uint32_t zero);
-int32_t conv3x3_pack_weights(uint32_t *to, const uint8_t *w, int32_t n, int32_t lanes[2]);
 void conv3x3_pack_winners(uint8_t *argmax, const uint32_t *winners, int32_t n);
 uint32_t *conv3x3_list_row(uint32_t *list, const uint32_t *upper, const uint32_t *lower,
     int32_t columns, uint32_t zero, uint32_t output, uint32_t step);
+
+// conv3x3_weights.S
+int32_t conv3x3_pack_weights(uint32_t *to, const uint8_t *w, int32_t n, int32_t lanes[2]);
 
 // conv3x3_pack.c
 void conv3x3_clear_zeros(uint32_t *inputs, const conv3x3_geometry *v, const int32_t *d);
