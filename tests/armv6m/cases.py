@@ -134,8 +134,8 @@ def banded_conv2d(rng: Rng) -> np.ndarray:
     low, pool = int(rng.integers(2)), int(rng.choice([1, 2]))
     channels = int(rng.integers(16, 24) if low else rng.integers(40, 60))
     size = tuple(int(n) for n in rng.integers(12, 17, 2))
-    d = conv2d_descriptor(channels, size, int(rng.integers(1, 4)), 3, 1, int(rng.integers(3)), pool,
-                          LOW_MEMORY=low)
+    d = conv2d_descriptor(channels, size, int(rng.integers(1, 4)), 3, 1, int(rng.integers(3)),
+                          pool, LOW_MEMORY=low)
     _shifts(rng, d)
     return d
 
