@@ -142,10 +142,10 @@ static void filter(layer_t *v, int8_t *y, const uint8_t *w, int32_t start, const
     conv3x3_blocks(&v->job);
 }
 
-// The outputs of a filter out of those of whole blocks, up to `end`.
-static void cut_out(int8_t *y, const int8_t *end, const layer_t *v, const int32_t *d) {
+// So many rows of outputs of a filter out of those of whole blocks.
+static void cut_out(int8_t *y, int32_t left, const layer_t *v, const int32_t *d) {
     const int8_t *row = (const int8_t *)v->bytes;
-    for (int32_t left = 2 * v->geometry.rows; left != 0 && y != end; left--) {
+    for (; left != 0; left--) {
         for (int32_t x = 0; x < d[W_OUT]; x++) {
             *y++ = row[x];
         }
@@ -170,19 +170,18 @@ static void filters_share(void *job, int32_t core, int32_t cores) {
     if (!is_pooled) {
         above += above;
     }
-    int8_t *y = shared->y + (d[ROW] + core) * outputs, *end = y + outputs;
+    int32_t rows = smaller(2 * v.geometry.rows, d[H_OUT] - 2 * shared->above);
+    int8_t *y = shared->y + (d[ROW] + core) * outputs + above;
     uint8_t *argmax = shared->argmax + (d[ROW] + core) * argmax_bytes + (above >> 2);
     const uint8_t *w = shared->w + core * d[N_ROW];
-    y += above;
     for (int32_t row = core; row < d[ROWS]; row += cores) {
         int32_t start = sum_start(shared->bias, d[ROW] + row, d);
         filter(&v, is_whole ? y : (int8_t *)v.bytes, w, start, d);
         if (is_pooled) {
             conv3x3_pack_winners(argmax, v.bytes, words_of(v.geometry.outputs));
         } else if (!is_whole) {
-            cut_out(y, end, &v, d);
+            cut_out(y, rows, &v, d);
         }
-        end += cores * outputs;
         argmax += cores * argmax_bytes;
         y += cores * outputs;
         w += cores * d[N_ROW];

@@ -36,22 +36,8 @@ static inline void conv3x3_set_rows(conv3x3_geometry *v, int32_t rows, const int
 }
 
 // A band is the whole image, or halves of it, or halves of those. The winners of each begin at a
-// byte.
-static inline conv3x3_geometry conv3x3_geometry_of(const int32_t *d) {
-    conv3x3_geometry v;
-    int32_t pooled = d[POOL_H] == 2, all = conv3x3_rows(d), rows = all;
-    v.columns = pooled ? d[W_OUT] : (d[W_OUT] + 1) >> 1;
-    v.width = 2 * v.columns + 2;
-    v.row_words = 2 * d[N_IN] * v.width;
-    while (rows > 1 && rows * v.row_words > (d[LOW_MEMORY] != 0 ? BAND_WORDS_LOW : BAND_WORDS)) {
-        rows = (rows + 1) >> 1;
-    }
-    while (pooled && rows < all && (rows * v.columns & 3) != 0) {
-        rows++;
-    }
-    conv3x3_set_rows(&v, rows, d);
-    return v;
-}
+// byte. In plan.c, once for both who ask: 60 bytes less.
+conv3x3_geometry conv3x3_geometry_of(const int32_t *d);
 
 // The packed inputs, then a row that takes what no block reads, then a row of zeros.
 static inline int32_t conv3x3_inputs_words(const conv3x3_geometry *v, const int32_t *d) {

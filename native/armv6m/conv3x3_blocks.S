@@ -18,7 +18,7 @@
 // conv3x3.c picks one per filter, from its weights:
 //
 //   pairs     flush once per two channels:  12 taps of sum(|w|) <= 511, 1.57 cycles per product
-//   singles   flush once per channel:        6 taps,                    1.81
+//   singles   flush once per channel:        6 taps,                    2.03
 //   exact     flush after every MULS:        2 taps, 2 * 127 <= 258: any weights, 3.6
 //
 // Each costs about 47 cycles more per block (maximum, rounding, stores).
@@ -182,19 +182,15 @@ walk_pairs:
     b finish_block
 
 .align 2
-walk_singles:
+walk_singles:                   // two channels' phase 1 or 2; 16 cycles a pair for 96 bytes less
     .rept 2
     PHASE
     add r0, r12
     FLUSH r2, r8, r9
     FLUSH r4, r10, r11
     .endr
-    .rept 2
-    PHASE
-    add r0, r12
-    FLUSH r2, r9, r8
-    FLUSH r4, r11, r10
-    .endr
+    SWAP r8, r9                 // the next phase has upper and lower the other way round
+    SWAP r10, r11
     cmp r1, lr
     bne walk_singles
     b finish_block
