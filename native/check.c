@@ -1,7 +1,7 @@
 // Fetches and checks the operands of kernel calls; the contract is in check.h.
 
 #include "check.h"
-#include "dispatch.h"
+#include "kernels.h"
 #include "scratch.h"
 
 // Elements of the largest tensor; products are compared with it before they are used. A
@@ -139,12 +139,12 @@ static bool is_read_by_words(int length, int32_t kind) {
 }
 
 static operand_t operand(const mp_obj_t *objects, int i, int what, const int32_t *d,
-    int32_t kind) {
+    int32_t kind, words_t *scratch_words) {
     operand_t o;
     int length = what & LENGTHS;
     if (within(length, HISTOGRAM, SCRATCH + 2)) {
         o.n = length == HISTOGRAM ? KTH_WORDS
-            : CHOSEN(scratch_words)(kind, length - SCRATCH, d);
+            : scratch_words(kind, length - SCRATCH, d);
         o.buf = at_least(objects, i, o.n);
         return o;
     }
@@ -165,7 +165,7 @@ static operand_t operand(const mp_obj_t *objects, int i, int what, const int32_t
 }
 
 const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, mp_obj_t number, const uint8_t *form,
-    int32_t kind) {
+    int32_t kind, words_t *scratch_words) {
     int n = 0;
     while (form[n] != 0 && form[n] < DESCRIPTOR) {
         n++;
@@ -174,7 +174,7 @@ const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, mp_obj_t number, cons
     const int32_t *d = form[n] == DESCRIPTOR ? descriptor(objects, n, kind) : NULL;
     uintptr_t last = form[n] == NUMBER ? (uintptr_t)mp_obj_get_int(number) : (uintptr_t)d;
     for (int i = 0; i < n; i++) {
-        operand_t o = operand(objects, i, form[i], d, kind);
+        operand_t o = operand(objects, i, form[i], d, kind, scratch_words);
         *arguments++ = (uintptr_t)o.buf;
         if ((form[i] & LENGTHS) >= SCORES) {
             *arguments++ = o.n;

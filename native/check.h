@@ -35,12 +35,14 @@ enum {
     NUMBER = 65, // beside the tuple
 };
 
+typedef int32_t words_t(int32_t kind, int32_t training, const int32_t *d);
+
 // Fetches the operands of a tuple or list, one for each of `form`, which ends with DESCRIPTOR,
 // NUMBER or 0. `arguments` get their addresses in the order of the C kernels, 0 for empty ones,
 // and the length of scores and values after their address. d is checked to describe a layer of
-// that kind, unless that is 0. Returns d, NULL without one.
+// that kind, unless that is 0. scratch_words: the module's. Returns d, NULL without one.
 const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, mp_obj_t number, const uint8_t *form,
-    int32_t kind);
+    int32_t kind, words_t *scratch_words);
 
 // Object i of a tuple's as a descriptor for a layer of that kind; 0: its fields are not checked.
 const int32_t *descriptor(const mp_obj_t *objects, int i, int32_t kind);

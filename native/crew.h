@@ -23,9 +23,6 @@ typedef void (*run_t)(share_t share, void *job);
 // beside the shares with two cores, 20 with one.
 void crew_run(share_t share, void *job);
 
-// crew_link.c, of a module that has no cores of its own: the crew_run of the one that has.
-extern run_t crew_linked;
-
 // Core 1: works for core 0 until that wants no more.
 void crew_wait(void);
 

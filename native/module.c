@@ -9,7 +9,7 @@
 #include "planning.h"
 #ifdef PRIOT_FAST
 #include "fast.h"
-#include "crew.h" // kernels share their work among both cores
+#include "lent.h" // and kernels share their work among both cores
 #ifndef PRIOT_LAYERS
 #define HAS_CREW
 #endif
@@ -52,7 +52,8 @@ static const entry_t ENTRIES[] = { KERNELS(ENTRY) };
 static mp_obj_t call(mp_obj_t tuple, mp_obj_t number, int i) {
     const entry_t *entry = &ENTRIES[i];
     word_t w[MAX_ARGUMENTS];
-    const int32_t *d = fetch(w, tuple, number, entry->form, entry->kind);
+    const int32_t *d = fetch(w, tuple, number, entry->form, entry->kind,
+        CHOSEN(scratch_words));
     kernel_t kernel = entry->kernel;
     #ifndef PRIOT_FAST
     (void)d;
@@ -82,15 +83,17 @@ static mp_obj_t call_crew_want(mp_obj_t is_wanted) {
     return mp_obj_new_int(crew_want(mp_obj_get_int(is_wanted)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(crew_want_obj, call_crew_want);
+
+static const lent_t LENT = { crew_run, fetch, descriptor, at_least, check };
 #endif
 
 #ifdef PRIOT_LAYERS
-// Where crew_run of priot_native lies, which has the cores.
-static mp_obj_t call_crew_link(mp_obj_t address) {
-    crew_linked = (run_t)mp_obj_get_int(address);
+// Where LENT of priot_native lies.
+static mp_obj_t call_borrow(mp_obj_t address) {
+    borrowed = (const lent_t *)mp_obj_get_int(address);
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(crew_link_obj, call_crew_link);
+static MP_DEFINE_CONST_FUN_OBJ_1(borrow_obj, call_borrow);
 #endif
 
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
@@ -109,10 +112,10 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     #ifdef HAS_CREW
     STORE(MP_QSTR_crew_wait, crew_wait);
     STORE(MP_QSTR_crew_want, crew_want);
-    mp_store_global(MP_QSTR_crew_run, MP_OBJ_NEW_SMALL_INT((mp_int_t)crew_run)); // its address
+    mp_store_global(MP_QSTR_lent, MP_OBJ_NEW_SMALL_INT((mp_int_t)&LENT)); // its address
     #endif
     #ifdef PRIOT_LAYERS
-    STORE(MP_QSTR_crew_link, crew_link);
+    STORE(MP_QSTR_borrow, borrow);
     #endif
     MP_DYNRUNTIME_INIT_EXIT
 }

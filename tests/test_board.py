@@ -298,6 +298,14 @@ with priot.BothCores():
     put_out()
 """
 
+UNLENT = """
+import priot_layers
+try:
+    priot_layers.plan(1, bytearray(4))
+except ValueError as e:
+    print(e)
+"""
+
 
 def test_imported_layers_have_fast_kernels_of_their_own(board):
     """priot_layers takes them all: no portable kernels come, and the logits are the oracle's, on
@@ -309,6 +317,9 @@ def test_imported_layers_have_fast_kernels_of_their_own(board):
     expected = Oracle(model, "priot").forward(image)
     assert [int(v) for v in board._connection.execute(LOGITS).split()] == 2 * [
         int(v) for v in np.frombuffer(bytes(expected), np.int8)]
+    board._connection.soft_reset()
+    said = board._connection.execute(UNLENT)  # it borrows of priot_native
+    assert said.strip() == "priot_native: has lent nothing yet"
 
 
 def test_a_layer_without_its_kernels_is_refused(pico):

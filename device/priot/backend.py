@@ -62,7 +62,7 @@ def layers(kernels, name="priot_layers"):
         return None
     found = native_module(name)
     if found is not None:
-        found.crew_link(kernels.crew_run)  # both cores work for it as well
+        found.borrow(kernels.lent)  # the cores, and the check of operands
     return found
 
 

@@ -1,8 +1,9 @@
 // 3x3 convolution forward: chooses the walk of each filter and runs the assembly.
 //
-// Scratch: packed inputs (conv3x3_pack.c), for one input channel the list of blocks that are not
-// zero, and of each core the packed weights of one filter and a byte per output for its winner
-// (or, where there is no pooling and the image is not of whole blocks, for the output).
+// Scratch: packed inputs of a band (conv3x3_pack.c), for one input channel the list of blocks that
+// are not zero, and of each core the packed weights of one filter and a byte per output for its
+// winner (or, where there is no pooling and the image is not of whole blocks, for the output).
+// Filters are packed anew for each band: 150 cycles per channel.
 
 #include "bias.h"
 #include "bytes.h"
@@ -33,6 +34,7 @@ typedef struct {
 
 typedef struct {
     layer_t layer;
+    int32_t above; // rows of blocks above the band
     int8_t *y;
     uint8_t *argmax;
     const int8_t *x;
@@ -53,7 +55,6 @@ static void prepare_job(struct conv3x3_job *job, const conv3x3_geometry *v, cons
     job->y_skip = job->pool ? 0 : width_out;
     job->columns = v->columns;
     job->step = 4 * v->width - 16;
-    job->phase_step = 8 * v->width - 16;
     job->back = 4 * v->row_words - 8;
     job->next_row = 4 * v->row_words - 8 * v->columns;
 }
@@ -62,8 +63,8 @@ static void pack_share(void *job, int32_t core, int32_t cores) {
     work_t *v = job;
     const conv3x3_geometry *geometry = &v->layer.geometry;
     int32_t n = geometry->rows + 1;
-    conv3x3_pack_inputs(v->inputs, v->x, v->zero, geometry, crew_start(n, 1, core, cores),
-        crew_start(n, 1, core + 1, cores), v->d);
+    conv3x3_pack_inputs(v->inputs, v->x, v->zero, geometry, v->above,
+        crew_start(n, 1, core, cores), crew_start(n, 1, core + 1, cores), v->d);
 }
 
 static void list_share(void *job, int32_t core, int32_t cores) {
@@ -89,9 +90,14 @@ static void prepare(work_t *v, int32_t *scratch) {
     layer->weights = v->list + conv3x3_list_words(&layer->geometry, d);
     prepare_job(&layer->job, &layer->geometry, d);
     layer->job.inputs = v->inputs;
-    conv3x3_clear_zeros(v->inputs, &layer->geometry, d);
+}
+
+// Packs the inputs of a band, lists its blocks.
+static void prepare_band(work_t *v) {
+    layer_t *layer = &v->layer;
+    conv3x3_clear_zeros(v->inputs, &layer->geometry, v->d);
     crew_run(pack_share, v);
-    if (d[N_IN] == 1) {
+    if (v->d[N_IN] == 1) {
         layer->lists[CREW - 1] = layer->list_ends[CREW - 1] = v->list; // with a single core
         crew_run(list_share, v);
     }
@@ -116,7 +122,7 @@ static void listed_blocks(layer_t *v, int8_t *y) {
     }
 }
 
-// The outputs of one filter, whole blocks; their sums start from `start`.
+// The outputs of one filter in the band, whole blocks; their sums start from `start`.
 static void filter(layer_t *v, int8_t *y, const uint8_t *w, int32_t start, const int32_t *d) {
     int32_t lanes[2];
     int32_t sum = conv3x3_pack_weights(v->weights, w, d[N_IN], lanes);
@@ -130,15 +136,16 @@ static void filter(layer_t *v, int8_t *y, const uint8_t *w, int32_t start, const
         return;
     }
     v->job.rows = v->geometry.rows;
+    v->job.odd = d[N_IN] & 1;
     v->job.walk = lanes[1] <= v->limit ? WALK_PAIRS
         : lanes[0] <= v->limit ? WALK_SINGLES : WALK_EXACT;
     conv3x3_blocks(&v->job);
 }
 
-// The outputs of a filter out of those of whole blocks.
-static void cut_out(int8_t *y, const layer_t *v, const int32_t *d) {
+// So many rows of outputs of a filter out of those of whole blocks.
+static void cut_out(int8_t *y, int32_t left, const layer_t *v, const int32_t *d) {
     const int8_t *row = (const int8_t *)v->bytes;
-    for (int32_t left = d[H_OUT]; left != 0; left--) {
+    for (; left != 0; left--) {
         for (int32_t x = 0; x < d[W_OUT]; x++) {
             *y++ = row[x];
         }
@@ -146,7 +153,7 @@ static void cut_out(int8_t *y, const layer_t *v, const int32_t *d) {
     }
 }
 
-// Every cores-th filter.
+// Every cores-th filter, of a band.
 static void filters_share(void *job, int32_t core, int32_t cores) {
     const work_t *shared = job;
     const int32_t *d = shared->d;
@@ -155,20 +162,25 @@ static void filters_share(void *job, int32_t core, int32_t cores) {
     v.weights += core * conv3x3_filter_words(&v.geometry, d);
     v.bytes = v.weights + 6 * (d[N_IN] + 1);
     v.bytes[words_of(v.geometry.outputs) - 1] = 0; // behind the last winner
-    v.job.weights = v.weights;
-    v.job.weights_end = v.weights + 6 * v.geometry.channels;
+    v.job.weights = v.weights + 3 * (d[N_IN] & 1);
+    v.job.weights_end = v.bytes - 6 * (~d[N_IN] & 1);
     int32_t outputs = d[H_OUT] * d[W_OUT], argmax_bytes = channel_argmax_bytes(d);
-    int32_t is_whole = outputs == v.geometry.outputs;
-    int8_t *y = shared->y + (d[ROW] + core) * outputs;
-    uint8_t *argmax = shared->argmax + (d[ROW] + core) * argmax_bytes;
+    int32_t is_pooled = d[POOL_H] == 2, is_whole = is_pooled || ((d[H_OUT] | d[W_OUT]) & 1) == 0;
+    int32_t above = shared->above * d[W_OUT]; // outputs
+    if (!is_pooled) {
+        above += above;
+    }
+    int32_t rows = smaller(2 * v.geometry.rows, d[H_OUT] - 2 * shared->above);
+    int8_t *y = shared->y + (d[ROW] + core) * outputs + above;
+    uint8_t *argmax = shared->argmax + (d[ROW] + core) * argmax_bytes + (above >> 2);
     const uint8_t *w = shared->w + core * d[N_ROW];
     for (int32_t row = core; row < d[ROWS]; row += cores) {
         int32_t start = sum_start(shared->bias, d[ROW] + row, d);
         filter(&v, is_whole ? y : (int8_t *)v.bytes, w, start, d);
-        if (d[POOL_H] == 2) {
-            conv3x3_pack_winners(argmax, v.bytes, argmax_bytes);
+        if (is_pooled) {
+            conv3x3_pack_winners(argmax, v.bytes, words_of(v.geometry.outputs));
         } else if (!is_whole) {
-            cut_out(y, &v, d);
+            cut_out(y, rows, &v, d);
         }
         argmax += cores * argmax_bytes;
         y += cores * outputs;
@@ -186,6 +198,12 @@ int32_t conv3x3_forward(int8_t *y, uint8_t *argmax, const int8_t *x, const uint8
     v.bias = bias;
     v.d = d;
     prepare(&v, scratch);
-    crew_run(filters_share, &v);
+    int32_t band = v.layer.geometry.rows, left = conv3x3_rows(d);
+    for (v.above = 0; left > 0; left -= band) {
+        conv3x3_set_rows(&v.layer.geometry, smaller(left, band), d);
+        prepare_band(&v);
+        crew_run(filters_share, &v);
+        v.above += band;
+    }
     return 0;
 }

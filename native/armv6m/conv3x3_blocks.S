@@ -18,7 +18,7 @@
 // conv3x3.c picks one per filter, from its weights:
 //
 //   pairs     flush once per two channels:  12 taps of sum(|w|) <= 511, 1.57 cycles per product
-//   singles   flush once per channel:        6 taps,                    1.81
+//   singles   flush once per channel:        6 taps,                    2.03
 //   exact     flush after every MULS:        2 taps, 2 * 127 <= 258: any weights, 3.6
 //
 // Each costs about 47 cycles more per block (maximum, rounding, stores).
@@ -38,6 +38,7 @@
 .set JOB_WEIGHTS_END, 56
 .set JOB_INPUTS, 60
 .set JOB_POOL, 64
+.set JOB_ODD, 76
 
 // The same added to r2 and r4. 23 cycles.
 .macro PHASE_ADD
@@ -92,7 +93,15 @@ FUNCTION conv3x3_blocks
     adr r2, walk_singles
     beq 1f
     adr r2, walk_exact
-1:  str r2, [r7, #JOB_WALK]
+1:  ldr r4, [r7, #JOB_ODD]
+    cmp r4, #0
+    beq 3f
+    str r2, [r7, #JOB_ODD]      // where to go on behind the first channel
+    adr r2, walk_odd
+    cmp r3, #1
+    bls 3f
+    adr r2, walk_odd_exact
+3:  str r2, [r7, #JOB_WALK]
 
 next_row:                       // r7 job
     ldr r2, [r7, #JOB_COLUMNS]
@@ -173,27 +182,24 @@ walk_pairs:
     b finish_block
 
 .align 2
-walk_singles:
+walk_singles:                   // two channels' phase 1 or 2; 16 cycles a pair for 96 bytes less
     .rept 2
     PHASE
     add r0, r12
     FLUSH r2, r8, r9
     FLUSH r4, r10, r11
     .endr
-    .rept 2
-    PHASE
-    add r0, r12
-    FLUSH r2, r9, r8
-    FLUSH r4, r11, r10
-    .endr
+    SWAP r8, r9                 // the next phase has upper and lower the other way round
+    SWAP r10, r11
     cmp r1, lr
     bne walk_singles
     b finish_block
 
 .align 2
 walk_exact:                     // two channels' phase 1 or 2
-    mov r3, r1
-    adds r3, #24
+    movs r3, #24
+exact_phase:
+    adds r3, r3, r1
     push {r3}
 1:  PHASE_EXACT
     add r0, r12
@@ -203,6 +209,35 @@ walk_exact:                     // two channels' phase 1 or 2
     pop {r3}
     SWAP r8, r9                 // the next phase has upper and lower the other way round
     SWAP r10, r11
+    ldr r3, [sp]
+    ldr r3, [r3, #JOB_WEIGHTS]
+    subs r3, r1, r3
+    cmp r3, #12
+    beq odd_exact_lower
     cmp r1, lr
     bne walk_exact
     b finish_block
+odd_exact_lower:                // phase 2 of a channel that is not one of a pair
+    adds r1, #12
+.align 2
+walk_odd_exact:
+    movs r3, #12
+    b exact_phase
+
+.align 2
+walk_odd:                       // a channel that is not one of a pair, then the others
+    PHASE
+    add r0, r12
+    FLUSH r2, r8, r9
+    FLUSH r4, r10, r11
+    adds r1, #12                // its place in a pair
+    PHASE
+    add r0, r12
+    FLUSH r2, r9, r8
+    FLUSH r4, r11, r10
+    cmp r1, lr
+    beq 1f
+    ldr r7, [sp]
+    ldr r2, [r7, #JOB_ODD]
+    mov pc, r2
+1:  b finish_block

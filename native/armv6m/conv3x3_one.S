@@ -18,7 +18,7 @@
 .set JOB_POOL, 64
 .set JOB_LIST, 68
 .set JOB_LIST_END, 72
-.set JOB_PHASE_STEP, 76
+.set JOB_STEP, 52
 
 // lane sums -> \low and \sum = high. 3 cycles.
 .macro SPLIT sum, low
@@ -47,7 +47,7 @@ FUNCTION conv3x3_one_blocks
     SAVE_REGISTERS
     push {r0}
     ldr r1, [r0, #JOB_WEIGHTS]
-    ldr r2, [r0, #JOB_PHASE_STEP]
+    ldr r2, [r0, #JOB_STEP]
     mov r10, r2
     ldr r2, [r0, #JOB_Y]
     mov r11, r2
@@ -62,7 +62,7 @@ next_listed:
     mov r8, r2
     mov r9, r4
     add r0, r10
-    adds r1, #12                // the second of a pair is not there
+    adds r1, #12                // the other of a pair is not there
     PHASE
     subs r1, #36
     SPLIT r2, r3                // phase 2, left: r3 upper, r2 lower

@@ -17,20 +17,25 @@ void conv3x3_clear_zeros(uint32_t *inputs, const conv3x3_geometry *v, const int3
     fill(inputs + v->rows * v->row_words + v->width, 0, words_of(d[W_IN]));
 }
 
-// Packs pairs of image rows, first .. end - 1 of rows + 1. Each is phase 1 of the row of blocks
-// with its number and phase 2 of the one before.
+// Packs pairs of image rows, first .. end - 1 of rows + 1, for a band with `above` rows of blocks
+// above it. Each is phase 1 of the row of blocks with its number and phase 2 of the one before.
 void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
-    const conv3x3_geometry *v, int32_t first, int32_t end, const int32_t *d) {
+    const conv3x3_geometry *v, int32_t above, int32_t first, int32_t end, const int32_t *d) {
     int32_t left = d[PAD_TOP], n = smaller(d[W_IN], v->width - left);
     int32_t right = v->width - left - n;
     uint32_t *nobody = inputs + v->rows * v->row_words;
     const int8_t *zeros = (const int8_t *)(nobody + v->width);
-    x += n + (2 * first - left) * d[W_IN]; // behind the columns of the first row
-    for (int32_t c = 0; c < d[N_IN]; c++) {
-        uint32_t *upper = inputs + (2 * (c & ~1) + (c & 1)) * v->width + first * v->row_words;
-        uint32_t *lower = upper + 2 * v->width - v->row_words; // of the row of blocks above
+    int32_t top = 2 * (above + first) - left, phase = v->width; // words from phase 1 to phase 2
+    x += n + top * d[W_IN]; // behind the columns of the first row
+    inputs += first * v->row_words;
+    if ((d[N_IN] & 1) == 0) {
+        phase += phase;
+    }
+    for (int32_t c = d[N_IN]; c != 0; c--) {
+        uint32_t *upper = inputs;
+        uint32_t *lower = upper + phase - v->row_words; // of the row of blocks above
         const int8_t *a = x;
-        int32_t y = 2 * first - left;
+        int32_t y = top;
         for (int32_t row = first; row < end; row++) {
             // the last rows have no block below them, the first none above
             uint32_t *to_upper = row < v->rows ? upper : nobody;
@@ -49,6 +54,8 @@ void conv3x3_pack_inputs(uint32_t *inputs, const int8_t *x, uint32_t zero,
             lower += v->row_words;
         }
         x += d[H_IN] * d[W_IN];
+        inputs += (c & 1) != 0 ? phase + v->width : v->width;
+        phase = 2 * v->width;
     }
 }
 
@@ -60,7 +67,7 @@ uint32_t *conv3x3_list_blocks(uint32_t *list, const uint32_t *inputs, uint32_t z
     uint32_t step = d[POOL_H] == 2 ? 1 : 2, output = step * step * (uint32_t)(first * v->columns);
     inputs += first * v->row_words;
     for (; first < end; first++) {
-        list = conv3x3_list_row(list, inputs, inputs + 2 * v->width, v->columns, zero, output,
+        list = conv3x3_list_row(list, inputs, inputs + v->width, v->columns, zero, output,
             step);
         inputs += v->row_words;
         output += step * step * (uint32_t)v->columns;

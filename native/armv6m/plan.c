@@ -50,6 +50,22 @@ static int32_t shape_3x3(const int32_t *d) {
     return limited(d[N_ROW] <= MOST_TERMS, 1, d);
 }
 
+conv3x3_geometry conv3x3_geometry_of(const int32_t *d) {
+    conv3x3_geometry v;
+    int32_t pooled = d[POOL_H] == 2, all = conv3x3_rows(d), rows = all;
+    v.columns = pooled ? d[W_OUT] : (d[W_OUT] + 1) >> 1;
+    v.width = 2 * v.columns + 2;
+    v.row_words = 2 * d[N_IN] * v.width;
+    while (rows > 1 && rows * v.row_words > (d[LOW_MEMORY] != 0 ? BAND_WORDS_LOW : BAND_WORDS)) {
+        rows = (rows + 1) >> 1;
+    }
+    while (pooled && rows < all && (rows * v.columns & 3) != 0) {
+        rows++;
+    }
+    conv3x3_set_rows(&v, rows, d);
+    return v;
+}
+
 // They do not clamp at another value than 127.
 static int32_t forward_3x3(const int32_t *d) {
     int32_t shape = shape_3x3(d);

@@ -129,6 +129,17 @@ def random_conv2d(rng: Rng) -> np.ndarray:
     return d
 
 
+def banded_conv2d(rng: Rng) -> np.ndarray:
+    """A 3x3 layer whose inputs are packed in several bands; some of the last are shorter."""
+    low, pool = int(rng.integers(2)), int(rng.choice([1, 2]))
+    channels = int(rng.integers(16, 24) if low else rng.integers(40, 60))
+    size = tuple(int(n) for n in rng.integers(12, 17, 2))
+    d = conv2d_descriptor(channels, size, int(rng.integers(1, 4)), 3, 1, int(rng.integers(3)),
+                          pool, LOW_MEMORY=low)
+    _shifts(rng, d)
+    return d
+
+
 def random_linear(rng: Rng) -> np.ndarray:
     """A linear layer that the fast kernels take, sometimes of more columns than a list holds."""
     n_in = 4 * int(rng.integers(1, 30)) if rng.random() < 0.97 else 4 * int(rng.integers(128, 300))
@@ -152,7 +163,9 @@ def some_rows(rng: Rng, d: np.ndarray) -> None:
 
 def random_forward(target: Target, rng: Rng, kind: int) -> None:
     """One random forward call."""
-    d = random_conv2d(rng) if kind == f.CONV2D else random_linear(rng)
+    is_large = kind == f.CONV2D and rng.random() < 0.1
+    d = banded_conv2d(rng) if is_large else (
+        random_conv2d(rng) if kind == f.CONV2D else random_linear(rng))
     some_rows(rng, d)
     if kind == f.CONV2D and rng.random() < 0.4:
         d[f.BIAS], d[f.FORWARD_SHIFT] = 1, min(d[f.FORWARD_SHIFT], 22)

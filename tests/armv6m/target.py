@@ -21,7 +21,7 @@ NATIVE = ROOT / "native"
 OBJECTS = BUILD / "native" / "objects" / "armv6m-priot_native"
 IN_TURN = Path(__file__).parents[1] / "m0plus" / "crew_in_turn.c"  # in the place of crew.c
 HANDOVER = 60  # cycles of crew_run with a second core beyond those of crew_in_turn.c
-GLUE = ("module", "check", "operands", "features_module", "flash_module", "crew_link")
+GLUE = ("module", "check", "operands", "features_module", "flash_module", "lent")
 
 # Letters of a form as parts of a signature: those that are written are in capitals, "n" is the
 # length of the buffer before it, which C wants to know, "number" what stands beside the tuple.

@@ -34,7 +34,6 @@ typedef struct {
     int32_t is_strided;
     int8_t *zeros;
     uint32_t *inputs;
-    uint32_t *nobody; // stride 1: a row that takes what no block reads
     uint32_t *weights;
     int8_t *outputs;
 } layer_t;
@@ -46,14 +45,13 @@ static uint32_t zero_word(const layer_t *v) {
 
 // A core's own part of scratch.
 static void divide(layer_t *v, int32_t core) {
-    int32_t rows = depthwise_rows(&v->geometry), width = v->geometry.width;
+    int32_t rows = depthwise_rows(&v->geometry, v->d), width = v->geometry.width;
     uint32_t zero = zero_word(v);
     v->inputs = (uint32_t *)v->zeros + words_of(v->d[W_IN]) + core * depthwise_core_words(v->d);
-    v->nobody = v->inputs + (rows - 1) * width;
     v->weights = v->inputs + rows * width;
     v->outputs = (int8_t *)(v->weights + 12);
-    v->job.inputs = v->inputs;
-    v->job.weights = v->weights;
+    v->job.inputs = v->inputs + (v->is_strided ? 0 : width);
+    v->job.weights = v->weights + (v->is_strided ? 0 : 3); // conv3x3_pack_weights
     for (int32_t i = 0; i < rows * width; i++) {
         v->inputs[i] = zero;
     }
@@ -77,11 +75,11 @@ static void prepare(layer_t *v, int32_t *scratch) {
         job->back = 8 * width - 8;
         job->row_step = 8 * width - 8 * job->columns;
     } else {
+        job->columns = d[W_OUT] >> 1;
         job->phase_step = 4 * width - 16;
-        job->back = 4 * width + 8;
         job->row_step = 8 * width - 8 * job->columns;
-        job->y_skip = 2 * d[W_OUT] - 2 * job->columns;
-        job->last_right = 1 - (d[W_OUT] & 1);
+        job->lower = d[W_OUT];
+        job->is_odd = d[W_OUT] & 1;
         job->last_lower = d[W_OUT] * (1 - (d[H_OUT] & 1));
     }
 }
@@ -95,18 +93,20 @@ static int32_t columns_seen(const layer_t *v) {
 static void pack_channel(const layer_t *v, const int8_t *x) {
     const int32_t *d = v->d;
     int32_t n = columns_seen(v), width = v->geometry.width, w_in = d[W_IN];
-    uint32_t *upper = v->inputs + d[PAD_LEFT], *nobody = v->nobody + d[PAD_LEFT];
-    uint32_t *to_lower = nobody, zero = zero_word(v); // the first rows have no block above them
-    const int8_t *zeros = v->zeros + n, *end = x + n + d[H_IN] * w_in, *first = x + n;
-    const int8_t *a = first - d[PAD_TOP] * w_in;
-    for (int32_t left = v->geometry.rows; left >= 0; left--) {
-        const int8_t *b = a + w_in;
-        conv3x3_pack_rows(left != 0 ? upper : nobody, to_lower, a >= first && a < end ? a : zeros,
-            b >= first && b < end ? b : zeros, -n, zero);
-        a = b + w_in;
-        to_lower = upper + width;
-        upper += 2 * width;
-    }
+    struct depthwise_pack job;
+    job.lower = v->inputs + d[PAD_LEFT];
+    job.upper = job.lower + width;
+    job.first = x + n;
+    job.a = job.first - d[PAD_TOP] * w_in;
+    // pairs below the image stay zeros
+    job.left = smaller(v->geometry.rows + 1, (d[H_IN] + d[PAD_TOP] + 1) >> 1);
+    job.minus_n = -n;
+    job.zero = zero_word(v);
+    job.size = (uint32_t)(d[H_IN] * w_in);
+    job.step = 8 * width - 4 * n;
+    job.w_in = w_in;
+    job.zeros = v->zeros + n;
+    depthwise_pack(&job);
 }
 
 static void copy_channel(const layer_t *v, const int8_t *x) {
@@ -127,9 +127,6 @@ static int32_t pack_weights(const layer_t *v, const uint8_t *w, int32_t *is_exac
     if (!v->is_strided) {
         int32_t lanes[2];
         sum = conv3x3_pack_weights(v->weights, w, 1, lanes);
-        for (int32_t i = 0; i < 3; i++) {
-            v->weights[3 + i] = v->weights[6 + i]; // phase 2 behind phase 1
-        }
         largest = lanes[0];
     } else {
         uint32_t *to = v->weights;
@@ -196,7 +193,6 @@ static void channels_share(void *shared, int32_t core, int32_t cores) {
         job->y = is_whole ? v.y + row * outputs : v.outputs;
         job->rows = v.geometry.rows;
         if (!v.is_strided) {
-            job->lower = d[W_OUT];
             pack_channel(&v, channel);
             depthwise_blocks(job);
         } else {

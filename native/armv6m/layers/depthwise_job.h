@@ -8,9 +8,9 @@
 .set JOB_COLUMNS, 32
 .set JOB_ROWS, 36
 .set JOB_ROW_STEP, 40
-.set JOB_Y_SKIP, 44
-.set JOB_PHASE_STEP, 48
-.set JOB_WEIGHTS, 52
-.set JOB_INPUTS, 56
-.set JOB_EXACT, 60
-.set JOB_RIGHT, 64      // three words, loaded together: right, last_right, last_lower
+.set JOB_PHASE_STEP, 44
+.set JOB_WEIGHTS, 48
+.set JOB_INPUTS, 52
+.set JOB_EXACT, 56
+.set JOB_ODD, 60
+.set JOB_LAST_LOWER, 64
