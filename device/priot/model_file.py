@@ -232,7 +232,7 @@ class Description:
         flash: as of `load`.
         """
         path = net.path
-        if flash or (flash is None and _is_short_of(self.weight_bytes)):
+        if flash or (flash is None and _is_short_of(self.weight_bytes + self.tensor_bytes())):
             try:
                 from .flash_file import place
             except MemoryError:
@@ -245,6 +245,11 @@ class Description:
         if f.readinto(weights) != len(weights):
             fail(path, "file size", "short", "%d weight bytes" % len(weights))
         return weights
+
+    def tensor_bytes(self):
+        """Bytes of what a stage reads and writes, of the largest: no pass takes less."""
+        return max([s.d[F.N_IN] * s.d[F.H_IN] * s.d[F.W_IN] + s.size_out() * (
+            1 if s.second == -2 else 2) for s in self.stages])
 
     def check_weights(self, path, payload):
         """ValueError unless the bytes of the payload are weights of -127..127, padding and biases

@@ -401,14 +401,4 @@ def load(path, flash=None):
     OSError: no such file. ValueError: not a model, corrupt, beyond the limits (one line that
     names field, found and expected), or not in such a flash. MemoryError: it does not fit.
     """
-    try:
-        return Network(path, flash=flash)
-    except MemoryError as e:
-        if flash is not None:
-            raise
-        text = str(e)
-    gc.collect()
-    try:
-        return Network(path, flash=True)
-    except ValueError:  # they cannot stay there
-        raise MemoryError(text)
+    return Network(path, flash=flash)

@@ -60,7 +60,8 @@ class _Planned(Network):
     def _take_weights(self, description, f, flash):
         weights = Network._take_weights(self, description, f, False)
         free = self.free_at_load
-        if flash or (flash is None and free and free - len(weights) < RESERVE):
+        if flash or (flash is None and free and free - len(weights) - description.tensor_bytes()
+                     < RESERVE):
             for stage in choose(description.stages, free):
                 stage.flash = _InFlash(weights[stage.offset:stage.offset + stage.n_edges()])
         return weights

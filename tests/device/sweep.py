@@ -149,6 +149,7 @@ def run(free):
             counts["failed"] += 1
             all_done = False
         look(net, "%s at %d" % (getattr(step, "__name__", "reset"), free))
+    ballast.clear()  # a stale word on the stack may still point to the list
     return all_done
 
 

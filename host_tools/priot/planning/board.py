@@ -111,12 +111,9 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
     dataset to train on. Raises PriotError where something is not built.
     """
     planner = _on(board, planner)
-    network, code, loaded = _loaded(board, planner)
-    if planner.flash is None and missing_bytes(loaded):  # as the device's `load` does
-        in_flash = _loaded(board, replace(planner, flash=True))
-        if in_flash[0].flash_bytes:
-            planner = replace(planner, flash=True)
-            network, code, loaded = in_flash
+    network = planner.network()
+    code = code_bytes(board.backend, network, processor=board.processor)
+    loaded = after_load(after_import(code, board.heap_bytes), code, network)
     free = loaded.free + block_bytes(network.work_bytes)
     found: list[Plan | PriotError] = []
     for training, learned in zip(trainings, planner.trainings(trainings, free), strict=True):
@@ -134,13 +131,6 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
         _refuse(plan, f"training by {training.method}")
         found.append(plan)
     return found
-
-
-def _loaded(board: Limits, planner: Planner) -> tuple[Network, Code, Heap]:
-    """The network on a board, and the heap then."""
-    network = planner.network()
-    code = code_bytes(board.backend, network, processor=board.processor)
-    return network, code, after_load(after_import(code, board.heap_bytes), code, network)
 
 
 def plan_adapter(planner: Planner, adapter: Path, layout: str, board: Limits,
