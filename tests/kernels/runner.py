@@ -83,7 +83,7 @@ class Call:
         for i, letter in enumerate(letters(self.form)):
             if "0" <= letter <= "9":
                 self.operands[i] = previous if self.continues else (
-                    Guarded("i", bytes([_PATTERN] * (4 * self._words(kernels, letter)))))
+                    Guarded("i", bytes([_PATTERN]) * (4 * self._words(kernels, letter))))
                 return self.operands[i]
         return None
 
