@@ -98,10 +98,10 @@ def test_evaluation_needs_less_than_training(model_path):
 
 
 def test_planning_is_quick(capsys):
-    """All ways to train, asked of the device package, in less than two seconds of CPU."""
+    """All ways to train, asked of the device package, in less than three seconds of CPU."""
     start = time.process_time(), time.perf_counter()
     assert main(["plan", str(BACKBONES / "mnist-a-0.priot"), "--backend", "viper"]) == 0
-    assert time.process_time() - start[0] < 2
+    assert time.process_time() - start[0] < 3
     assert "recommended" in capsys.readouterr().out
 
 
