@@ -19,6 +19,13 @@
     adds r4, r4, r3
 .endm
 
+// lane sums -> \low and \sum = high. 3 cycles.
+.macro SPLIT sum, low
+    sxth \low, \sum
+    subs \sum, \sum, \low
+    asrs \sum, \sum, #16
+.endm
+
 // Add the lanes of `sum` to two accumulators (high registers). Clobbers r3. 5 cycles.
 .macro FLUSH sum, high, low
     sxth r3, \sum

@@ -20,13 +20,6 @@
 .set JOB_LIST_END, 72
 .set JOB_STEP, 52
 
-// lane sums -> \low and \sum = high. 3 cycles.
-.macro SPLIT sum, low
-    sxth \low, \sum
-    subs \sum, \sum, \low
-    asrs \sum, \sum, #16
-.endm
-
 // Round, clamp and store a sum; r0 shift, r1 low, r2 rounding, r6 address. 10 cycles.
 .macro STORE_SUM sum, offset
     adds \sum, \sum, r2

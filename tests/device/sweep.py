@@ -82,10 +82,17 @@ def look(net, where):
         else:
             counts["wrong"].append((where, claimed(net)))
     gc.collect()
+    take_margin()
+
+
+def take_margin():
+    """Keep what looking takes from all else; whether it was there."""
+    global reserve
     try:
         reserve = bytearray(MARGIN)
     except MemoryError:
-        pass
+        return False
+    return True
 
 
 def make():
@@ -138,17 +145,12 @@ STEPS = (make, load, make_another, net.reset, apply, make, load, apply, drop, ne
 
 def run(free):
     """All steps at one size of free heap; True where each could be done."""
-    global reserve
     ballast = []
     gc.collect()
-    try:
-        reserve = bytearray(MARGIN)
-    except MemoryError:
+    if not take_margin():
         scrub(20)
         gc.collect()
-        try:
-            reserve = bytearray(MARGIN)
-        except MemoryError:
+        if not take_margin():
             counts["skipped"] += 1
             return False
     try:

@@ -19,13 +19,6 @@
 .set FRAME_JOB, 20
 .set FRAME_SIZE, 24
 
-// lane sums -> \low and \sum = high. 3 cycles.
-.macro SPLIT sum, low
-    sxth \low, \sum
-    subs \sum, \sum, \low
-    asrs \sum, \sum, #16
-.endm
-
 // \upper, \lower = sums of an output column: of the lanes of phase 2 in \lower, of phase 1 in
 // \first, a high register. Clobbers r5, r6. 9 cycles.
 .macro ADD_PHASES upper, lower, first
