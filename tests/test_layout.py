@@ -126,3 +126,23 @@ def test_a_network_that_ran_out_of_memory_answers_right_or_not_at_all(request, t
     assert last > first + 20_000 and found["unseen"] == 0, said
     assert found["skipped"] < 20, said  # of hundreds
     assert min(found[key] for key in ("right", "refused", "done", "failed")) > 200, said
+
+
+FAILED_IMPORT = """
+import sys
+import priot
+
+net = priot.load(sys.argv[1])
+image = bytes(range(len(net.x) % 128)) + bytes(len(net.x) - len(net.x) % 128)
+before = net.predict(image)
+sys.modules["priot.blocks"] = sys  # as half of an import
+try:
+    priot.Trainer(net, "priot")
+except ImportError:
+    print(net.predict(image) == before, net.trainer)
+"""
+
+
+def test_what_failed_to_be_imported_is_forgotten_before_the_network_recovers(files):
+    """Where memory runs out in an import MicroPython leaves a name that must not be used again."""
+    assert micropython(FAILED_IMPORT, files[0]).stdout == "True None\n"

@@ -134,5 +134,9 @@ def _kernels():
     """The module with log_mel: native code where it is installed, else viper."""
     found = backend.native_module("priot_features")
     if found is None:
-        from . import viper_audio as found
+        try:
+            from . import viper_audio as found
+        except MemoryError:
+            unload("viper_audio")
+            raise
     return found

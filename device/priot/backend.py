@@ -8,6 +8,7 @@ priot_portable alone, which takes the least memory.
 """
 
 import gc
+import sys
 
 from .fields import CONTRACT
 
@@ -83,6 +84,9 @@ def native_module(name):
     gc.collect()  # it wants one large block
     try:
         found = __import__(name)
+    except MemoryError:
+        sys.modules.pop(name, None)  # see heap.unload
+        raise
     except ImportError:
         return None
     except ValueError as e:

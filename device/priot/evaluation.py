@@ -44,10 +44,9 @@ class Evaluation:
         """
         net.check_memory()
         with BothCores(net.kernels):
-            if net.loss_kind:
-                from .squared import Errors
-
-                return Errors(net).read(source, stop)
+            squared = net.squared()
+            if squared:
+                return squared.Errors(net).read(source, stop)
             return cls(net.n_classes, net.names)._read_any(net, source, stop)
 
     def _read_any(self, net, source, stop):

@@ -17,8 +17,9 @@ def unload(*names):
 
     What reads files and prepares a training takes 20 kB of heap: it is imported where it is
     wanted, inside functions, and given back before the training starts. Saving is not among it,
-    since a save must not fail for memory. Such an import stands within the `try` that this ends:
-    where memory runs out in it, MicroPython leaves a module that crashes who imports it again.
+    since a save must not fail for memory. An import that may fail for memory stands within the
+    `try` that this ends, whether its module is to stay or not: MicroPython 1.25 leaves the name of
+    a module whose object found no memory, and crashes who imports it again.
     """
     if sys.implementation.name != "micropython":
         return  # on a PC, where tests hold on to them

@@ -10,6 +10,7 @@ from array import array
 from . import backend
 from . import fields as F
 from .calls import EMPTY
+from .heap import unload
 
 
 class FlashWeights:
@@ -192,5 +193,9 @@ def kernels_for(kernels):
     """The kernels that read the flash, beside a backend's own."""
     found = backend.native_module("priot_flash") if kernels.__name__[:6] == "priot_" else None
     if found is None:
-        from . import viper_flash as found
+        try:
+            from . import viper_flash as found
+        except MemoryError:
+            unload("viper_flash")
+            raise
     return found

@@ -83,10 +83,12 @@ class Network:
                 fail(self.path, "crc32", "that of another model", "%08x" % self.crc)
             check_crc(f, self.path, self.crc)
             if self.flash_bytes:
-                from .flash_file import read
+                try:
+                    from .flash_file import read
 
-                read(f, self, self._weights)
-                unload("flash_file")
+                    read(f, self, self._weights)
+                finally:
+                    unload("flash_file")
             else:
                 f.seek(-len(self._weights), 2)
                 f.readinto(self._weights)
@@ -195,9 +197,7 @@ class Network:
         outputs, a list of -127..127: a value v stands for v * 2^(exponent of the last stage).
         """
         if self.loss_kind:
-            from .squared import outputs
-
-            return outputs(self, image)
+            return self.squared().outputs(self, image)
         if not 0 <= least <= 1000:
             raise ValueError("least: %s, expected 0..1000" % least)
         self.put(image)
@@ -227,9 +227,18 @@ class Network:
         """
         if not self.loss_kind:
             raise ValueError("error: the network has classes; scores() says how sure it is")
-        from .squared import error
+        return self.squared().error(self, sample, target)
 
-        return error(self, sample, target)
+    def squared(self):
+        """The module of that loss, None where the network has another."""
+        if not self.loss_kind:
+            return None
+        try:
+            from . import squared
+        except MemoryError:
+            unload("squared")
+            raise
+        return squared
 
     def _scores(self):
         """Those of the logits that are there."""

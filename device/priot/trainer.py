@@ -11,6 +11,8 @@ from .epochs import Epochs
 from .heap import unload
 from .kinds import CONV2D
 
+_PREPARATION = "options", "selection", "layout", "flash_layout", "blocks"  # modules
+
 
 class Trainer:
     """Adapts a Network by one method. `fit` trains, `evaluate` tests, `save` keeps.
@@ -54,11 +56,7 @@ class Trainer:
         self.halve = options.halve
         self.epoch = 0
         self.names = net.names  # the net may get another class, and these scores be saved
-        self.squared = None  # the module of that loss, where it is the network's
-        if net.loss_kind:
-            from . import squared
-
-            self.squared = squared
+        self.squared = net.squared()
         self.best = None  # of the last fit with keep_best or patience
         self.is_stopped = False  # whether the last fit was ended by Ctrl-C
         self.clear_counters()
@@ -75,10 +73,10 @@ class Trainer:
         except BaseException:  # too little memory, no kernels for a layer, Ctrl-C
             self.layers = ()
             layout = None
+            unload(*_PREPARATION)  # before some of it is imported again
             net.recover()
             raise
-        finally:
-            unload("options", "selection", "layout", "flash_layout", "blocks")
+        unload(*_PREPARATION)
         if warns and self.layout == "small":
             print("warning: layout small, which is slower; del the trainer before this one first")
 
