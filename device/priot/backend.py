@@ -81,7 +81,8 @@ def _find(candidate):
 
 def native_module(name):
     """A module of native code, None if there is none; ValueError for one that is not ours."""
-    gc.collect()  # it wants one large block
+    if name not in sys.modules:
+        gc.collect()  # it wants one large block
     try:
         found = __import__(name)
     except MemoryError:

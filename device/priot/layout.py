@@ -6,7 +6,6 @@ where they do not live at the same time. Network, Trainer and adapter get theirs
 `priot plan` asks here.
 """
 
-import gc
 from array import array
 
 from . import fields as F
@@ -394,9 +393,3 @@ def choose(name, net, layers, first, dynamic, free):
         if found.size >= kept:
             found = layout(net, layers, first, False, dynamic)
     return found
-
-
-def free_bytes():
-    """Bytes of heap that are free; very many on CPython."""
-    gc.collect()
-    return gc.mem_free() if hasattr(gc, "mem_free") else 1 << 30

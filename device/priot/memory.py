@@ -10,8 +10,27 @@ def aligned(n):
     return (n + 3) & ~3
 
 
+_held = []  # type: list[bytearray]  # that wait for who allocates as many bytes
+
+
+def hold(n):
+    """Keep the place of a block that will be allocated, while code comes in; where it has one."""
+    try:
+        _held.append(bytearray(n))
+    except MemoryError:
+        pass
+
+
+def let_go(but=0):
+    """Give back what was held and not allocated, but for blocks of so many bytes."""
+    _held[:] = [block for block in _held if len(block) == but]
+
+
 def allocate(n, where):
     """A zeroed block; MemoryError says how much was needed and how much there is."""
+    for i in range(len(_held)):
+        if len(_held[i]) == n:
+            return _held.pop(i)
     try:
         return bytearray(n)
     except MemoryError:
@@ -21,6 +40,14 @@ def allocate(n, where):
         return bytearray(n)
     except MemoryError:
         raise MemoryError("%s: needs a block of %d bytes, the heap has %s" % (where, n, _free(n)))
+
+
+def free_bytes():
+    """Bytes of heap that are free, or held; very many on CPython."""
+    gc.collect()
+    if not hasattr(gc, "mem_free"):
+        return 1 << 30
+    return gc.mem_free() + sum([len(block) for block in _held])
 
 
 def _free(n):

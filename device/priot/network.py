@@ -8,8 +8,10 @@ from . import fields as F
 from .calls import run
 from .files import MODEL, check_crc, fail, open_file, read_prefix
 from .heap import unload
+from .memory import hold, let_go
 
 _HEADER = 64  # of a model file, at least
+_PLANNING = "layout", "flash_layout", "blocks"  # modules
 
 
 class Network:
@@ -38,6 +40,7 @@ class Network:
                 self._read(f, path, flash)
             finally:
                 unload("model_file", "flash_file")
+        self.idle_bytes = 0
         self._prepare_idle()
         self.idle_bytes = self.work_bytes  # of the block where nothing is trained
 
@@ -105,10 +108,19 @@ class Network:
 
     def _prepare_idle(self):
         """Take the memory of a network that nobody trains."""
+        hold(self.idle_bytes)  # else the code comes in where its block was, and may lie in the way
         try:
-            self.forward_calls = self.prepare(self.layout_class()(self))
+            try:
+                layout = self.layout_class()
+            except MemoryError:
+                let_go()
+                unload(*_PLANNING)
+                gc.collect()
+                layout = self.layout_class()
+            self.forward_calls = self.prepare(layout(self))
         finally:
-            unload("layout", "flash_layout", "blocks")
+            let_go()
+            unload(*_PLANNING)
 
     def layout_class(self):
         """What plans its memory; that is imported, for the caller to forget it."""

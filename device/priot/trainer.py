@@ -9,9 +9,11 @@ from .calls import run_whole
 from .cores import BothCores
 from .epochs import Epochs
 from .heap import unload
+from .memory import free_bytes, hold, let_go
 from .kinds import CONV2D
 
 _PREPARATION = "options", "selection", "layout", "flash_layout", "blocks"  # modules
+_PREPARATION_BYTES = 12288  # of heap that they take, at least, and give back
 
 
 class Trainer:
@@ -31,18 +33,10 @@ class Trainer:
     ValueError explains what cannot train; MemoryError says how much was needed.
     """
 
-    def __init__(self, net, method="priot", **options):
+    def __init__(self, net, method="priot", **keywords):
         self.net = net
         self.method = method = M.find(method, net.has_biases())
-        try:
-            from .options import Options
-
-            options = Options(method, len(net.weight_stages()), options)
-            options.warn_of_loss(net)
-            options.warn_of_network(net)
-        except BaseException:
-            unload("options")
-            raise
+        options = self._options(keywords)
         self.warnings = options.warnings
         for text in self.warnings:
             print("warning:", text)
@@ -62,23 +56,60 @@ class Trainer:
         self.clear_counters()
         self.mark_saved()
         warns = net.trainer is not None and options.layout == "auto"
+        if method.dynamic or method.rule == M.ONLY_BIAS:
+            try:
+                net.portable()  # which stays: not where the block was, if there is room elsewhere
+            except MemoryError:
+                pass
         net.to_backbone()
+        self._wanted = 0  # bytes of the block to work in, once they are known
+        options = [options]
         try:
-            from .layout import free_bytes
-
-            self.layers, layout = options.plan(net, free_bytes)
-            options = None
-            unload("options", "selection")  # the blocks take their place
-            self._set_up(layout)
+            if 2 * net.idle_bytes > free_bytes():
+                hold(net.idle_bytes)  # what is imported must not lie in the only place for a block
+            try:
+                self._prepare(options)
+            except MemoryError:
+                self._forget()
+                net.to_backbone()
+                if self._wanted:
+                    hold(self._wanted)
+                self._prepare([self._options(keywords)])
         except BaseException:  # too little memory, no kernels for a layer, Ctrl-C
-            self.layers = ()
-            layout = None
-            unload(*_PREPARATION)  # before some of it is imported again
+            self._forget()  # before some of it is imported again
             net.recover()
             raise
         unload(*_PREPARATION)
         if warns and self.layout == "small":
             print("warning: layout small, which is slower; del the trainer before this one first")
+
+    def _options(self, keywords):
+        """What the keywords ask for, in order. ValueError."""
+        try:
+            from .options import Options
+
+            options = Options(self.method, len(self.net.weight_stages()), keywords)
+            options.warn_of_loss(self.net)
+            options.warn_of_network(self.net)
+        except BaseException:
+            unload("options")
+            raise
+        return options
+
+    def _prepare(self, options):
+        """Plan the memory, take it and fill it; options: in a list, which that empties."""
+        self.layers, layout = options.pop().plan(
+            self.net, lambda: free_bytes() + _PREPARATION_BYTES)
+        unload("options", "selection")  # the blocks take their place
+        self._wanted = layout.work.size
+        let_go(self._wanted)
+        self._set_up(layout)
+
+    def _forget(self):
+        """What could not be prepared."""
+        self.layers = ()
+        let_go()
+        unload(*_PREPARATION)
 
     def _set_up(self, layout):
         """Take memory and fill it, list the calls of the backward pass."""
