@@ -119,7 +119,7 @@ def test_a_network_that_ran_out_of_memory_answers_right_or_not_at_all(request, t
     """
     files = request.getfixturevalue("biased_files" if method == "bias" else "files")
     said = micropython(SWEEP, *files, str(tmp_path / "a.scores"), method, layout,
-                       backend="native", heap_bytes=160_000).stdout.splitlines()[-1]
+                       backend="native", heap_bytes=192_000).stdout.splitlines()[-1]
     found = ast.literal_eval(said)
     assert not found["wrong"], said
     first, last = found["sizes"]

@@ -74,6 +74,7 @@ class Trainer:
                 net.to_backbone()
                 if self._wanted:
                     hold(self._wanted)
+                self.state[0] = self.seed  # the first attempt may have drawn from it
                 self._prepare([self._options(keywords)])
         except BaseException:  # too little memory, no kernels for a layer, Ctrl-C
             self._forget()  # before some of it is imported again
