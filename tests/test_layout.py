@@ -146,3 +146,20 @@ except ImportError:
 def test_what_failed_to_be_imported_is_forgotten_before_the_network_recovers(files):
     """Where memory runs out in an import MicroPython leaves a name that must not be used again."""
     assert micropython(FAILED_IMPORT, files[0]).stdout == "True None\n"
+
+
+def test_who_allocates_as_many_bytes_gets_the_block_that_was_held():
+    """Others do not, and what nobody takes is given back, but for what is still wanted."""
+    memory = import_device("memory")
+    memory.hold(100)
+    memory.hold(60)
+    first, second = memory._held
+    assert memory.allocate(80, "test") not in (None, first, second)
+    assert memory.allocate(60, "test") is second
+    memory.hold(20)
+    memory.let_go(100)
+    assert memory._held == [first] and memory.allocate(100, "test") is first
+    assert memory.allocate(20, "test") == bytearray(20) and memory._held == []
+    memory.hold(7)
+    memory.let_go()
+    assert memory._held == []
