@@ -8,6 +8,8 @@ import sys
 # of 82 kB free, with it 79 kB. It costs 40 ms of the import.
 _COLLECT_AFTER = 8192  # bytes allocated
 
+PLANNING = "layout", "flash_layout", "blocks"  # modules that plan memory, for `unload`
+
 if hasattr(gc, "threshold"):  # CPython has none
     gc.threshold(_COLLECT_AFTER)
 

@@ -3,7 +3,6 @@
 The byte table is in priot/formats/__init__.py; network/link.py, on the host, refuses the same.
 """
 
-import gc
 import struct
 from array import array
 
@@ -12,7 +11,7 @@ from .files import (MODEL, PREFIX, check_crc, check_scale, check_scales, check_t
                     open_file, read_names, read_prefix, read_sound)
 from .heap import unload
 from .kinds import ADD, AVG_POOL, CONV2D, GLOBAL_POOL, KINDS, LINEAR
-from .memory import RESERVE, aligned, allocate
+from .memory import RESERVE, aligned, allocate, free_bytes
 from .stage import Stage
 
 _HEADER = 64
@@ -276,8 +275,7 @@ def _is_short_of(n_bytes):
         import rp2  # noqa: F401
     except ImportError:
         return False
-    gc.collect()
-    return gc.mem_free() - n_bytes < RESERVE
+    return free_bytes() - n_bytes < RESERVE
 
 
 def _axis(where, d, j, is_conv, has_window, is_whole):

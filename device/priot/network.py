@@ -7,11 +7,10 @@ from . import backend
 from . import fields as F
 from .calls import run
 from .files import MODEL, check_crc, fail, open_file, read_prefix
-from .heap import unload
+from .heap import PLANNING, unload
 from .memory import hold, let_go
 
 _HEADER = 64  # of a model file, at least
-_PLANNING = "layout", "flash_layout", "blocks"  # modules
 
 
 class Network:
@@ -114,13 +113,12 @@ class Network:
                 layout = self.layout_class()
             except MemoryError:
                 let_go()
-                unload(*_PLANNING)
-                gc.collect()
+                unload(*PLANNING)
                 layout = self.layout_class()
             self.forward_calls = self.prepare(layout(self))
         finally:
             let_go()
-            unload(*_PLANNING)
+            unload(*PLANNING)
 
     def layout_class(self):
         """What plans its memory; that is imported, for the caller to forget it."""
@@ -396,7 +394,7 @@ class Network:
 
             apply(self, path, layout)
         finally:
-            unload("adapter_reader", "names", "selection", "layout", "flash_layout", "blocks")
+            unload("adapter_reader", "names", "selection", *PLANNING)
 
     def export_mask(self, path):
         """Write one bit per edge of what a Trainer on this network has pruned."""

@@ -8,11 +8,11 @@ from . import methods as M
 from .calls import run_whole
 from .cores import BothCores
 from .epochs import Epochs
-from .heap import unload
-from .memory import free_bytes, hold, let_go
+from .heap import PLANNING, unload
 from .kinds import CONV2D
+from .memory import free_bytes, hold, let_go
 
-_PREPARATION = "options", "selection", "layout", "flash_layout", "blocks"  # modules
+_PREPARATION = ("options", "selection") + PLANNING  # modules
 _PREPARATION_BYTES = 12288  # of heap that they take, at least, and give back
 
 
@@ -63,19 +63,19 @@ class Trainer:
                 pass
         net.to_backbone()
         self._wanted = 0  # bytes of the block to work in, once they are known
-        options = [options]
+        options = None  # with its code it takes the place of a block
         try:
             if 2 * net.idle_bytes > free_bytes():
                 hold(net.idle_bytes)  # what is imported must not lie in the only place for a block
             try:
-                self._prepare(options)
+                self._prepare(keywords)
             except MemoryError:
                 self._forget()
                 net.to_backbone()
                 if self._wanted:
                     hold(self._wanted)
                 self.state[0] = self.seed  # the first attempt may have drawn from it
-                self._prepare([self._options(keywords)])
+                self._prepare(keywords)
         except BaseException:  # too little memory, no kernels for a layer, Ctrl-C
             self._forget()  # before some of it is imported again
             net.recover()
@@ -97,9 +97,9 @@ class Trainer:
             raise
         return options
 
-    def _prepare(self, options):
-        """Plan the memory, take it and fill it; options: in a list, which that empties."""
-        self.layers, layout = options.pop().plan(
+    def _prepare(self, keywords):
+        """Plan the memory, take it and fill it."""
+        self.layers, layout = self._options(keywords).plan(
             self.net, lambda: free_bytes() + _PREPARATION_BYTES)
         unload("options", "selection")  # the blocks take their place
         self._wanted = layout.work.size

@@ -133,12 +133,6 @@ def add():
     look(other, "other applied")
 
 
-def scrub(n, *nothing):
-    """Overwrite what earlier calls left on the stack: the collector takes it for references."""
-    if n:
-        scrub(n - 1, *range(n))
-
-
 STEPS = (make, load, make_another, net.reset, apply, make, load, apply, drop, net.reset, add,
          apply, make, net.reset)
 
@@ -157,13 +151,10 @@ def run(free):
     ballast = []
     gc.collect()
     if not take_margin():
-        scrub(20)
-        gc.collect()
-        if not take_margin():
-            counts["skipped"] += 1
-            for step in STEPS:  # unlooked at: what is left over lies elsewhere afterwards
-                attempt(step)
-            return False
+        counts["skipped"] += 1
+        for step in STEPS:  # unlooked at: what is left over lies elsewhere afterwards
+            attempt(step)
+        return False
     try:
         while gc.mem_free() > free + PIECE:
             ballast.append(bytearray(PIECE - 64))
