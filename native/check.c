@@ -164,13 +164,33 @@ static operand_t operand(const mp_obj_t *objects, int i, int what, const int32_t
     return o;
 }
 
-const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, mp_obj_t number, const uint8_t *form,
-    int32_t kind, words_t *scratch_words) {
+// How many operands of a form come before the descriptor or the number.
+static int buffers_of(const uint8_t *form) {
     int n = 0;
     while (form[n] != 0 && form[n] < DESCRIPTOR) {
         n++;
     }
-    const mp_obj_t *objects = objects_of(tuple, n + (form[n] == DESCRIPTOR));
+    return n;
+}
+
+const mp_obj_t *objects_and_memo(mp_obj_t tuple, const uint8_t *form, memo_t **memo) {
+    size_t n = buffers_of(form), found;
+    bool may_remember = form[n] != NUMBER;
+    n += form[n] == DESCRIPTOR;
+    mp_obj_t *objects;
+    mp_obj_get_array(tuple, &found, &objects);
+    if (found == n + 1 && may_remember) {
+        *memo = exactly(objects, n, sizeof(memo_t), MP_BUFFER_RW);
+        check_alignment(*memo, sizeof(uintptr_t));
+        return objects;
+    }
+    check(found == n, "operands: wrong number");
+    return objects;
+}
+
+const int32_t *fetch(uintptr_t *arguments, const mp_obj_t *objects, mp_obj_t number,
+    const uint8_t *form, int32_t kind, words_t *scratch_words) {
+    int n = buffers_of(form);
     const int32_t *d = form[n] == DESCRIPTOR ? descriptor(objects, n, kind) : NULL;
     uintptr_t last = form[n] == NUMBER ? (uintptr_t)mp_obj_get_int(number) : (uintptr_t)d;
     for (int i = 0; i < n; i++) {

@@ -37,12 +37,23 @@ enum {
 
 typedef int32_t words_t(int32_t kind, int32_t training, const int32_t *d);
 
-// Fetches the operands of a tuple or list, one for each of `form`, which ends with DESCRIPTOR,
-// NUMBER or 0. `arguments` get their addresses in the order of the C kernels, 0 for empty ones,
+// What a call found out, for later calls with the same objects: those check nothing.
+typedef struct {
+    uintptr_t seal; // tells whose memo it is
+    uintptr_t kernel;
+    uintptr_t arguments[MAX_ARGUMENTS];
+} memo_t;
+
+// The objects of a tuple or list, one for each of `form`, which ends with DESCRIPTOR, NUMBER or
+// 0. Without a NUMBER one more may follow, a buffer of sizeof(memo_t) bytes: `memo` is set to
+// that, else left as it is.
+const mp_obj_t *objects_and_memo(mp_obj_t tuple, const uint8_t *form, memo_t **memo);
+
+// Fetches the operands that these objects are. `arguments` get their addresses in the order of the C kernels, 0 for empty ones,
 // and the length of scores and values after their address. d is checked to describe a layer of
 // that kind, unless that is 0. scratch_words: the module's. Returns d, NULL without one.
-const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, mp_obj_t number, const uint8_t *form,
-    int32_t kind, words_t *scratch_words);
+const int32_t *fetch(uintptr_t *arguments, const mp_obj_t *objects, mp_obj_t number,
+    const uint8_t *form, int32_t kind, words_t *scratch_words);
 
 // Object i of a tuple's as a descriptor for a layer of that kind; 0: its fields are not checked.
 const int32_t *descriptor(const mp_obj_t *objects, int i, int32_t kind);

@@ -17,9 +17,13 @@ void crew_run(share_t share, void *job) {
     borrowed->run(share, job);
 }
 
-const int32_t *fetch(uintptr_t *arguments, mp_obj_t tuple, mp_obj_t number, const uint8_t *form,
-    int32_t kind, words_t *scratch_words) {
-    return lender()->fetch(arguments, tuple, number, form, kind, scratch_words);
+const mp_obj_t *objects_and_memo(mp_obj_t tuple, const uint8_t *form, memo_t **memo) {
+    return lender()->objects_and_memo(tuple, form, memo);
+}
+
+const int32_t *fetch(uintptr_t *arguments, const mp_obj_t *objects, mp_obj_t number,
+    const uint8_t *form, int32_t kind, words_t *scratch_words) {
+    return borrowed->fetch(arguments, objects, number, form, kind, scratch_words);
 }
 
 const int32_t *descriptor(const mp_obj_t *objects, int i, int32_t kind) {

@@ -9,7 +9,8 @@
 
 typedef struct {
     run_t run;
-    const int32_t *(*fetch)(uintptr_t *arguments, mp_obj_t tuple, mp_obj_t number,
+    const mp_obj_t *(*objects_and_memo)(mp_obj_t tuple, const uint8_t *form, memo_t **memo);
+    const int32_t *(*fetch)(uintptr_t *arguments, const mp_obj_t *objects, mp_obj_t number,
         const uint8_t *form, int32_t kind, words_t *scratch_words);
     const int32_t *(*descriptor)(const mp_obj_t *objects, int i, int32_t kind);
     void *(*at_least)(const mp_obj_t *objects, int i, size_t n_words);

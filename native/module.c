@@ -2,7 +2,8 @@
 // tuple (device/DESIGN.md, Kernels). dispatch.h says which of them this is.
 //
 // A function fetches and checks its operands (check.h) and calls the kernel. It allocates
-// nothing, and a Ctrl-C is seen after it.
+// nothing, and a Ctrl-C is seen after it. Who makes the same call at every step gives its tuple room
+// for a memo of what was checked.
 
 #include "check.h"
 #include "dispatch.h"
@@ -49,10 +50,10 @@ KERNELS(FUNCTION)
     },
 static const entry_t ENTRIES[] = { KERNELS(ENTRY) };
 
-static mp_obj_t call(mp_obj_t tuple, mp_obj_t number, int i) {
-    const entry_t *entry = &ENTRIES[i];
-    word_t w[MAX_ARGUMENTS];
-    const int32_t *d = fetch(w, tuple, number, entry->form, entry->kind,
+// Fetches and checks operands, and finds the kernel that takes them.
+static void prepare(memo_t *memo, const mp_obj_t *objects, mp_obj_t number, const entry_t *entry) {
+    memo->seal = 0;
+    const int32_t *d = fetch(memo->arguments, objects, number, entry->form, entry->kind,
         CHOSEN(scratch_words));
     kernel_t kernel = entry->kernel;
     #ifndef PRIOT_FAST
@@ -63,8 +64,21 @@ static mp_obj_t call(mp_obj_t tuple, mp_obj_t number, int i) {
         check(kernel != NULL, "d: not planned");
     }
     #endif
-    return mp_obj_new_int(
-        kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
+    memo->kernel = (word_t)kernel;
+}
+
+static mp_obj_t call(mp_obj_t tuple, mp_obj_t number, int i) {
+    const entry_t *entry = &ENTRIES[i];
+    memo_t passing, *memo = &passing;
+    const mp_obj_t *objects = objects_and_memo(tuple, entry->form, &memo);
+    word_t seal = (word_t)entry ^ (word_t)objects ^ (word_t)memo;
+    if (memo == &passing || memo->seal != seal) {
+        prepare(memo, objects, number, entry);
+        memo->seal = seal;
+    }
+    const word_t *w = memo->arguments;
+    return mp_obj_new_int(((kernel_t)memo->kernel)(
+        w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9]));
 }
 
 #ifndef PRIOT_LAYERS
@@ -84,7 +98,9 @@ static mp_obj_t call_crew_want(mp_obj_t is_wanted) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(crew_want_obj, call_crew_want);
 
-static const lent_t LENT = { crew_run, fetch, descriptor, at_least, check };
+static const lent_t LENT = {
+    crew_run, objects_and_memo, fetch, descriptor, at_least, check,
+};
 #endif
 
 #ifdef PRIOT_LAYERS
@@ -99,6 +115,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(borrow_obj, call_borrow);
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
     mp_store_global(MP_QSTR_contract, MP_OBJ_NEW_SMALL_INT(CONTRACT));
+    mp_store_global(MP_QSTR_memo_bytes, MP_OBJ_NEW_SMALL_INT(sizeof(memo_t)));
     // a loop: calls one by one would take 100 bytes more
     for (const entry_t *entry = ENTRIES; entry != ENTRIES + N_ENTRIES; entry++) {
         mp_store_global(mp_native_qstr_table[entry->qstr], MP_OBJ_FROM_PTR(&entry->function));

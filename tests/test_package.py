@@ -1,11 +1,13 @@
 """The device package as a board gets it: numbers in place of names, compiled, no paths inside."""
+import re
 import subprocess
+import sys
 
 import pytest
 from priot.errors import PriotError
 from priot.package import compile_package, package_source
 from priot.package.fold import TABLES, constants, fold, fold_package
-from priot.paths import DEVICE, tool
+from priot.paths import DEVICE, ROOT, tool
 from priot.processors import ARCHITECTURES
 
 FIELDS = '''"""A table."""
@@ -22,6 +24,21 @@ NUMBERS = {"ROW": 18, "RULE": 20, "ROWS": 20, "LOWEST": -128}
 
 def folded(text):
     return fold(text, {"fields": NUMBERS})
+
+MPY_TOOL = ROOT / "build" / "micropython" / "tools" / "mpy-tool.py"
+FRAME_WORDS = 11  # VM_MAX_STATE_ON_STACK of py/objfun.c
+EXCEPTION_WORDS = 3  # of each `try` within another one's
+# What runs at every step, and where a user calls learn, predict or scores.
+EVERY_STEP = {
+    "calls": ("run", "run_whole", "_run_rest", "_by_rows", "_measured"),
+    "in_flash": ("take", "raw", "verified", "in_turn", "_put_parts", "update_in_turn"),
+    "trainer": ("learn", "step"),
+    "squared": ("learn", "step", "gradient"),
+    "network": ("forward", "predict", "scores", "put", "_put", "_put_bytes", "top_class"),
+    "files": ("are_values",),
+    "layer_state": ("follow_threshold",),
+    "dataset": ("read",),
+}
 
 
 def test_only_integers_of_a_table_are_constants():
@@ -118,6 +135,22 @@ def test_viper_takes_a_folded_index(arch, tmp_path):
         "import micropython\nfrom .fields import ROW\n\n\n@micropython.viper\n"
         "def f(d) -> int:\n    p = ptr32(d)\n    return p[ROW]\n"))
     subprocess.run([tool("mpy-cross"), f"-march={arch}", source], check=True)
+
+
+def words_of_frames(module: str) -> dict[str, int]:
+    """Words that MicroPython takes for a call of each function of a module of the package."""
+    compiled = compile_package("armv6m") / "priot" / f"{module}.mpy"
+    text = subprocess.run([sys.executable, MPY_TOOL, "-d", compiled], check=True,
+                          capture_output=True, text=True).stdout
+    return {name: int(state) + EXCEPTION_WORDS * int(handlers) for name, state, handlers in
+            re.findall(r"simple_name: (\w+)\n.*\n +prelude: \((\d+), (\d+)", text)}
+
+
+@pytest.mark.parametrize(("module", "functions"), EVERY_STEP.items())
+def test_a_step_takes_no_frame_from_the_heap(module, functions):
+    """MicroPython takes a larger frame from the heap, and looks for a place through all of it."""
+    words = words_of_frames(module)
+    assert {name: words[name] for name in functions if words[name] > FRAME_WORDS} == {}
 
 
 def test_source_and_compiled_package_hold_no_path_of_this_machine():

@@ -2,6 +2,9 @@
 
 A call is a pair (function, operands); a list of them is the forward or the backward pass. This is
 the only place that knows the order of a kernel's operands, and the only one that runs a list.
+
+What runs at every step has few local variables: MicroPython takes a frame of more than 11 words
+from the heap, and looks for a place through all of it.
 """
 
 from . import fields as F
@@ -33,21 +36,36 @@ def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=EMPTY, dz=EMP
         places["S"], places["b"] = layer.scores, layer.select
         places["E"] = stage.weff if stage.rows is None else EMPTY
     operands = tuple([places[letter] for letter in forms[verb]])
-    kernel = kernel_of(net, stage, verb, stage.d)
+    kernels = kernels_of(net, verb, stage.d)
+    kernel = _named(kernels, stage, verb)
     if dynamic and stage.index >= 0:
         # the portable kernels alone can measure
         return _measured, (_named(net.portable(), stage, verb), kernel, operands, stage.d,
                            _SHIFTS[verb], layer)
     if stage.rows is not None and ("r" in forms[verb] or "w" in forms[verb]):
         take = stage.flash.take if stage.flash else net.kernels.effective_weights
-        return _by_rows, (kernel, operands, take, stage.rows, stage.d)
-    return kernel, operands
+        return _by_rows, (kernel, remembered(kernels, operands), take, stage.rows, stage.d)
+    return kernel, remembered(kernels, operands)
+
+
+def remembered(kernels, operands):
+    """Operands of a call that is made again and again, and changes only what is in them.
+
+    Native code keeps beside them what it found out at the first call, and later checks nothing.
+    """
+    n_bytes = getattr(kernels, "memo_bytes", 0)
+    return operands + (bytearray(n_bytes),) if n_bytes else operands
 
 
 def kernel_of(net, stage, verb, d):
     """The kernel that the plan in `d` says, the stage's or one of a part of it."""
+    return _named(kernels_of(net, verb, d), stage, verb)
+
+
+def kernels_of(net, verb, d):
+    """The module where it lies."""
     plan = d[_PLANS[verb]]
-    return _named(net.kernels_of(plan) if plan else net.portable(), stage, verb)
+    return net.kernels_of(plan) if plan else net.portable()
 
 
 def _named(kernels, stage, verb):
@@ -71,22 +89,23 @@ def run_whole(calls, trainer):
     MicroPython raises it at jumps only, so a kernel that returned is never run again, and the
     calls that are loops in Python may be.
     """
-    n = len(calls)
-    i = -1
-    interrupted = False
-    while i < n:
-        try:
-            if i < 0:
-                trainer.seen += 1
-                i = 0
-            while i < n:
-                function, operands = calls[i]
-                function(operands)
-                i += 1
-        except KeyboardInterrupt:
-            interrupted = True
-    if interrupted:
+    trainer.seen += 1
+    i = _run_rest(calls, -len(calls))
+    if i < 1:
+        while i < 1:
+            i = _run_rest(calls, i)
         raise KeyboardInterrupt
+
+
+def _run_rest(calls, i):
+    """Run calls[i] to calls[-1]; returns 1, or where Ctrl-C came the next i, -len(calls)..0."""
+    try:
+        while i:
+            calls[i][0](calls[i][1])
+            i += 1
+        return 1
+    except KeyboardInterrupt:
+        return i
 
 
 def run_timed(calls, add, number):
@@ -99,15 +118,16 @@ def run_timed(calls, add, number):
 
 
 def _by_rows(operands):
-    """A kernel, as many rows at a time as are kept: their effective weights come first."""
-    kernel, kernel_operands, effective_weights, rows, d = operands
-    n, step = d[F.N_OUT], d[F.ROWS]
-    row = 0
-    while row < n:  # a range would be an object
-        d[F.ROW] = row
-        effective_weights(rows)
-        kernel(kernel_operands)
-        row += step
+    """A kernel, as many rows at a time as are kept: their effective weights come first.
+
+    operands: kernel, its operands, effective_weights, its operands, descriptor.
+    """
+    d = operands[4]
+    d[F.ROW] = 0
+    while d[F.ROW] < d[F.N_OUT]:
+        operands[2](operands[3])
+        operands[0](operands[1])
+        d[F.ROW] += d[F.ROWS]
     d[F.ROW] = 0
 
 
@@ -115,15 +135,16 @@ def _measured(operands):
     """A kernel with the shift that brings its largest value to int8, or to a layer's bits.
 
     It runs twice, once to measure and once to compute, which is what dynamic scales cost where
-    nothing larger than a row may be stored (NITI, arXiv 2009.13108).
+    nothing larger than a row may be stored (NITI, arXiv 2009.13108). operands: portable kernel,
+    kernel, operands of both, descriptor, which of its shifts, LayerState or None.
     """
-    measure, kernel, kernel_operands, d, shift, layer = operands
+    d, layer = operands[3], operands[5]
     d[F.MEASURE] = 1
-    largest = measure(kernel_operands)
+    bits = _bit_length(operands[0](operands[2]))
     d[F.MEASURE] = 0
-    bits = _bit_length(largest) - (_TENSOR_BITS if layer is None else layer.update_bits)
-    d[shift] = max(0, min(30, bits))
-    kernel(kernel_operands)
+    bits -= _TENSOR_BITS if layer is None else layer.update_bits
+    d[operands[4]] = max(0, min(30, bits))
+    operands[1](operands[2])
 
 
 def _bit_length(m):

@@ -4,7 +4,8 @@ import struct
 from array import array
 from binascii import crc32
 
-from .files import (DATASET, check_scale, check_scales, fail, names_text, open_file, read_names,
+from . import backend
+from .files import (DATASET, are_values, check_scale, check_scales, fail, names_text, open_file, read_names,
                     read_prefix, read_sound)
 from .heap import unload
 
@@ -77,7 +78,7 @@ class Dataset:
                 f.readinto(part)
                 crc = crc32(part, crc)
                 pixels = part[:max(0, left - target_bytes)]
-                if len(pixels) and (b"\x80" in bytes(pixels) if flags else max(pixels) > 127):
+                if not are_values(backend.kernels, (pixels,), flags):
                     fail(path, "pixel of sample %d" % i, -128 if flags else max(pixels),
                          "-127..127" if flags else "0..127")
                 if self.n_targets and b"\x80" in bytes(part[len(pixels):]):

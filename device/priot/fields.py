@@ -80,4 +80,4 @@ SQUARED_ERROR = 1  # a vector that comes with the sample
 RECONSTRUCTION = 2  # the sample itself, by squared error too
 
 # raised where package and native modules of different versions do not go together
-CONTRACT = 8
+CONTRACT = 9

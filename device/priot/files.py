@@ -53,6 +53,14 @@ def fail(path, field, found, expected):
     raise ValueError("%s: %s is %s, expected %s" % (path, field, found, expected))
 
 
+def are_values(kernels, operands, signed):
+    """Whether all bytes of operands[0] are values of a sample: 0..127, or int8 without -128."""
+    below = kernels.count_below(operands, 128)
+    if signed:
+        return below == kernels.count_below(operands, 129)
+    return below == len(operands[0])
+
+
 def read_prefix(f, path, magic, header_size):
     """Check the prefix of an open file; returns (header size, crc32).
 

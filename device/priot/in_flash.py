@@ -89,17 +89,24 @@ def verified(operands):
 
 
 def in_turn(operands):
-    """A kernel for some channels or filters after the others: their weights come first."""
-    state, take, taken, step, kernel, kernel_operands, places, parts = operands
-    while state[0] * len(places) < len(parts):
-        at = state[0] * len(places)
-        for place in places:
-            kernel_operands[place] = parts[at]
-            at += 1
-        take(taken, state[0] * step)
-        kernel(kernel_operands)
+    """A kernel for some channels or filters after the others: their weights come first.
+
+    operands: those of _turn. Few local variables, as in calls.py.
+    """
+    state = operands[0]
+    while state[0] * len(operands[6]) < len(operands[7]):
+        _put_parts(operands[5], operands[6], operands[7], state[0] * len(operands[6]))
+        operands[1](operands[2], state[0] * operands[3])
+        operands[4](operands[5])
         state[0] += 1
     state[0] = 0
+
+
+def _put_parts(kernel_operands, places, parts, at):
+    i = 0
+    while i < len(places):
+        kernel_operands[places[i]] = parts[at + i]
+        i += 1
 
 
 def update_in_turn(operands):
@@ -165,8 +172,12 @@ def update_call(stage, kernel, form, of_rows, part, layer, weff, g, scratch):
 
 
 def _turn(take, taken, step, kernel, form, whole, cut):
-    """Operands of in_turn. whole: operands by the letters of a form; cut: those of which every
-    call gets the next part, (buffer, bytes of a part)."""
+    """Operands of in_turn: how many parts were done, what takes weights, its operands, rows or
+    values of a part, kernel, its operands, places of those that change, what they change to.
+
+    whole: operands by the letters of a form; cut: those of which every call gets the next part,
+    (buffer, bytes of a part).
+    """
     operands, places, cuts = [], [], []
     for i, letter in enumerate(form):
         operands.append(whole.get(letter))

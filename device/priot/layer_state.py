@@ -2,6 +2,7 @@
 
 from . import fields as F
 from . import methods as M
+from .calls import remembered
 
 _EMPTY = bytearray(0)  # kernels want a buffer they may write to, even where it has no bytes
 
@@ -67,7 +68,7 @@ class LayerState:
         stage = self.stage
         if stage.flash:
             return stage.flash.operands(weff, self.scores, self.select, stage.d)
-        return weff, stage.w, self.scores, self.select, stage.d
+        return remembered(self.net.kernels, (weff, stage.w, self.scores, self.select, stage.d))
 
     def refresh(self):
         """Recompute threshold and kept effective weights from the scores."""

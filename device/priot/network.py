@@ -5,12 +5,14 @@ from array import array
 
 from . import backend
 from . import fields as F
-from .calls import run
-from .files import MODEL, check_crc, fail, open_file, read_prefix
+from .calls import remembered, run
+from .files import MODEL, are_values, check_crc, fail, open_file, read_prefix
 from .heap import PLANNING, unload
 from .memory import hold, let_go
 
 _HEADER = 64  # of a model file, at least
+# What a list is refused with, and items of several bytes.
+_NO_BYTES = (TypeError, NotImplementedError, ValueError)
 
 
 class Network:
@@ -145,7 +147,7 @@ class Network:
         self.x = record[:n]  # the label or target follows the image
         self.target = record[n:] if self.n_targets else self.x
         self.logits = self.stages[-1].y
-        self.top = (self.logits,)  # operands of classify
+        self.top = remembered(self.kernels, (self.logits,))  # operands of classify
         self.work_bytes = layout.work.size
         self.set_exponent()
         calls = layout.forward_calls()
@@ -295,27 +297,30 @@ class Network:
         try:
             self._put(image)
         except TypeError:  # floats, text, nothing
-            raise ValueError("image: %s of other than integers 0..127" % type(image).__name__)
+            _refuse(image)
 
     def _put(self, image):
         if len(image) != len(self.x):
             raise ValueError("image: %d bytes, expected %d" % (len(image), len(self.x)))
-        low, high = min(image), max(image)
-        if self.signed:
-            self._put_signed(image, low, high)
-            return
-        if low < 0 or high > 127:
-            raise ValueError("image: pixel %d, expected 0..127" % (low if low < 0 else high))
+        if not self._put_bytes(image) or not are_values(self.kernels, (self.x,), self.signed):
+            self._put_values(image)
+
+    def _put_bytes(self, image):
+        """Copy a buffer of bytes; False where it is none."""
         try:
             self.x[:] = image
-        except (TypeError, NotImplementedError, ValueError):  # a list; items of several bytes
-            for i in range(len(image)):
-                self.x[i] = image[i]
+            return True
+        except _NO_BYTES:
+            return False
 
-    def _put_signed(self, image, low, high):
-        """Values of -127..127, as such or as the bytes of int8."""
-        if low < -127 or high > 255 or (low < 0 and high > 127) or any([v == 128 for v in image]):
-            raise ValueError("image: values %d..%d, expected -127..127" % (low, high))
+    def _put_values(self, image):
+        """Copy one by one; says what is wrong with them."""
+        low, high = min(image), max(image)
+        if self.signed:  # as such, or as the bytes of int8
+            if low < -127 or high > 255 or (low < 0 and high > 127) or 128 in image:
+                raise ValueError("image: values %d..%d, expected -127..127" % (low, high))
+        elif low < 0 or high > 127:
+            raise ValueError("image: pixel %d, expected 0..127" % (low if low < 0 else high))
         for i in range(len(image)):
             self.x[i] = image[i] & 255
 
@@ -409,6 +414,10 @@ class Network:
             return network(self)
         finally:
             unload("describe")
+
+
+def _refuse(image):
+    raise ValueError("image: %s of other than integers 0..127" % type(image).__name__)
 
 
 def load(path, flash=None):

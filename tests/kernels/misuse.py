@@ -4,7 +4,7 @@
 
 Takes a good call of every kernel from a file of cases (cases.py) and spoils it in every way that
 the glue promises to notice: each operand as its letter says, shapes that kernels do not take,
-another number of operands. Then descriptors with COUNT random wrong fields for each kernel, of
+another number of operands, the memo of another call. Then descriptors with COUNT random wrong fields for each kernel, of
 which some are consistent by chance: those calls may succeed. FIELDS is a JSON file of the numbers
 in device/priot/fields.py and methods.py. Prints what was not refused, and at last "checked N
 calls". Guards around the outputs show writes beyond them.
@@ -25,6 +25,7 @@ WRITTEN = "ACEGHRSUVXYZ" + SCRATCH  # W only where weights are trained
 IN_WORDS = "bcdCHU" + SCRATCH
 AT_LEAST = "U" + SCRATCH  # may be longer
 ANY_LENGTH = "vVH"
+NO_MEMO = ("init_scores", "shuffle")  # called too seldom
 # one of these alone fits no other size
 SHAPES = ("KERNEL_W", "STRIDE_W", "POOL_W", "GROUPS", "GROUP_IN", "GROUP_OUT")
 
@@ -89,6 +90,19 @@ class Spoiler:
                            ("a string", "abc")):
             self.refused(call, how, wrong)
 
+    def memo(self, call):
+        """A memo of the wrong size, and those of other calls: what they hold is not taken."""
+        good = call.views() + (bytearray(priot_portable.memo_bytes),)
+        call.run(priot_portable, good)
+        copied = bytearray(good[-1])
+        for how, memo in (("too short", copied[:-1]), ("too long", copied + b"\0"),
+                          ("read-only", bytes(copied)), ("a number", 7)):
+            self.refused(call, f"a memo {how}", good[:-1] + (memo,))
+        wrong = (None,) + good[1:-1]
+        self.refused(call, "a wrong operand beside another call's memo", wrong + good[-1:])
+        self.refused(call, "a wrong operand beside the copy of a memo", wrong + (copied,))
+        call.run(priot_portable, good)
+
     def shapes(self, call):
         """Sizes that do not go together, and a layer of another kind."""
         d = call.operands[-1]
@@ -146,6 +160,8 @@ def main():
             call.run(priot_portable, call.views())
             spoiler.operands(call)
             spoiler.number_of_operands(call)
+            if "#" not in call.form and call.name not in NO_MEMO:
+                spoiler.memo(call)
             if call.kind:
                 spoiler.shapes(call)
             if "d" in call.form:
