@@ -209,7 +209,8 @@ def test_conv2d_gradient_of_errors_of_both_signs(aligned, total, n_in, x):
                  np.full(18 * n_in, 128, np.uint8), cases.NOTHING, cases.NOTHING)
 
 
-RULES = [(f.PRUNE, f.RHU), (f.PRUNE, f.PSR), (f.GAIN, f.PSR), (f.WEIGHTS, f.PSR)]
+RULES = [(f.PRUNE, f.RHU), (f.PRUNE, f.PSR), (f.GAIN, f.PSR), (f.WEIGHTS, f.PSR),
+         (f.WIDE, f.PSR)]
 
 
 @pytest.mark.parametrize("rule, rounding", RULES)

@@ -7,7 +7,7 @@
 #include "kernels.h"
 #include "scratch.h"
 
-enum { RULE_PRUNE_NEAREST, RULE_PRUNE, RULE_GAIN, RULE_WEIGHTS }; // but the first, PSR
+enum { RULE_PRUNE_NEAREST, RULE_PRUNE, RULE_GAIN, RULE_WEIGHTS, RULE_WIDE }; // but the first, PSR
 
 struct update_job {
     int32_t rule; // RULE_*
@@ -17,7 +17,7 @@ struct update_job {
     int32_t constants[4]; // of the rounding, see update_rows.S
     const int32_t *list_end;
     const int32_t *list; // pairs (edge of the row, factor); three pairs (0, 0) follow the end
-    uint8_t *w; // WEIGHTS writes it
+    uint8_t *w; // WEIGHTS and WIDE write it
     uint8_t *scores;
     int32_t error;
 };
@@ -48,7 +48,7 @@ int32_t *list_inputs(int32_t *list, const int8_t *x, int32_t n);
 // die, so nobody does that.
 static inline int32_t update_is_supported(const int32_t *d) {
     return (d[SELECTION] == ALL || d[N_ROW] <= SELECTED)
-        && (d[RULE] == PRUNE || ((d[RULE] == GAIN || d[RULE] == WEIGHTS) && d[ROUNDING] == PSR));
+        && (d[RULE] == PRUNE || (d[RULE] != FROZEN && d[ROUNDING] == PSR));
 }
 
 // Scratch of select.c for a row where not all edges have a score.

@@ -15,7 +15,7 @@
 // because m << (s - h) keeps, modulo 2^s, just low << (s - h), and 2^s minus what is taken off
 // is 0..2^s: the sum carries into the quotient exactly in that case.
 //
-// Cycles per pair: PRUNE 19 (nearest), 37 (pseudo-stochastic); GAIN 47; WEIGHTS 32. Less
+// Cycles per pair: PRUNE 19 (nearest), 37 (pseudo-stochastic); GAIN 47; WEIGHTS 32; WIDE 39. Less
 // where the rounded step is 0 (not PRUNE, nearest); PRUNE about 20 more where a weight is pruned,
 // comes back or saturates. 65 per row.
 
@@ -160,9 +160,11 @@ pseudo_stochastic:
     mov lr, r5
     ldmia r0, {r0, r1, r2, r3}
     mov r12, r3
+    cmp r7, #3
+    beq next_weight
+    bhi next_wide
     cmp r7, #2
     beq next_gain
-    bhi next_weight
 
 next_score:
     mov r3, r12
@@ -200,6 +202,40 @@ row_done_stochastic:
 clamp_trained:
     CLAMP_WEIGHT r6
     b store_trained
+
+// WIDE: w is the upper byte of what is trained, the score the lower one; 256..65535.
+next_wide:
+    mov r3, r12
+    ldmia r0!, {r4, r5}
+    muls r5, r3, r5
+    ROUND_PSEUDO_STOCHASTIC 1f
+    ldrb r6, [r1, r4]
+    lsls r6, r6, #8
+    ldrb r7, [r2, r4]
+    adds r6, r6, r7
+    subs r6, r6, r5
+    asrs r7, r6, #8
+    subs r7, #1
+    cmp r7, #254
+    bhi clamp_wide
+store_wide:
+    strb r6, [r2, r4]
+    lsrs r6, r6, #8
+    strb r6, [r1, r4]
+1:  cmp r0, lr
+    blo next_wide
+    b row_done_stochastic
+clamp_wide:
+    asrs r7, r7, #31
+    movs r6, #255
+    lsls r6, r6, #8
+    adds r6, #255               // 65535
+    bics r6, r7
+    lsls r7, r7, #8
+    lsrs r7, r7, #31
+    lsls r7, r7, #8             // 256 where it was less, else 0
+    orrs r6, r7
+    b store_wide
 
 // GAIN: effective weight (w * (64 + score) + 32) >> 6.
 next_gain:

@@ -81,8 +81,8 @@ def update(target: Target, kind: int, d: np.ndarray, g: np.ndarray, argmax: np.n
     assert d[f.PLAN_UPDATE], "not a layer for the fast kernel"
     words = scratch(target, kind, 2, d)
     weff = NOTHING
-    if d[f.RULE] == f.WEIGHTS:
-        scores, weff = NOTHING, w
+    if d[f.RULE] >= f.WEIGHTS:
+        scores, weff = scores if d[f.RULE] == f.WIDE else NOTHING, w
     elif kept:
         weff = np.zeros(len(w), np.uint8)
         oracle.effective_weights((weff, w, scores, select, d))
@@ -108,7 +108,7 @@ def selection(rng: Rng, d: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, int]:
 
 def random_rule(rng: Rng, d: np.ndarray) -> None:
     """A rule, its rounding, shift and threshold, and which edges have a score."""
-    d[f.RULE] = rng.choice([f.PRUNE, f.PRUNE, f.GAIN, f.WEIGHTS])
+    d[f.RULE] = rng.choice([f.PRUNE, f.PRUNE, f.GAIN, f.WEIGHTS, f.WIDE])
     d[f.ROUNDING] = rng.integers(2) if d[f.RULE] == f.PRUNE else f.PSR
     d[f.UPDATE_SHIFT] = rng.integers(0, 31) if rng.random() < 0.4 else rng.integers(6, 16)
     d[f.THRESHOLD] = rng.choice(THRESHOLDS) if rng.random() < 0.8 else rng.integers(256)

@@ -65,8 +65,8 @@ def update(target: LayersTarget, kernel: str, d: np.ndarray, g: np.ndarray, x: n
     assert target.planned(f.CONV2D, f.PLAN_UPDATE, d) == kernel
     words = np.zeros(target.scratch_words(f.CONV2D, 2, d), np.int32)
     weff = NOTHING
-    if d[f.RULE] == f.WEIGHTS:
-        scores, weff = NOTHING, w
+    if d[f.RULE] >= f.WEIGHTS:
+        scores, weff = scores if d[f.RULE] == f.WIDE else NOTHING, w
     elif kept:
         weff = np.zeros(len(w), np.uint8)
         oracle.effective_weights((weff, w, scores, select, d))

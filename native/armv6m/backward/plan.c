@@ -37,7 +37,7 @@ static int32_t depthwise(const int32_t *d) {
 
 // Products of dW and weight fit int32.
 static int32_t has_few_positions(const int32_t *d) {
-    return d[RULE] == WEIGHTS || d[H_OUT] * d[W_OUT] <= MOST_POSITIONS;
+    return d[RULE] >= WEIGHTS || d[H_OUT] * d[W_OUT] <= MOST_POSITIONS;
 }
 
 static int32_t depthwise_update(const int32_t *d) {
