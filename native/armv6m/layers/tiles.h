@@ -19,10 +19,10 @@ struct tiles_job {
     const struct tiles_filter *filters;
     const uint8_t *w; // of the first filter
     int8_t *y; // of the first filter
-    int32_t y_step; // bytes from a filter's outputs to the next one's
-    int32_t shift;
     int32_t low; // outputs are clamped to low..high
+    int32_t y_step; // bytes from a filter's outputs to the next one's
     int32_t high;
+    int32_t shift;
     const struct tiles_filter *filters_end;
 };
 

@@ -10,28 +10,20 @@
 // from 32768 in the low half, which leaves that half unsigned and so the high one exact: the sums
 // start that much lower for every segment.
 //
-// 1.93 cycles per product, 190 per filter and tile, 80 where that has a second segment, 96 for each
+// 1.93 cycles per product, 181 per filter and tile, 80 where that has a second segment, 96 for each
 // further one.
 
 #include "asm.h"
 
-// struct tiles_job (tiles.h)
-.set JOB_INPUTS, 0
-.set JOB_FILTERS, 4     // six words, loaded together: filters, w, y, y_step, shift, low
-.set JOB_HIGH, 28
-.set JOB_FILTERS_END, 32
-
-// on the stack
-.set FRAME_FILTER, 0
-.set FRAME_W, 4
-.set FRAME_Y, 8
-.set FRAME_Y_STEP, 12
-.set FRAME_SHIFT, 16
-.set FRAME_LOW, 20
-.set FRAME_JOB, 24
-.set FRAME_SEGMENTS, 28
-.set FRAME_SUMS, 32     // ten words
-.set FRAME_SIZE, 72
+// On the stack: first a copy of struct tiles_job (tiles.h).
+.set FRAME_INPUTS, 0
+.set FRAME_FILTER, 4
+.set FRAME_W, 8
+.set FRAME_Y, 12        // five words, loaded together: y, low, y_step, high, shift
+.set FRAME_FILTERS_END, 32
+.set FRAME_SEGMENTS, 36
+.set FRAME_SUMS, 40     // ten words
+.set FRAME_SIZE, 80
 
 .set TAP_BYTES, 26      // of code
 
@@ -110,18 +102,16 @@
 FUNCTION tiles_filters
     SAVE_REGISTERS
     sub sp, #FRAME_SIZE
-    str r0, [sp, #FRAME_JOB]
-    adds r0, #JOB_FILTERS
-    ldmia r0!, {r1, r2, r3, r4, r5, r6}
-    mov r0, sp
-    stmia r0!, {r1, r2, r3, r4, r5, r6}
-    mov r3, r1
-    mov r1, r2
+    mov r1, sp
+    ldmia r0!, {r2, r3, r4, r5, r6, r7}
+    stmia r1!, {r2, r3, r4, r5, r6, r7}
+    ldmia r0!, {r5, r6, r7}
+    stmia r1!, {r5, r6, r7}
+    mov r1, r4
 next_filter:                    // r1 weights, r3 filter
     ldmia r3!, {r4, r5, r6}     // starts of the low and the high lanes, segments
     str r3, [sp, #FRAME_FILTER]
-    ldr r7, [sp, #FRAME_JOB]
-    ldr r0, [r7, #JOB_INPUTS]
+    ldr r0, [sp, #FRAME_INPUTS]
     add r2, sp, #FRAME_SUMS
     stmia r2!, {r4, r5}
     ldrb r7, [r6, #1]
@@ -197,15 +187,11 @@ first_segment:
     b next_segment
 last_segment:
     str r1, [sp, #FRAME_W]
-    ldr r0, [sp, #FRAME_Y]
-    ldr r2, [sp, #FRAME_Y_STEP]
+    add r4, sp, #FRAME_Y
+    ldmia r4!, {r0, r1, r2, r3, r6}
     adds r2, r2, r0
     str r2, [sp, #FRAME_Y]
-    ldr r6, [sp, #FRAME_SHIFT]
-    ldr r1, [sp, #FRAME_LOW]
-    ldr r2, [sp, #FRAME_JOB]
-    ldr r2, [r2, #JOB_HIGH]
-    mov lr, r2
+    mov lr, r3
     PUT_LANES r8, 0
     PUT_LANES r9, 2
     PUT_LANES r10, 4
@@ -213,8 +199,7 @@ last_segment:
     PUT_LANES r12, 8
     ldr r1, [sp, #FRAME_W]
     ldr r3, [sp, #FRAME_FILTER]
-    ldr r7, [sp, #FRAME_JOB]
-    ldr r7, [r7, #JOB_FILTERS_END]
+    ldr r7, [sp, #FRAME_FILTERS_END]
     cmp r3, r7
     beq 1f
     b next_filter
@@ -284,9 +269,8 @@ FUNCTION tiles_pack_row
     mov r9, r5
     pop {r4, r5, r6, r7, pc}
 
-// Writes a segment of r3 + r4 taps, 255 at a time, to r0. Clobbers r3, r4.
+// Writes a segment of r3 taps, 255 at a time, to r0. Clobbers r3, r4.
 .macro PUT_SEGMENT
-    adds r3, r3, r4
     b .Lfits_\@
 .Llonger_\@:
     movs r4, #255
@@ -300,13 +284,27 @@ FUNCTION tiles_pack_row
     adds r0, #1
 .endm
 
+.set LOOK_BYTES, 14     // of code
+
+// Adds a weight to the sum in r7 and takes its |w| off r6. 8 cycles.
+.macro LOOK number
+    ldrb r4, [r1, #\number]
+    adds r7, r7, r4
+    subs r4, #128
+    bpl .Lpositive_\@
+    negs r4, r4
+.Lpositive_\@:
+    subs r6, r6, r4
+    bmi cut_\number
+.endm
+
 // int32_t tiles_cut(const uint8_t *w_end, int32_t n, uint8_t **to, int32_t limit): cuts the n > 0
 // taps of a filter into segments whose |w| stay within `limit` in sum, and moves *to behind the
-// last. Returns the sum of w. Writes to *to + n + 1 at most. 11 cycles per tap, 30 per segment.
+// last. Returns the sum of w. Writes to *to + n + 1 at most. 8.5 cycles per tap, 40 per segment.
 //
-//   r0  to, walking             r3, r4  temporaries      r6  what is left of the limit
-//   r1  tap, -n .. -1           r5  temporary            r7  sum of the bytes
-//   r2  w_end                   r8  first tap of the segment, negative      r12  limit
+//   r0  to, walking           r3, r5  temporaries       r6  what is left of the limit
+//   r1  eight taps, walking   r4      |w|, temporary    r7  sum of the bytes
+//   r2  w_end                 r8      first tap of the segment       r12  limit
 FUNCTION tiles_cut
     push {r4, r5, r6, r7, lr}
     mov r4, r8
@@ -317,44 +315,28 @@ FUNCTION tiles_cut
     mov r3, r0
     ldr r0, [r2]
     mov r2, r3
-    negs r1, r1
+    negs r4, r1                 // the first round may be less than eight taps
+    subs r1, r2, r1
     mov r8, r1
-next_tap:
-    ldrb r4, [r2, r1]
-    adds r7, r7, r4
-    subs r4, #128
-    bmi 2f
-1:  subs r6, r6, r4
-    bmi cut
-    adds r1, #1
-    beq taps_done
-    ldrb r4, [r2, r1]
-    adds r7, r7, r4
-    subs r4, #128
-    bpl 1b
-2:  adds r6, r6, r4
-    bmi cut
-    adds r1, #1
-    bne next_tap
-    b taps_done
-cut:
-    mov r3, r8                  // up to the tap before this one
-    negs r3, r3
-    mov r8, r1
-    mov r6, r12
-    asrs r5, r4, #31
-    eors r5, r4
-    subs r6, r6, r5             // |w|, or one less
-    asrs r5, r4, #31
-    adds r6, r6, r5
-    mov r4, r1
-    PUT_SEGMENT
-    adds r1, #1
-    bne next_tap
-taps_done:
+    movs r5, #7
+    ands r4, r5
+    subs r1, r1, r4
+look_from:                      // r4: number of the tap among the eight, 8: none is left
+    movs r5, #LOOK_BYTES
+    muls r4, r5, r4
+    adr r5, eight_taps
+    adds r4, r4, r5
+    mov pc, r4
+.align 2
+eight_taps:
+    .irp number, 0, 1, 2, 3, 4, 5, 6, 7
+    LOOK \number
+    .endr
+    adds r1, #8
+    cmp r1, r2
+    bne eight_taps
     mov r3, r8
-    negs r3, r3
-    movs r4, #0
+    subs r3, r2, r3
     PUT_SEGMENT
     pop {r1, r2, r4}
     str r0, [r2]
@@ -362,3 +344,20 @@ taps_done:
     lsls r1, r1, #7
     subs r0, r7, r1
     pop {r4, r5, r6, r7, pc}
+    .irp number, 0, 1, 2, 3, 4, 5, 6
+cut_\number:
+    movs r5, #\number
+    b cut
+    .endr
+cut_7:
+    movs r5, #7
+cut:                            // before this tap, of which |w| is r4
+    mov r6, r12
+    subs r6, r6, r4
+    mov r4, r8
+    adds r3, r1, r5
+    mov r8, r3
+    subs r3, r3, r4
+    PUT_SEGMENT
+    adds r4, r5, #1
+    b look_from
