@@ -100,6 +100,40 @@ def test_segments_of_weights_of_all_sizes(aligned, value):
     cases.forward(aligned, "tiles_forward", d, np.full(n_inputs(d), 127, np.int8), w)
 
 
+def test_gathers_at_the_lists_bounds(aligned):
+    """Sums of |error| in a segment: 258 times 127 is the last that a lane holds."""
+    for total in (258, 259, 381, 516, 517):
+        for n_in in (1, 9, 16):
+            for sign in (1, -1):
+                g = np.zeros(12, np.int8)
+                g[1:1 + -(-total // 127)] = 127
+                g[-(-total // 127)] -= g.sum(dtype=int) - total
+                for byte in (1, 255):
+                    d = conv2d_descriptor(n_in, (2, 3), 12, 1, MASK_DX=128, BACKWARD_SHIFT=9)
+                    errors = sign * np.repeat(g, 6)  # the same at all positions
+                    cases.backward(aligned, "gather_backward", d, errors.astype(np.int8),
+                                   np.full(n_inputs(d), 1, np.int8),
+                                   np.full(12 * n_in, byte, np.uint8),
+                                   np.zeros(n_inputs(d), np.uint8))
+                for x in (127, -127):
+                    d = conv2d_descriptor(n_in, (3, 4), 2, 1, RULE=f.WEIGHTS, ROUNDING=f.PSR,
+                                          UPDATE_SHIFT=11)
+                    cases.update(aligned, "gather_update", d, sign * np.append(g, g[::-1]),
+                                 np.full(n_inputs(d), x, np.int8),
+                                 np.full(2 * n_in, 128, np.uint8), cases.NOTHING, cases.NOTHING)
+
+
+@pytest.mark.parametrize("shift", range(31))
+def test_gathered_gradients_with_every_shift(aligned, shift):
+    """Of sums that fit the lanes, and of such that do not."""
+    for filters in (2, 3):
+        d = conv2d_descriptor(9, (3, 3), filters, 1, MASK_DX=128, BACKWARD_SHIFT=shift)
+        for byte in (1, 255):
+            cases.backward(aligned, "gather_backward", d, np.full(9 * filters, 127, np.int8),
+                           np.full(n_inputs(d), 1, np.int8), np.full(9 * filters, byte, np.uint8),
+                           np.zeros(n_inputs(d), np.uint8))
+
+
 CHANGES = [  # kernel, field of d and what it becomes after the plan
     ("tiles_forward", f.GROUPS, 2), ("tiles_forward", f.POOL_H, 2),
     ("tiles_forward", f.MEASURE, 1),

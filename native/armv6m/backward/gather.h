@@ -1,5 +1,5 @@
 // Lists of errors and sums over them (gather.S), and how gather_backward.c and gather_update.c
-// divide their scratch, in words.
+// divide their scratch, in words (more of it in sizes.c).
 
 #ifndef PRIOT_GATHER_H
 #define PRIOT_GATHER_H
@@ -14,7 +14,7 @@ enum {
     GROUP = 8, // channels of a place; those that are not there cost as much
     PLACE_WORDS = GROUP / 2,
     PLACE_BYTES = 4 * PLACE_WORDS,
-    PACKED_WORDS = 4096, // of what is packed at once, if that is not a single group of channels
+    PACKED_WORDS = 4608, // of what is packed at once, if that is not a single group of channels
     PACKED_WORDS_LOW = 0, // the same with LOW_MEMORY: a single one
     LIST_WORDS = 2, // a struct gather_list
     GATHER_END = -1, // of a list
@@ -42,49 +42,40 @@ struct gather_put {
     int32_t add_right;
 };
 
-static inline void gather_prepare_put(struct gather_put *v, int32_t size, const int32_t *d) {
-    int32_t add = d[ADD_DX], shift = d[BACKWARD_SHIFT];
-    v->size = size;
-    v->limit = (uint32_t)(d[MASK_DX] != 0 ? d[MASK_DX] - 2 : -1);
-    v->half = 1 << shift >> 1;
-    v->shift = shift;
-    v->add_right = larger(0, 64 - add);
-    v->add_half = 1 << v->add_right >> 1;
-    v->add_left = add == 0 ? -1 : larger(0, add - 64);
-}
-
-// All channels of an input that are packed.
+// All channels of an input that are packed; bytes of dx and x count from the first channel on.
 struct gather_input {
     const struct gather_list *lists;
     int32_t group; // bytes from a place to that of the next eight channels
-    const int8_t *x; // of the first channel; moves on, as dx
+    int32_t group_size; // bytes of eight channels of dx and x
+    int32_t end; // behind the last
+    int32_t at; // of the next group
     int8_t *dx;
-    int32_t channels; // at least 1; counted down
+    const int8_t *x;
     struct gather_put put;
 };
+
+// Pairs of bytes, of which the first words of places are made, or their second ...
+struct gather_pack {
+    int32_t step; // bytes from one to the next
+    int32_t second; // bytes from the first of a pair to the second
+    uint32_t flip; // of both: 128, twice, where they are signed
+};
+
+// gather_backward.c
+void gather_prepare_put(struct gather_put *v, int32_t size, const int32_t *d);
 
 // gather.S
 void gather_input(struct gather_input *v);
 void gather_put(int8_t *dx, const int8_t *x, int32_t *sums, const struct gather_put *v, int32_t n);
-void gather(const struct gather_list *lists, int32_t sums[GROUP]);
+void gather_sums(const struct gather_list *lists, int32_t *to, int32_t step, int32_t n,
+    int32_t group);
+void gather_pack(uint32_t *to, const void *x, int32_t n, const struct gather_pack *v);
 int32_t *gather_list(int32_t *to, const int8_t *g_end, int32_t minus_n,
     const struct gather_steps *steps);
 
 // Longest list of n errors and its end: a segment has two at least, but for the last.
 static inline int32_t gather_list_words(int32_t n) {
     return n + ((n + 1) >> 1) + 1;
-}
-
-// How many of n groups of so many words are packed at once: about as many each time.
-static inline int32_t gather_at_once(int32_t n, int32_t words, const int32_t *d) {
-    int32_t most = d[LOW_MEMORY] != 0 ? PACKED_WORDS_LOW : PACKED_WORDS, groups = n;
-    for (int32_t times = 2; groups > 1 && groups * words > most; times++) {
-        groups = 0; // n / times, rounded up
-        for (int32_t left = n; left > 0; left -= times) {
-            groups++;
-        }
-    }
-    return groups;
 }
 
 static inline int32_t gather_groups(const int32_t *d) {
@@ -102,9 +93,7 @@ static inline int32_t gather_group_words(const int32_t *d) {
 }
 
 // Groups whose weights are packed at once.
-static inline int32_t gather_groups_at_once(const int32_t *d) {
-    return gather_at_once(gather_groups(d), gather_group_words(d), d);
-}
+int32_t gather_groups_at_once(const int32_t *d);
 
 // Rows of outputs that a row of inputs is under, at most.
 static inline int32_t gather_rows(const int32_t *d) {
@@ -115,9 +104,9 @@ static inline int32_t gather_row_words(const int32_t *d) {
     return d[W_OUT] * gather_list_words(d[N_OUT]);
 }
 
-// Each core's own: the lists under an input.
+// Each core's own: the lists under an input, and of the rows.
 static inline int32_t gather_under_words(const int32_t *d) {
-    return LIST_WORDS * (gather_taps(d) + 1);
+    return LIST_WORDS * (gather_taps(d) + 1 + gather_rows(d) + 1);
 }
 
 // Packed weights, lists of some rows of outputs, and those of each core.
@@ -129,23 +118,14 @@ static inline int32_t gather_backward_words(const int32_t *d) {
 // ---- gradient of w --------------------------------------------------------------------------
 
 // Whether a place is eight taps of a row, rather than of as many channels: fewer places then.
-static inline int32_t gather_is_by_rows(const int32_t *d) {
-    return d[KERNEL_W] <= GROUP && d[N_IN] < gather_groups(d) * d[KERNEL_W];
-}
+int32_t gather_is_by_rows(const int32_t *d);
 
-static inline int32_t gather_planes(const int32_t *d) {
-    return gather_is_by_rows(d) ? d[N_IN] : gather_groups(d);
-}
+// Planes that are packed at once.
+int32_t gather_planes_at_once(const int32_t *d);
 
 // Packed inputs of eight channels, or of one, with borders.
 static inline int32_t gather_plane_words(const int32_t *d) {
     return PLACE_WORDS * padded_plane(d);
-}
-
-// Planes that are packed at once. Where only some edges are trained a filter is updated at once.
-static inline int32_t gather_planes_at_once(const int32_t *d) {
-    return d[SELECTION] != ALL ? gather_planes(d)
-        : gather_at_once(gather_planes(d), gather_plane_words(d), d);
 }
 
 // Whether the errors of a filter are listed all at once, not row by row: a 1x1 convolution.
@@ -153,10 +133,7 @@ static inline int32_t gather_is_one_row(const int32_t *d) {
     return d[W_OUT] * d[STRIDE_W] == d[STRIDE_H] * padded_width(d);
 }
 
-static inline int32_t gather_errors_words(const int32_t *d) {
-    return gather_is_one_row(d) ? gather_list_words(d[H_OUT] * d[W_OUT])
-        : d[H_OUT] * gather_list_words(d[W_OUT]);
-}
+int32_t gather_errors_words(const int32_t *d);
 
 // Edges of a row that are updated at once.
 static inline int32_t gather_edges(const int32_t *d) {

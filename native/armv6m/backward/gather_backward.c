@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "bytes.h"
 #include "crew.h"
 #include "fast.h"
 #include "gather.h"
@@ -29,78 +30,88 @@ typedef struct {
     int32_t first; // row of outputs under y,
     int32_t first_slot; // where that lies
     int32_t ky; // the tap that it is under
+    int32_t rows; // of outputs, of which there are lists
+    int32_t list_words; // of a position
+    int32_t row_words; // of a row of lists
+    int32_t tap_words; // of weights
 } work_t;
 
-// The weights of some filters: a place of four words for each filter, tap by tap, group by group.
+// Every cores-th pair of channels: a place for each filter, tap by tap, group by group. Where a pair
+// has no second channel, and behind it, is anything.
+static void pack_weights(const work_t *v, int32_t core, int32_t cores) {
+    const int32_t *d = v->d;
+    int32_t taps = gather_taps(d);
+    for (int32_t pair = core; 2 * pair < v->channels; pair += cores) {
+        struct gather_pack pack = { d[N_ROW], 2 * pair + 1 < v->channels ? taps : 0, 0 };
+        uint32_t *to = v->weights + (pair >> 2) * v->tap_words * taps + (pair & 3);
+        const uint8_t *w = v->w + 2 * pair * taps;
+        for (const uint8_t *end = w + taps; w != end; w++) {
+            gather_pack(to, w, d[N_OUT], &pack);
+            to += v->tap_words;
+        }
+    }
+}
+
+// A core's part of what comes before the inputs: weights, and zeros where nothing is added to dx.
 static void pack_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
-    int32_t taps = gather_taps(d), n_out = d[N_OUT], tap_words = PLACE_WORDS * n_out;
-    for (int32_t f = core; f < n_out; f += cores) {
-        uint32_t *group = v->weights + PLACE_WORDS * f;
-        const uint8_t *w = v->w + f * d[N_ROW];
-        for (int32_t left = v->channels; left > 0; left -= GROUP) {
-            for (int32_t i = 0; i < PLACE_WORDS; i++) {
-                int32_t there = left - 2 * i; // channels
-                uint32_t *to = group + i;
-                for (int32_t tap = taps; tap != 0; tap--) {
-                    uint32_t word = 0;
-                    if (there > 0) {
-                        word = *w - 128u;
-                    }
-                    if (there > 1) {
-                        word += (w[taps] - 128u) << 16;
-                    }
-                    *to = word;
-                    to += tap_words;
-                    w++;
-                }
-                w += taps;
-            }
-            group += gather_group_words(d);
-        }
+    int32_t n = v->channels * d[H_IN] * d[W_IN], first = crew_start(n, 4, core, cores);
+    if (d[ADD_DX] == 0) {
+        clear_bytes(v->dx + first, crew_start(n, 4, core + 1, cores) - first);
     }
+    pack_weights(v, core, cores);
 }
 
 // The errors of a part of the positions of a row of outputs.
 static void list_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
-    int32_t outputs = d[H_OUT] * d[W_OUT], words = gather_list_words(d[N_OUT]);
+    int32_t outputs = d[H_OUT] * d[W_OUT];
     int32_t i = crew_start(d[W_OUT], 1, core, cores), end = crew_start(d[W_OUT], 1, core + 1, cores);
     struct gather_steps steps = { outputs, PLACE_BYTES << 8, 0 };
-    int32_t *to = v->lists + v->slot * gather_row_words(d) + i * words;
+    int32_t *to = v->lists + v->slot * v->row_words + i * v->list_words;
     const int8_t *g = v->g + v->row * d[W_OUT] + d[N_OUT] * outputs;
     for (; i < end; i++) {
         *gather_list(to, g + i, -d[N_OUT] * outputs, &steps) = GATHER_END;
-        to += words;
+        to += v->list_words;
     }
 }
 
-// Lists under an input of column ix.
-static void find_lists(struct gather_list *to, const work_t *v, int32_t ix) {
+// The first lists and weights of the rows of outputs that row y of the inputs is under.
+static void find_rows(struct gather_list *to, const work_t *v) {
     const int32_t *d = v->d;
-    int32_t stride = d[STRIDE_H], kernel = d[KERNEL_W], shift = stride - 1;
-    int32_t words = gather_list_words(d[N_OUT]), tap_words = PLACE_WORDS * d[N_OUT];
-    int32_t slot = v->first_slot, kx_first = (ix + d[PAD_LEFT]) & shift;
-    const uint32_t *row_base = v->weights + v->ky * kernel * tap_words;
-    int32_t oy = v->first;
+    int32_t stride = d[STRIDE_H], slot = v->first_slot, oy = v->first;
+    int32_t row_step = d[KERNEL_W] * v->tap_words;
     for (int32_t ky = v->ky; ky >= 0 && oy < d[H_OUT]; ky -= stride) {
-        const int32_t *row = v->lists + slot * gather_row_words(d);
-        const uint32_t *base = row_base + kx_first * tap_words;
-        int32_t ox = (ix + d[PAD_LEFT] - kx_first) >> shift;
-        for (int32_t kx = kx_first; kx < kernel; kx += stride) {
-            if ((uint32_t)ox < (uint32_t)d[W_OUT]) {
-                to->list = row + ox * words;
-                to->base = base;
-                to += *to->list != GATHER_END;
-            }
-            base += stride * tap_words;
-            ox--;
-        }
-        row_base -= stride * kernel * tap_words;
+        to->list = v->lists + slot * v->row_words;
+        to->base = v->weights + ky * row_step;
+        to++;
         oy++;
-        slot = slot + 1 == gather_rows(d) ? 0 : slot + 1;
+        slot = slot + 1 == v->rows ? 0 : slot + 1;
+    }
+    to->list = NULL;
+}
+
+// Lists under an input of column ix of the padded image.
+static void find_lists(struct gather_list *to, const struct gather_list *row, const work_t *v,
+    int32_t ix) {
+    const int32_t *d = v->d;
+    int32_t stride = d[STRIDE_H], shift = stride - 1, ox = ix >> shift, kx = ix & shift;
+    int32_t n = smaller((d[KERNEL_W] - kx + shift) >> shift, ox + 1);
+    int32_t excess = larger(0, ox - d[W_OUT] + 1); // taps to the right of the outputs
+    int32_t step = v->list_words, tap_step = stride * v->tap_words;
+    int32_t first = (ox - excess) * step, last = (ox - n) * step;
+    int32_t base_first = kx * v->tap_words + excess * tap_step;
+    for (; row->list != NULL; row++) {
+        const uint32_t *base = row->base + base_first;
+        for (const int32_t *list = row->list + first, *end = row->list + last; list > end;
+            list -= step) {
+            to->list = list;
+            to->base = base;
+            to++;
+            base += tap_step;
+        }
     }
     to->list = NULL;
 }
@@ -109,26 +120,39 @@ static void find_lists(struct gather_list *to, const work_t *v, int32_t ix) {
 static void inputs_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
-    int32_t row = v->y * d[W_IN];
+    int32_t size = d[H_IN] * d[W_IN], row = v->y * d[W_IN];
     struct gather_list *lists = (struct gather_list *)(v->own + core * gather_under_words(d));
+    struct gather_list *rows = lists + gather_taps(d) + 1;
     struct gather_input input;
+    find_rows(rows, v);
     input.lists = lists;
     input.group = 4 * gather_group_words(d);
-    gather_prepare_put(&input.put, d[H_IN] * d[W_IN], d);
+    input.group_size = GROUP * size;
+    input.end = v->channels * size;
+    gather_prepare_put(&input.put, size, d);
     int32_t ix = crew_start(d[W_IN], 1, core, cores), end = crew_start(d[W_IN], 1, core + 1, cores);
+    input.dx = v->dx + row + ix;
+    input.x = v->x + row + ix;
+    int32_t is_point = gather_taps(d) == 1 && d[STRIDE_H] == 1 && !is_padded(d);
+    lists[0].list = v->lists + ix * v->list_words;
+    lists[0].base = v->weights;
+    lists[1].list = NULL;
     for (; ix < end; ix++) {
-        find_lists(lists, v, ix);
-        input.dx = v->dx + row + ix;
-        input.x = v->x + row + ix;
-        input.channels = v->channels;
+        if (!is_point) {
+            find_lists(lists, rows, v, ix + d[PAD_LEFT]);
+        }
+        input.at = 0;
         gather_input(&input);
+        lists[0].list += v->list_words; // of a 1x1 convolution the next input's
+        input.dx++;
+        input.x++;
     }
 }
 
 // The rows of outputs that row y of the inputs is under: from the lowest tap on, upwards.
 static void walk_rows(work_t *v) {
     const int32_t *d = v->d;
-    int32_t stride = d[STRIDE_H], shift = stride - 1, rows = gather_rows(d);
+    int32_t stride = d[STRIDE_H], shift = stride - 1, rows = v->rows;
     v->row = 0;
     v->slot = 0;
     v->first = 0;
@@ -149,16 +173,31 @@ static void walk_rows(work_t *v) {
     }
 }
 
+void gather_prepare_put(struct gather_put *v, int32_t size, const int32_t *d) {
+    int32_t add = d[ADD_DX], shift = d[BACKWARD_SHIFT];
+    v->size = size;
+    v->limit = (uint32_t)(d[MASK_DX] != 0 ? d[MASK_DX] - 2 : -1);
+    v->half = 1 << shift >> 1;
+    v->shift = shift;
+    v->add_right = larger(0, 64 - add);
+    v->add_half = 1 << v->add_right >> 1;
+    v->add_left = add == 0 ? -1 : larger(0, add - 64);
+}
+
 int32_t gather_backward(int8_t *dx, const int8_t *g, const uint8_t *argmax, const int8_t *x,
     const uint8_t *w, int32_t *scratch, const int32_t *d) {
     (void)argmax;
     work_t v;
-    int32_t at_once = GROUP * gather_groups_at_once(d), size = d[H_IN] * d[W_IN];
+    int32_t groups = gather_groups_at_once(d), at_once = GROUP * groups, size = d[H_IN] * d[W_IN];
     v.d = d;
     v.g = g;
     v.weights = (uint32_t *)scratch;
-    v.lists = scratch + gather_groups_at_once(d) * gather_group_words(d);
-    v.own = v.lists + gather_rows(d) * gather_row_words(d);
+    v.lists = scratch + groups * gather_group_words(d);
+    v.rows = gather_rows(d);
+    v.list_words = gather_list_words(d[N_OUT]);
+    v.row_words = d[W_OUT] * v.list_words;
+    v.tap_words = PLACE_WORDS * d[N_OUT];
+    v.own = v.lists + v.rows * v.row_words;
     for (int32_t c = 0; c < d[N_IN]; c += at_once) {
         v.channels = smaller(at_once, d[N_IN] - c);
         v.dx = dx + c * size;
