@@ -10,7 +10,7 @@ import pytest
 from armv6m import layer_cases as cases
 from armv6m import layer_cycles, plan_module
 from armv6m.target import LayersTarget
-from kernels.layers import conv2d_descriptor, linear_descriptor, n_inputs
+from kernels.layers import conv2d_descriptor, linear_descriptor, n_inputs, n_outputs
 from priot.network import fields as f
 from priot.paths import ROOT
 
@@ -131,6 +131,40 @@ def test_gathered_gradients_with_every_shift(aligned, shift):
         for byte in (1, 255):
             cases.backward(aligned, "gather_backward", d, np.full(9 * filters, 127, np.int8),
                            np.full(n_inputs(d), 1, np.int8), np.full(9 * filters, byte, np.uint8),
+                           np.zeros(n_inputs(d), np.uint8))
+
+
+def halves(shift: int) -> list[tuple[int, int]]:
+    """Errors and sums of |weight| whose products are the last that fit, and the first that do not.
+
+    They fit where, with what rounds, half a word holds them, and a byte what comes out.
+    """
+    most = (128 << min(shift, 8)) - 1 - (1 << shift >> 1)
+    return [(error, total) for error in (1, 100, 127)
+            for total in (most // error, most // error + 1) if 0 < total <= 9 * 127]
+
+
+@pytest.mark.parametrize("shift", range(17))
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_gradient_where_words_are_full(aligned, shift, stride):
+    d = conv2d_descriptor(3, (5, 6), 3, 3, stride, 1, groups=3, MASK_DX=128, BACKWARD_SHIFT=shift)
+    for error, total in halves(shift):
+        w = np.array([total // 9 + (i < total % 9) for i in range(9)])
+        w = np.concatenate([w, -w, w * (-1) ** np.arange(9)])
+        for sign in (1, -1):
+            cases.backward(aligned, "depthwise3x3_backward", d,
+                           np.full(n_outputs(d), sign * error, np.int8),
+                           np.full(n_inputs(d), 1, np.int8), (w + 128).astype(np.uint8),
+                           np.zeros(n_inputs(d), np.uint8))
+
+
+def test_depthwise_gradient_of_the_largest(aligned):
+    for shift in range(31):
+        d = conv2d_descriptor(2, (5, 7), 2, 3, 2 - shift % 2, 1, groups=2, MASK_DX=128,
+                              BACKWARD_SHIFT=shift)
+        for byte in (1, 255):
+            cases.backward(aligned, "depthwise3x3_backward", d, np.full(n_outputs(d), 127, np.int8),
+                           np.full(n_inputs(d), 1, np.int8), np.full(18, byte, np.uint8),
                            np.zeros(n_inputs(d), np.uint8))
 
 

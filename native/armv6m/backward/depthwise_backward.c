@@ -1,13 +1,12 @@
 // Gradients of a depthwise 3x3 convolution and its update, channel by channel
-// (depthwise_gradients.S), of stride 1 or 2.
+// (depthwise_gradients.S).
 //
-// Scratch of each core: for x 32-bit sums of a channel with its borders; for w the inputs of a
-// channel with theirs, and what update_rows.S and select.c need.
+// Scratch of each core: for x sums of a channel with its borders; for w the inputs of a channel with
+// theirs, and what update_rows.S and select.c need.
 
 #include <stddef.h>
 
 #include "bytes.h"
-#include "copy_row.h"
 #include "crew.h"
 #include "depthwise_gradients.h"
 #include "edges.h"
@@ -16,7 +15,10 @@
 #include "rounding.h"
 #include "scratch.h"
 
-enum { TAPS = 9 };
+enum {
+    TAPS = 9,
+    HALF_WORD = 1 << 15, // what a half begins with, besides what rounds
+};
 
 typedef struct {
     int8_t *dx;
@@ -24,50 +26,120 @@ typedef struct {
     const int8_t *x;
     const uint8_t *w;
     const int32_t *d;
-    int32_t *own; // scratch of the first core
+    uint32_t *own; // scratch of the first core
     const struct edges *edges;
     int32_t is_signed;
 } work_t;
 
-// A walk over the errors of a channel whose places have so many bytes.
-static void prepare_walk(struct depthwise_walk *v, int32_t bytes, const int32_t *d) {
-    int32_t width = bytes * padded_width(d);
-    v->step = bytes * d[STRIDE_W];
-    v->width = width;
-    v->columns = d[W_OUT];
-    v->skip = d[STRIDE_H] * width - d[W_OUT] * v->step;
+// The bits `mask` of a channel's weights, shifted.
+static void find_weights(int32_t *to, const uint8_t *w, int32_t shift, int32_t mask) {
+    for (int32_t i = 0; i < TAPS; i++) {
+        *to++ = (*w++ - 128) >> shift & mask;
+    }
+}
+
+// Adds the products of a channel's errors with w, from a row of zeros on, to words that begin with
+// `first`, twice.
+static void add_products(uint32_t *words, int32_t first, const int8_t *g, const int32_t *w,
+    const int32_t *d) {
+    struct depthwise_walk walk;
+    int32_t width = 4 * padded_width(d), stride = d[STRIDE_H], n = d[W_OUT];
+    int32_t phases = 1 + (stride & 1); // errors fall on even and odd rows, by turns
+    int32_t row = depthwise_rows_above(d), left = d[H_OUT];
+    fill_words(words, (uint32_t)first * 65537u, depthwise_sums_words(d));
+    walk.minus_n = -n;
+    walk.step = 4 * d[STRIDE_W];
+    walk.width = width - 12;
+    walk.g_step = phases * n;
+    walk.place_step = (phases * stride >> 1) * width;
+    for (int32_t rows = (left + phases - 1) >> (phases - 1); left != 0; rows = left) {
+        g += n;
+        walk.g = g;
+        walk.place = (char *)words + (row >> 1) * width + n * walk.step;
+        walk.weights = w + ((row & 1) != 0 ? 0 : 3);
+        walk.rows = rows;
+        depthwise_scatter(&walk);
+        left -= rows;
+        row += stride;
+    }
+}
+
+// Whether sums of errors times w, and what rounds, fit half a word, and rounded a byte.
+static int32_t fits(const int8_t *g, const int32_t *w, const struct gather_put *put, const int32_t *d) {
+    int32_t size = 0, largest = 127, n = d[H_OUT] * d[W_OUT];
+    int32_t most = (128 << smaller(put->shift, 8)) - 1 - put->half;
+    for (int32_t i = 0; i < TAPS; i++) {
+        size += absolute(w[i]);
+    }
+    if (127 * size > most) {
+        largest = 0;
+        while (n != 0) {
+            largest = larger(largest, absolute(g[--n]));
+        }
+    }
+    return largest * size <= most;
+}
+
+// Gradients of a channel from sums of errors times w & 15 and, `high` words behind those, times
+// w >> 4. Of two rows the sums of 32 bits take their places: the upper one's those of the first.
+static void put_sums(int8_t *dx, const int8_t *x, uint32_t *low, int32_t high,
+    const struct gather_put *put, const int32_t *d) {
+    int32_t w_in = d[W_IN];
+    for (int32_t left = d[H_IN]; left > 0; left -= 2) {
+        uint32_t *end = low + w_in;
+        for (; low != end; low++) {
+            uint32_t a = low[0], b = low[high];
+            low[0] = (a >> 16) + 16 * (b >> 16) - 17 * HALF_WORD;
+            low[high] = (a & 65535) + 16 * (b & 65535) - 17 * HALF_WORD;
+        }
+        for (int32_t rows = smaller(left, 2), *sums = (int32_t *)low - w_in; rows != 0; rows--) {
+            gather_put(dx, x, sums, put, w_in);
+            dx += w_in;
+            x += w_in;
+            sums += high;
+        }
+        low += d[PAD_LEFT] + d[PAD_RIGHT];
+    }
 }
 
 // Gradients of x of a part of the channels.
 static void inputs_share(void *job, int32_t core, int32_t cores) {
     const work_t *work = job;
     const int32_t *d = work->d;
-    int32_t plane = padded_plane(d), size = d[H_IN] * d[W_IN], weights[TAPS];
-    int32_t *sums = work->own + core * plane;
-    struct depthwise_walk walk;
+    int32_t n = depthwise_sums_words(d), size = d[H_IN] * d[W_IN];
+    int32_t weights[TAPS + 6]; // a row of zeros above and below
+    uint32_t *words = work->own + 2 * core * n;
     struct gather_put put;
-    prepare_walk(&walk, 4, d);
+    struct depthwise_put v;
+    for (int32_t i = 0; i < TAPS + 6; i++) {
+        weights[i] = 0;
+    }
     gather_prepare_put(&put, 1, d);
-    walk.place = sums;
-    walk.values = weights;
+    v.skip = 4 * (d[PAD_LEFT] + d[PAD_RIGHT]);
+    v.limit = put.limit;
+    v.last_lower = (d[H_IN] & 1) != 0 ? 0 : d[W_IN];
+    v.minus_bias = -(HALF_WORD >> put.shift);
+    v.w_in = d[W_IN];
+    v.words = words + ((d[PAD_TOP] + 1) >> 1) * padded_width(d) + d[PAD_LEFT];
+    v.shift = 16 + put.shift;
     int32_t c = crew_start(d[N_OUT], 1, core, cores), end = crew_start(d[N_OUT], 1, core + 1, cores);
     for (; c < end; c++) {
-        for (int32_t i = 0; i < TAPS; i++) {
-            weights[i] = work->w[TAPS * c + i] - 128;
+        const int8_t *g = work->g + c * d[H_OUT] * d[W_OUT];
+        const uint8_t *w = work->w + TAPS * c;
+        v.dx = work->dx + c * size;
+        v.x = work->x + c * size;
+        find_weights(weights + 3, w, 0, -1);
+        if (put.add_left < 0 && fits(g, weights + 3, &put, d)) {
+            add_products(words, HALF_WORD + put.half, g, weights, d);
+            clear_bytes(v.dx, size);
+            depthwise_put(&v, (d[H_IN] + 1) >> 1);
+            continue;
         }
-        clear_bytes((int8_t *)sums, 4 * plane);
-        walk.g = work->g + c * d[H_OUT] * d[W_OUT];
-        walk.rows = d[H_OUT];
-        depthwise_scatter(&walk);
-        int8_t *dx = work->dx + c * size;
-        const int8_t *x = work->x + c * size;
-        int32_t *row = sums + padded_start(d);
-        for (int32_t left = d[H_IN]; left != 0; left--) {
-            gather_put(dx, x, row, &put, d[W_IN]);
-            dx += d[W_IN];
-            x += d[W_IN];
-            row += padded_width(d);
-        }
+        find_weights(weights + 3, w, 0, 15);
+        add_products(words, HALF_WORD, g, weights, d);
+        find_weights(weights + 3, w, 4, -1);
+        add_products(words + n, HALF_WORD, g, weights, d);
+        put_sums(v.dx, v.x, v.words, n, &put, d);
     }
 }
 
@@ -80,7 +152,7 @@ int32_t depthwise3x3_backward(int8_t *dx, const int8_t *g, const uint8_t *argmax
     v.x = x;
     v.w = w;
     v.d = d;
-    v.own = scratch;
+    v.own = (uint32_t *)scratch;
     crew_run(inputs_share, &v);
     return 0;
 }
@@ -89,32 +161,37 @@ int32_t depthwise3x3_backward(int8_t *dx, const int8_t *g, const uint8_t *argmax
 static void weights_share(void *job, int32_t core, int32_t cores) {
     const work_t *v = job;
     const int32_t *d = v->d;
-    int32_t size = d[H_IN] * d[W_IN], plane = words_of(padded_plane(d)), values[TAPS + 1];
-    uint32_t *image = (uint32_t *)v->own + core * depthwise_core_update_words(d);
-    uint32_t flip = v->is_signed ? 0x80808080u : 0;
+    int32_t size = d[H_IN] * d[W_IN], outputs = d[H_OUT] * d[W_OUT], n = d[W_OUT];
+    int32_t words = depthwise_image_words(d), width = depthwise_image_width(d);
+    uint32_t *image = v->own + core * depthwise_core_update_words(d);
+    char *start = (char *)image + depthwise_image_left(d);
+    struct depthwise_copy copy = { v->is_signed ? 0x80808080u : 0, d[W_IN], d[H_IN], width - d[W_IN] };
     struct depthwise_walk walk;
     struct edges_job update;
-    prepare_walk(&walk, 1, d);
-    walk.place = image;
-    walk.values = values;
-    edges_prepare(&update, (int32_t *)image + plane, TAPS, v->edges);
-    for (int32_t i = 0; i < plane; i++) {
-        image[i] = flip;
-    }
+    edges_prepare(&update, (int32_t *)image + words, TAPS, v->edges);
+    fill_words(image, copy.flip, words);
+    walk.minus_n = -n;
+    walk.step = d[STRIDE_W];
+    walk.width = width;
+    walk.values = update.pairs + 1;
+    walk.g_step = n;
+    walk.place_step = d[STRIDE_H] * width;
     int32_t f = crew_start(d[N_OUT], 1, core, cores), last = crew_start(d[N_OUT], 1, core + 1, cores);
     for (; f < last; f++) {
-        int8_t *to = (int8_t *)image + padded_start(d);
-        const int8_t *x = v->x + f * size;
-        for (int32_t left = d[H_IN]; left != 0; left--) {
-            copy_row(to, x, d[W_IN], flip);
-            to += padded_width(d);
-            x += d[W_IN];
-        }
-        walk.g = v->g + f * d[H_OUT] * d[W_OUT];
+        const int8_t *g = v->g + f * outputs;
+        depthwise_copy(start + d[PAD_TOP] * width, v->x + f * size, &copy);
+        walk.g = g + n;
+        walk.place = start - d[PAD_LEFT] + n * walk.step;
         walk.rows = d[H_OUT];
         depthwise_gradient(&walk);
-        for (int32_t i = 0; i < TAPS; i++) {
-            update.pairs[2 * i + 1] = values[i] - (v->is_signed ? 128 * values[TAPS] : 0);
+        if (v->is_signed) {
+            int32_t sum = 0; // of the errors, whose inputs were 128 too large
+            for (int32_t i = 0; i < outputs; i++) {
+                sum += g[i];
+            }
+            for (int32_t i = 0; i < TAPS; i++) {
+                walk.values[2 * i] -= 128 * sum;
+            }
         }
         edges_update(&update, f, 0, v->edges);
     }
@@ -125,7 +202,7 @@ int32_t depthwise3x3_update(uint8_t *scores, int32_t n_scores, uint8_t *weff, co
     int32_t *scratch, const int32_t *d) {
     (void)argmax;
     struct edges edges = { scores, n_scores, weff, w, select, d };
-    work_t v = { NULL, g, x, w, d, scratch, &edges, 0 };
+    work_t v = { NULL, g, x, w, d, (uint32_t *)scratch, &edges, 0 };
     v.is_signed = d[NONNEGATIVE] == 0 && any_negative(x, d[N_IN] * d[H_IN] * d[W_IN]);
     crew_run(weights_share, &v);
     return 0;

@@ -1,5 +1,6 @@
 // Sizes that the headers of the kernels cannot tell in a line; plan.c asks for them, and the kernels.
 
+#include "depthwise_gradients.h"
 #include "gather.h"
 
 // How many of n groups of so many words are packed at once: about as many each time.
@@ -31,4 +32,17 @@ int32_t gather_planes_at_once(const int32_t *d) {
 int32_t gather_errors_words(const int32_t *d) {
     return gather_is_one_row(d) ? gather_list_words(d[H_OUT] * d[W_OUT])
         : d[H_OUT] * gather_list_words(d[W_OUT]);
+}
+
+int32_t depthwise_sums_words(const int32_t *d) {
+    int32_t pairs = (padded_height(d) + depthwise_rows_above(d) + 1) >> 1;
+    return (pairs * padded_width(d) + 3) & ~3; // fill_words
+}
+
+int32_t depthwise_image_width(const int32_t *d) {
+    return (depthwise_image_left(d) + d[W_IN] + d[PAD_RIGHT] + 3) & ~3;
+}
+
+int32_t depthwise_image_words(const int32_t *d) {
+    return (padded_height(d) * (depthwise_image_width(d) >> 2) + 3) & ~3; // fill_words
 }
