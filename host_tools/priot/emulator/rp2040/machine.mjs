@@ -5,18 +5,21 @@ import { FlashInterface, FlashPads } from './flash.mjs';
 import { Cores } from './cores.mjs';
 import { makeUsbSerial } from './usb_serial.mjs';
 import { XipCache, XipControl, makeCachedCore } from './xip.mjs';
+import { advance, makeFastCore } from './fast_core.mjs';
 
 const XIP_CTRL = 0x14000, SSI = 0x18000, IO_QSPI = 0x40018, WATCHDOG = 0x40058;
 const FLASH_START = 0x10000000;
 const ROM_FUNCTIONS = 0x14;      // where the boot ROM has the address of its table of functions
 const USB_BOOT = 'UB'.charCodeAt(0) | 'UB'.charCodeAt(1) << 8;
+const ALONE_CYCLES = 1 << 30;   // more than a run takes
 const BREAK = 0x55, OPCODE_BKPT = 0xbe00;   // with a number of our own
 
 export async function loadLibrary(folder) {
   const load = (name) => import(pathToFileURL(path.join(folder, 'dist/esm', name)).href);
   const { Simulator, USBCDC } = await load('index.js');
   const { CortexM0Core } = await load('cortex-m0-core.js');
-  return { Simulator, Core: makeCachedCore(CortexM0Core), UsbSerial: makeUsbSerial(USBCDC) };
+  const Core = makeFastCore(makeCachedCore(CortexM0Core));
+  return { Simulator, Core, UsbSerial: makeUsbSerial(USBCDC) };
 }
 
 export class Machine {
@@ -112,39 +115,33 @@ export class Machine {
   // One core, until the other one has something to do.
   #runOne(i, end) {
     const { cores, clock } = this, core = cores.core[i], other = cores.core[1 - i];
-    const nanosPerCycle = 1e9 / this.mcu.clkSys;
-    let { instructions } = this, spent = 0;
+    const nanosPerCycle = 1e9 / this.mcu.clkSys, turn = { core, other: null, left: ALONE_CYCLES };
     cores.select(i);
-    while (!core.waiting && instructions < end && !this.resetWanted) {
-      const cycles = core.executeInstruction();
-      clock.tick(cycles * nanosPerCycle);
-      spent += cycles;
-      instructions++;
+    while (!core.waiting && this.instructions < end && !this.resetWanted) {
+      this.instructions += advance(turn, end - this.instructions, clock, core, nanosPerCycle);
       if (i === 0 ? cores.core1Runs && !other.waiting : !cores.core1Runs || !other.waiting) break;
     }
     cores.select(0);
-    this.instructions = instructions;
-    this.cycles[i] += spent;
+    this.#count();
   }
 
   // Both, each by turns: always the one that is behind.
   #runBoth(end) {
     const { cores, clock } = this, [core0, core1] = cores.core;
-    const nanosPerCycle = 1e9 / this.mcu.clkSys;
-    let lead = 0;                // of core 1, in cycles
+    const select = (core) => cores.select(core === core0 ? 0 : 1);
+    const nanosPerCycle = 1e9 / this.mcu.clkSys, turn = { core: core1, other: core0, left: 1 };
     while (!core0.waiting && !core1.waiting && cores.core1Runs && this.instructions < end &&
            !this.resetWanted) {
-      const i = lead <= 0 ? 1 : 0;
-      cores.select(i);
-      const cycles = cores.core[i].executeInstruction();
-      this.cycles[i] += cycles;
-      this.instructions++;
-      if (i === 1) lead += cycles;
-      else {
-        lead -= cycles;
-        clock.tick(cycles * nanosPerCycle);
-      }
+      this.instructions += advance(turn, end - this.instructions, clock, core0, nanosPerCycle,
+        select);
     }
-    cores.select(0);
+    this.#count();
+  }
+
+  #count() {
+    this.cores.core.forEach((core, i) => {
+      this.cycles[i] += core.spent;
+      core.spent = 0;
+    });
   }
 }
