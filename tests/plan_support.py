@@ -5,7 +5,7 @@ from pathlib import Path
 
 from priot.formats import Model
 from priot.planning.board import Limits, Plan, plan_trainings
-from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.planning.sizes import Planner, Training, heap_for
 from priot.targets.unix import UnixTarget
 from support import micropython, random_model
 
@@ -41,7 +41,7 @@ def device_says(path: Path, backend: str, cases: list) -> list:
 def planned(path: Path, training: Training, backend: str = "native",
             samples: int = SAMPLES, limits: Limits | None = None) -> Plan:
     """The plan to train a model on a Pico, or on a board of those limits."""
-    planner = Planner(UnixTarget(HEAP_BYTES), path, backend)
+    planner = Planner(UnixTarget(heap_for(path)), path, backend)
     limits = limits or Limits(backend=backend)
     plan = plan_trainings(planner, [training], limits, {}, samples)[0]
     assert isinstance(plan, Plan)

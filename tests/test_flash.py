@@ -29,7 +29,7 @@ from priot.network import fields as f
 from priot.oracle import kernels as oracle
 from priot.planning.advice import in_flash
 from priot.planning.board import Limits, plan_trainings
-from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.planning.sizes import Planner, Training, heap_for
 from priot.targets.unix import UnixTarget
 from support import (
     HANG_S,
@@ -256,19 +256,19 @@ def test_plan_leaves_weights_in_flash_where_they_do_not_fit(model, tmp_path):
     training = Training.of("priot-s", fraction=5)
     for path, flash, stays, fits in ((large, None, True, True), (large, False, False, False),
                                      (model, None, False, False), (model, True, True, True)):
-        planner = Planner(UnixTarget(HEAP_BYTES), path, "native", flash=flash)
+        planner = Planner(UnixTarget(heap_for(path)), path, "native", flash=flash)
         plan = plan_trainings(planner, [training], Limits(), {})[0]
         assert (plan.network.flash_bytes > 0, not plan.refusals) == (stays, fits), plan.refusals
         assert stays == (plan.network.weight_bytes < plan.network.n_weights)
     for flash in (None, False):
-        planner = Planner(UnixTarget(HEAP_BYTES), wide, "native", flash=flash)
+        planner = Planner(UnixTarget(heap_for(wide)), wide, "native", flash=flash)
         plan = plan_trainings(planner, [Training.of("head")], Limits(), {})[0]
         assert (plan.network.flash_bytes > 0, not plan.refusals) == (flash is None,) * 2
-    planner = Planner(UnixTarget(HEAP_BYTES), large, "native")
+    planner = Planner(UnixTarget(heap_for(large)), large, "native")
     plan = plan_trainings(planner, [training], Limits(), {})[0]
     assert plan.weights_reason.startswith("in RAM they lack ")
     for flash, fits in ((None, True), (False, None)):  # it was said that they lie in RAM
-        planner = Planner(UnixTarget(HEAP_BYTES), model, "native", flash=flash)
+        planner = Planner(UnixTarget(heap_for(model)), model, "native", flash=flash)
         other = in_flash(planner, training, Limits(), {})
         assert (other and other.fits) == fits
 

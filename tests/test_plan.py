@@ -13,7 +13,7 @@ from priot.formats import Model
 from priot.paths import BACKBONES
 from priot.planning.board import Limits, package_sizes
 from priot.planning.flash import flash_blocks
-from priot.planning.sizes import HEAP_BYTES, Learned, Planner, Training
+from priot.planning.sizes import Learned, Planner, Training, heap_for
 from priot.targets.unix import UnixTarget
 from support import random_model
 
@@ -40,7 +40,7 @@ def model_path(request, tmp_path_factory) -> Path:
 
 def planner(path: Path, backend: str) -> Planner:
     """For kernels of this machine, which really run here."""
-    return Planner(UnixTarget(HEAP_BYTES), path, backend, arch="")
+    return Planner(UnixTarget(heap_for(path)), path, backend, arch="")
 
 
 def blocks_of(learned: Learned) -> list[int]:

@@ -21,7 +21,7 @@ from priot.planning.board import Limits, Plan, plan_adapter
 from priot.planning.flash import BLOCK_BYTES, file_blocks
 from priot.planning.heap import BOOT_BYTES, after_import
 from priot.planning.known import BOARDS
-from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.planning.sizes import Planner, Training, heap_for
 from priot.targets.unix import UnixTarget
 from support import micropython, random_dataset, random_model
 
@@ -217,7 +217,7 @@ def compare(plan: Plan, found: dict[str, tuple], last: str) -> None:
 @pytest.mark.parametrize("layout", ["kept", "small"])
 def test_heap_with_an_adapter(board, models, layout):
     """`Network.apply` takes what `priot plan --adapter` says."""
-    planner = Planner(UnixTarget(HEAP_BYTES), models["a"], "native")
+    planner = Planner(UnixTarget(heap_for(models["a"])), models["a"], "native")
     plan = plan_adapter(planner, models["a"].with_suffix(".scores"), layout, Limits(), {})
     found, (blocks,) = board_says(board, "a", "apply", {"path": "/a.scores", "layout": layout})
     assert [plan.network.weight_bytes, plan.network.work_bytes] == blocks

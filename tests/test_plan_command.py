@@ -11,7 +11,7 @@ from priot.formats import Model
 from priot.planning.advice import choices, recommend
 from priot.planning.board import Limits, Plan, most_samples, plan_trainings
 from priot.planning.known import BOARDS
-from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.planning.sizes import Planner, Training, heap_for
 from priot.targets.unix import UnixTarget
 from support import random_dataset, random_model
 
@@ -102,7 +102,7 @@ def test_levers_make_it_fit(network_a, capsys):
 
 def test_advice_follows_the_heap(network_a):
     """A score an edge where there is room, then weights in place, then the last, then nothing."""
-    planner = Planner(UnixTarget(HEAP_BYTES), network_a, "viper", flash=False)
+    planner = Planner(UnixTarget(heap_for(network_a)), network_a, "viper", flash=False)
     advised = []
     for heap in (100_000, 120_000, *range(130_000, 148_000, 3_000), 160_000, 180_000, 240_000):
         board = Limits(heap, backend="viper")
@@ -238,7 +238,7 @@ def test_adapter(network_a, capsys, tmp_path):
 
 def test_layout_follows_the_heap(network_a):
     """`auto` keeps all effective weights while 49,152 bytes stay free beside them."""
-    planner = Planner(UnixTarget(HEAP_BYTES), network_a, "viper")
+    planner = Planner(UnixTarget(heap_for(network_a)), network_a, "viper")
     plans = [plan_trainings(planner, [Training.of()], Limits(heap, backend="viper"), {})[0]
              for heap in range(120_000, 246_144, 8_000)]
     layouts = [plan.learned.layout for plan in plans if isinstance(plan, Plan)]

@@ -9,7 +9,7 @@ from priot.errors import PriotError
 from priot.formats import Model
 from priot.planning.advice import choices, recommend
 from priot.planning.board import Limits, Plan, file_sizes, most_samples, plan_trainings
-from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.planning.sizes import Planner, Training, heap_for
 from priot.targets.unix import UnixTarget, unix_port
 
 
@@ -41,7 +41,7 @@ def choose(path: Path, datasets: Sequence[Path], board: Limits, method: str | No
         return Chosen(Training.of(method, **options), "as asked, not planned: no MicroPython "
                       "here to ask", stays=stream)
     model = Model.read(path)
-    planner = Planner(UnixTarget(HEAP_BYTES), path, board.backend)
+    planner = Planner(UnixTarget(heap_for(path)), path, board.backend)
     samples = most_samples(datasets, model)
     refusals: list[str] = []
     for stays in ([True] if stream else [False, True]):

@@ -8,7 +8,7 @@ from priot.commands.options import add_json_option
 from priot.errors import FileError, PriotError
 from priot.formats import Adapter, Dataset, Model, read_magic
 from priot.formats.container import KINDS, Sound, not_ours, read_start
-from priot.planning.sizes import HEAP_BYTES, Planner
+from priot.planning.sizes import Planner, heap_for
 from priot.reports.describe import (
     classes_lines,
     describe_adapter,
@@ -93,7 +93,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 def _pico_kernels(path: Path) -> list[str]:
     """What a Pico runs each stage by; nothing where there is no MicroPython to ask."""
     try:
-        network = Planner(UnixTarget(HEAP_BYTES), path, "native").network()
+        network = Planner(UnixTarget(heap_for(path)), path, "native").network()
     except PriotError:
         return []
     return [stage["kernels"] for stage in network.stages]

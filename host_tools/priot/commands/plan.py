@@ -35,8 +35,7 @@ from priot.planning.board import (
 from priot.planning.flash import BLOCK_BYTES
 from priot.planning.known import BOARDS, KnownBoard
 from priot.planning.report import describe, describe_choice
-from priot.planning.sizes import HEAP_BYTES as PLANNING_HEAP
-from priot.planning.sizes import Planner, Training
+from priot.planning.sizes import Planner, Training, heap_for
 from priot.planning.text import advice_table, flash_table, layers_table, ram_table
 from priot.processors import named
 from priot.reports.json_file import write_json
@@ -78,7 +77,7 @@ def main(args: argparse.Namespace) -> int:
     found: list[Choice] = []
     least: Choice | None = None
     flash: Choice | None = None
-    planner = Planner(UnixTarget(PLANNING_HEAP), args.model, board.backend,
+    planner = Planner(UnixTarget(heap_for(args.model)), args.model, board.backend,
                       flash=weights_in_flash(args))
     if args.adapter:
         title, plan = _adapter_plan(args, model, planner, board, options)

@@ -16,7 +16,7 @@ from priot.commands.options import (
 from priot.errors import PriotError
 from priot.jobs.details import Details
 from priot.jobs.train import TrainJob, summary, train
-from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.planning.sizes import Planner, Training, heap_for
 from priot.reports.accuracy import forgotten
 from priot.reports.json_file import check_report, write_json
 from priot.targets.unix import UnixTarget, unix_port
@@ -70,7 +70,7 @@ def _ask_here(job: TrainJob) -> None:
     except PriotError:
         return  # there is none to ask: the board will say it
     job.check()
-    planner = Planner(UnixTarget(HEAP_BYTES), job.model, job.backend, arch="")
+    planner = Planner(UnixTarget(heap_for(job.model)), job.model, job.backend, arch="")
     planner.training(Training.of(job.method, **job.options))
 
 

@@ -19,7 +19,7 @@ from priot.formats.container import read_crc
 from priot.jobs.protocol import Event
 from priot.jobs.train import TrainJob, train
 from priot.network import fields as f
-from priot.planning.sizes import HEAP_BYTES, Planner, Training
+from priot.planning.sizes import Planner, Training, heap_for
 from priot.targets.unix import UnixTarget
 
 CALIBRATION_IMAGES = 512  # as `priot quantize --images`
@@ -63,7 +63,7 @@ def pico_ram_bytes(model: Path, run: Run) -> dict[str, int]:
     The small one is that of the backend `portable`, which takes the least.
     """
     training = Training.of(run.method, **run.options)
-    return {layout: Planner(UnixTarget(HEAP_BYTES), model, backend).training(
+    return {layout: Planner(UnixTarget(heap_for(model)), model, backend).training(
                 training.but(layout=layout)).ram_bytes
             for layout, backend in (("small", "portable"), ("kept", "native"))}
 
