@@ -144,7 +144,7 @@ def test_power_lost_while_samples_are_added(tmp_path, long):
                                   ("new.prd", {}, more)):
         operation, is_cut = 0, True
         while is_cut:
-            operation += (1 if operation < 6 else 3) if long else 1 + operation // 2
+            operation += (1 if operation < 6 else 3) if long else 1 + operation
             with running_pico(tmp_path / f"{name}{operation}", there, with_package=False) as pico:
                 pico.cut_power_after(operation)
                 is_added = add(pico, name, more, len(expected))
@@ -166,7 +166,7 @@ def test_power_lost_while_samples_are_added(tmp_path, long):
                     pico.cut_power_after(1 << 30)
                 with Board(pico.port) as board:
                     assert board.read(name) == expected.to_bytes()
-    assert cuts > (20 if long else 8)
+    assert cuts > (20 if long else 5)
 
 
 def add(pico, name: str, samples: Dataset, total: int) -> bool:

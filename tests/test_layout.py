@@ -108,8 +108,9 @@ def test_a_frozen_prefix_keeps_no_activations(files, last):
     assert net.work_bytes == works[0] == net.idle_bytes
 
 
-@pytest.mark.parametrize("layout", LAYOUTS[1:])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method, layout", [
+    pytest.param(method, layout, marks=[pytest.mark.long] * ((i + j) % 2 == 0))
+    for i, method in enumerate(METHODS) for j, layout in enumerate(LAYOUTS[1:])])
 def test_a_network_that_ran_out_of_memory_answers_right_or_not_at_all(request, tmp_path, method,
                                                                       layout):
     """Trainers, load, apply, reset and another network at every size of free heap, by 256 bytes.

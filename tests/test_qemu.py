@@ -15,7 +15,8 @@ from priot.targets.qemu import QemuTarget
 from priot.targets.unix import UnixTarget
 
 BACKBONE = BACKBONES / "digits-0.priot"
-EPOCHS = 30  # as in `make demo`
+EPOCHS = 30  # as in `make demo`, in the long form
+FEW_EPOCHS = 8
 VIPER_EPOCHS = 3  # which take as long
 # Machines, and kernels: the fastest, or by name. All but the first two take `make test-boards`.
 TARGETS = [("qemu", None), ("qemu-m33", None), ("qemu-m33", "portable"), ("qemu-m33", "viper"),
@@ -53,9 +54,9 @@ def on_unix(digits, tmp_path_factory) -> Callable[[int], tuple[dict, list[bytes]
 
 
 @pytest.mark.parametrize("name, backend", TARGETS if IS_LONG else TARGETS[:2])
-def test_the_demo_in_qemu(digits, on_unix, tmp_path, name, backend):
+def test_the_demo_in_qemu(digits, on_unix, tmp_path, long, name, backend):
     """The demo's training on a board's processor: its scores, its mask and its accuracy."""
-    epochs = VIPER_EPOCHS if backend == "viper" else EPOCHS
+    epochs = VIPER_EPOCHS if backend == "viper" else EPOCHS if long or IS_LONG else FEW_EPOCHS
     unix, expected = on_unix(epochs)
     qemu, written = learned(digits, tmp_path / "learned", QemuTarget(name=name), epochs, backend)
     assert qemu["backend"] == (backend or "native")

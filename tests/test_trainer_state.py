@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from priot.backbone.quantize import calibrate
+from priot.formats import Model
 from support import import_device, micropython, random_dataset, random_model
 
 SPEC = "conv 4 3, relu, maxpool 2, flatten, linear 12, relu, linear 10"
@@ -14,11 +15,11 @@ NOT_ITS = "trainer: the network was reset, or has another one; make a new one"
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory) -> tuple[str, str]:
+def files(tmp_path_factory, long) -> tuple[str, str]:
     """A model and a dataset for it."""
     folder = tmp_path_factory.mktemp("state")
     model = random_model(SPEC, (1, 12, 12), seed=5)
-    data = random_dataset(model, 24, seed=6)
+    data = random_dataset(model, 24 if long else 12, seed=6)
     calibrate(model, data)
     model.write(folder / "model.priot")
     data.write(folder / "data.prd")
@@ -264,7 +265,7 @@ def test_what_the_prompt_shows_is_a_line(priot, files):
 
 
 @pytest.mark.parametrize("as_path", [True, False])
-def test_long_epochs_say_how_far_they_are(priot, files, monkeypatch, capsys, as_path):
+def test_long_epochs_say_how_far_they_are(priot, files, tmp_path, monkeypatch, capsys, as_path):
     """By the clock, over the same line, only where the epoch's line is printed too."""
     epochs = import_device("epochs")
     now = [0]
@@ -274,7 +275,8 @@ def test_long_epochs_say_how_far_they_are(priot, files, monkeypatch, capsys, as_
         return now[0]
 
     monkeypatch.setattr(epochs, "ticks_ms", ticks)
-    source = files[1] if as_path else [(bytes(144), i % 10) for i in range(24)]
+    random_dataset(Model.read(files[0]), 24, seed=6).write(tmp_path / "data.prd")
+    source = str(tmp_path / "data.prd") if as_path else [(bytes(144), i % 10) for i in range(24)]
     trainer = trainer_of(priot, files)
     trainer.fit(source, verbose=False)
     assert capsys.readouterr().out == ""
