@@ -163,7 +163,8 @@ def test_depthwise_gradient_of_the_largest(aligned):
         d = conv2d_descriptor(2, (5, 7), 2, 3, 2 - shift % 2, 1, groups=2, MASK_DX=128,
                               BACKWARD_SHIFT=shift)
         for byte in (1, 255):
-            cases.backward(aligned, "depthwise3x3_backward", d, np.full(n_outputs(d), 127, np.int8),
+            g = np.full(n_outputs(d), 127, np.int8)
+            cases.backward(aligned, "depthwise3x3_backward", d, g,
                            np.full(n_inputs(d), 1, np.int8), np.full(18, byte, np.uint8),
                            np.zeros(n_inputs(d), np.uint8))
 

@@ -44,17 +44,20 @@ def stage_call(net, stage, verb, scratch, dynamic=False, g=b"", dx=EMPTY, dz=EMP
                            _SHIFTS[verb], layer)
     if stage.rows is not None and ("r" in forms[verb] or "w" in forms[verb]):
         take = stage.flash.take if stage.flash else net.kernels.effective_weights
-        return _by_rows, (kernel, remembered(kernels, operands), take, stage.rows, stage.d)
-    return kernel, remembered(kernels, operands)
+        return _by_rows, (kernel, remembered(kernels, operands, stage), take, stage.rows, stage.d)
+    return kernel, remembered(kernels, operands, stage)
 
 
-def remembered(kernels, operands):
+def remembered(kernels, operands, stage=None):
     """Operands of a call that is made again and again, and changes only what is in them.
 
-    Native code keeps beside them what it found out at the first call, and later checks nothing.
+    Native code keeps beside them what it found out at the first call, and later checks nothing;
+    not where the stage takes so long that it does not matter, but its 64 bytes do.
     """
     n_bytes = getattr(kernels, "memo_bytes", 0)
-    return operands + (bytearray(n_bytes),) if n_bytes else operands
+    if not n_bytes or (stage and not stage.is_quick()):
+        return operands
+    return operands + (bytearray(n_bytes),)
 
 
 def kernel_of(net, stage, verb, d):

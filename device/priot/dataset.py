@@ -5,8 +5,8 @@ from array import array
 from binascii import crc32
 
 from . import backend
-from .files import (DATASET, are_values, check_scale, check_scales, fail, names_text, open_file, read_names,
-                    read_prefix, read_sound)
+from .files import (DATASET, are_values, check_scale, check_scales, fail, names_text, open_file,
+                    read_names, read_prefix, read_sound)
 from .heap import unload
 
 _HEADER = 48

@@ -389,6 +389,7 @@ def choose(name, net, layers, first, dynamic, free):
     found = layout(net, layers, first, name == "small", dynamic)
     kept = found.size
     if name == "auto" and free - kept < RESERVE:
+        found = None  # its plan takes memory
         found = layout.smaller(net, layers, first, dynamic, free - RESERVE)
         if found.size >= kept:
             found = layout(net, layers, first, False, dynamic)

@@ -130,6 +130,7 @@ def _network(net):
     layout = net.layout
     stages = [{"kind": KINDS[s.kind][0], "text": repr(s), "weights": s.n_edges(),
                "outputs": s.size_out(), "argmax": s.argmax_bytes(), "in_flash": bool(s.flash),
+               "quick": s.is_quick(),
                "kernels": net.kernels_of(s.plan).plan_name(s.plan)} for s in net.stages]
     return {"stages": stages, "n_classes": net.n_classes,
             "weight_bytes": net.weight_bytes - net.flash_bytes, "flash_bytes": net.flash_bytes,

@@ -3,6 +3,7 @@
 from . import fields as F
 from .kinds import CONV2D, KINDS
 
+_QUICK = 1 << 17  # multiply-accumulates
 
 
 class Stage:
@@ -39,6 +40,11 @@ class Stage:
     def n_edges(self):
         """Number of weights."""
         return self.d[F.N_OUT] * self.d[F.N_ROW] if self.index >= 0 else 0
+
+    def is_quick(self):
+        """Whether its kernels are over so soon that checking their operands would matter."""
+        d = self.d
+        return self.n_edges() * d[F.H_CONV] * d[F.W_CONV] <= _QUICK
 
     def argmax_bytes(self):
         """Bytes that remember the winners of max-pooling."""

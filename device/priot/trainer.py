@@ -62,7 +62,7 @@ class Trainer:
             except MemoryError:
                 pass
         net.to_backbone()
-        self._wanted = 0  # bytes of the block to work in, once they are known
+        self._wanted, self.layout = 0, ""  # bytes of the block to work in, once they are known
         options = None  # with its code it takes the place of a block
         try:
             if 2 * net.idle_bytes > free_bytes():
@@ -74,6 +74,8 @@ class Trainer:
                 net.to_backbone()
                 if self._wanted:
                     hold(self._wanted)
+                    if not net.flash_bytes:  # as found before, without planning another one
+                        keywords["layout"] = self.layout
                 self.state[0] = self.seed  # the first attempt may have drawn from it
                 self._prepare(keywords)
         except BaseException:  # too little memory, no kernels for a layer, Ctrl-C
@@ -103,6 +105,7 @@ class Trainer:
             self.net, lambda: free_bytes() + _PREPARATION_BYTES)
         unload("options", "selection")  # the blocks take their place
         self._wanted = layout.work.size
+        self.layout = layout.name
         let_go(self._wanted)
         self._set_up(layout)
 
@@ -115,7 +118,6 @@ class Trainer:
     def _set_up(self, layout):
         """Take memory and fill it, list the calls of the backward pass."""
         net = self.net
-        self.layout = layout.name
         calls = net.prepare(layout, self)
         self.ram_bytes = layout.bytes_beside(net)
         if any([layer.selection != F.ALL for layer in self.layers]):

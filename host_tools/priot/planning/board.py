@@ -121,8 +121,7 @@ def plan_trainings(planner: Planner, trainings: Sequence[Training], board: Limit
             found.append(learned)
             continue
         code = code_bytes(board.backend, network, learned, board.processor)
-        heap = with_learned(loaded, code, network, learned, training, samples,
-                            both_cores=board.backend == "native")
+        heap = with_learned(loaded, code, network, learned, training, samples)
         # a file that is written anew needs room beside its predecessor
         kept = {"/saved.scores": learned.saved, "/saved.scores.tmp": learned.saved}
         plan = Plan(board, code, network, heap, loaded,

@@ -23,35 +23,35 @@ BOOT_BYTES = 4_544  # in use when the prompt appears, the mounted file system in
 WORKING_BYTES = 12_288
 # free, but in pieces too small for a block: when imported (1 to 1.8 kB), when loaded (7.8 to
 # 13.7 kB were seen), where what was learned has taken the place of the working block (9.2 to
-# 16.5 kB, more where there are more stages; 12.5 to 21.2 kB with the stack of core 1), and
+# 13.9 kB, more where there are more stages, with the stack of core 1), and
 # behind the code that reads adapters (26.5 to 30.1 kB)
 _HOLES_IMPORTED_BYTES = 3_072
 HOLES_BYTES = 14_592
 _HOLES_LEARNED_BYTES = 15_184
 _HOLES_LEARNED_PER_STAGE = 180
 _HOLES_BACKWARD_BYTES = 512  # less where priot_backward, which comes early, trains all layers
-_HOLES_BY_CORE_1_BYTES = 5_424
 _HOLES_ADAPTER_BYTES = 31_232
 
 _BLOCK = 16  # the heap is given out in pieces of 16 bytes
 _BLOCK_HEADER = 16  # of a bytearray, beside its bytes
 _BYTES_PER_NAME = 10  # that a module uses: an entry of a dictionary, a function object, its text
 _BYTES_LEFT_BY_IMPORT = 1_040
-_BYTES_PER_NETWORK = 576
+_BYTES_PER_NETWORK = 640
 _BYTES_OF_READING = 11_000  # code and objects while a model file is read, forgotten afterwards
-_BYTES_LEFT_BEHIND = 7_584  # names and remains of the modules that are imported for one use
+_BYTES_LEFT_BEHIND = 7_984  # names and remains of the modules that are imported for one use
 _BYTES_PER_WEIGHT_STAGE = 608
 _BYTES_PER_POOL_STAGE = 592
 _BYTES_PER_FLASH_STAGE = 320  # beside them, where its weights stay in flash; 8 a block of those
 _BYTES_PER_FLASH_LAYER = 1_000  # that is trained: its calls, and of each part of its weights
 _BYTES_PER_FLASH_PART = 56
 _BYTES_PER_TRAINER = 1_424
-_BYTES_PER_TRAINED_LAYER = 424
+_BYTES_PER_TRAINED_LAYER = 350
 _BYTES_PER_SCORED_LAYER = 144  # beside them, where effective weights are made of scores
 _BYTES_PER_TRAINED_POOL = 96
 _BYTES_PER_TOP_K = 120  # a layer
 _BYTES_PER_DYNAMIC = 122  # a layer
-_BYTES_PER_FIT = 1_728  # an open dataset file, the counts of an epoch
+_BYTES_PER_MEMO = 64  # of each call of a stage whose kernels are over soon
+_BYTES_PER_FIT = 3_028  # an open dataset file, the counts of an epoch
 
 
 @dataclass
@@ -193,6 +193,7 @@ def after_load(heap: Heap, code: Code, network: Network) -> Heap:
         for s in network.stages) + sum(
         _BYTES_PER_FLASH_STAGE + 8 * file_blocks(s["weights"])
         for s in network.stages if s["in_flash"])
+    objects += _BYTES_PER_MEMO * sum(1 for s in network.stages if s["quick"])
     heap = Heap(heap.size, heap.used)
     return heap.with_blocks(objects + code.kernels, network.weight_bytes, network.work_bytes)
 
@@ -206,15 +207,19 @@ def learned_objects(network: Network, learned: Learned, training: Training | Non
     per_layer += _BYTES_PER_SCORED_LAYER * (training.rule.rule < f.WEIGHTS)
     first = learned.layers[0].stage
     pools = sum(1 for s in network.stages[first:] if not s["weights"])
+    trained = [network.stages[a.stage] for a in learned.layers]
+    scored = training.rule.rule < f.WEIGHTS
+    memos = (sum(1 + scored for s in trained if s["quick"])
+             + sum(1 for s in network.stages[first + 1:] if s["quick"]))
     in_flash = sum(1 for a in learned.layers if network.stages[a.stage]["in_flash"])
     return (_BYTES_PER_TRAINER + per_layer * len(learned.layers)
             + _BYTES_PER_FLASH_LAYER * in_flash + _BYTES_PER_FLASH_PART * learned.parts
-            + _BYTES_PER_TRAINED_POOL * pools)
+            + _BYTES_PER_TRAINED_POOL * pools
+            + _BYTES_PER_MEMO * memos * (not learned.dynamic))
 
 
 def with_learned(loaded: Heap, code: Code, network: Network, learned: Learned,
-                 training: Training | None = None, samples: int = 0,
-                 both_cores: bool = False) -> Heap:
+                 training: Training | None = None, samples: int = 0) -> Heap:
     """With an adapter in force, or while `fit` runs by `training` on so many samples.
 
     The network's working block has made room for another, and the order of samples takes two
@@ -223,7 +228,6 @@ def with_learned(loaded: Heap, code: Code, network: Network, learned: Learned,
     heap = loaded.with_blocks(learned_objects(network, learned, training) + code.late,
                               learned.learned_bytes, learned.work_bytes)
     holes = (_HOLES_LEARNED_BYTES + _HOLES_LEARNED_PER_STAGE * len(network.stages)
-             + _HOLES_BY_CORE_1_BYTES * both_cores
              - _HOLES_BACKWARD_BYTES * (learned.backward and not learned.portable))
     heap = Heap(heap.size, heap.used - block_bytes(network.work_bytes),
                 holes if training else _HOLES_ADAPTER_BYTES)

@@ -17,7 +17,6 @@ from priot.processors import PICO
 _LEAST_HEAP_BYTES = 16 << 20
 
 
-
 def heap_for(model: Path) -> int:
     """Of the MicroPython that is asked about a model, of which it reads weights and sizes.
 
