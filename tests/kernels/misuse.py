@@ -6,8 +6,8 @@ Takes a good call of every kernel from a file of cases (cases.py) and spoils it 
 the glue promises to notice: each operand as its letter says, shapes that kernels do not take,
 another number of operands, the memo of another call. Then descriptors with COUNT random wrong
 fields for each kernel, of which some are consistent by chance: those calls may succeed. FIELDS is
-a JSON file of the numbers in device/priot/fields.py and methods.py. Prints what was not refused, and
-at last "checked N calls". Guards around the outputs show writes beyond them.
+a JSON file of the numbers in device/priot/fields.py and methods.py. Prints what was not refused,
+and at last "checked N calls". Guards around the outputs show writes beyond them.
 """
 
 import json
