@@ -3,7 +3,7 @@
 from . import fields as F
 from .kinds import CONV2D, KINDS
 
-_QUICK = 1 << 17  # multiply-accumulates
+_QUICK = 1 << 18  # multiply-accumulates
 
 
 class Stage:
