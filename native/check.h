@@ -49,9 +49,10 @@ typedef struct {
 // that, else left as it is.
 const mp_obj_t *objects_and_memo(mp_obj_t tuple, const uint8_t *form, memo_t **memo);
 
-// Fetches the operands that these objects are. `arguments` get their addresses in the order of the C kernels, 0 for empty ones,
-// and the length of scores and values after their address. d is checked to describe a layer of
-// that kind, unless that is 0. scratch_words: the module's. Returns d, NULL without one.
+// Fetches the operands that these objects are. `arguments` get their addresses in the order of
+// the C kernels, 0 for empty ones, and the length of scores and values after their address. d is
+// checked to describe a layer of that kind, unless that is 0. scratch_words: the module's. Returns
+// d, NULL without one.
 const int32_t *fetch(uintptr_t *arguments, const mp_obj_t *objects, mp_obj_t number,
     const uint8_t *form, int32_t kind, words_t *scratch_words);
 

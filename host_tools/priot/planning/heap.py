@@ -204,11 +204,11 @@ def learned_objects(network: Network, learned: Learned, training: Training | Non
     if training is None:
         return per_layer * len(learned.layers)
     per_layer += _BYTES_PER_TOP_K * bool(training.get("keep"))
-    per_layer += _BYTES_PER_SCORED_LAYER * (training.rule.rule < f.WEIGHTS)
+    scored = training.rule.rule < f.WEIGHTS
+    per_layer += _BYTES_PER_SCORED_LAYER * scored
     first = learned.layers[0].stage
     pools = sum(1 for s in network.stages[first:] if not s["weights"])
     trained = [network.stages[a.stage] for a in learned.layers]
-    scored = training.rule.rule < f.WEIGHTS
     memos = (sum(1 + scored for s in trained if s["quick"])
              + sum(1 for s in network.stages[first + 1:] if s["quick"]))
     in_flash = sum(1 for a in learned.layers if network.stages[a.stage]["in_flash"])

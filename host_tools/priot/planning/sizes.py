@@ -20,8 +20,7 @@ _LEAST_HEAP_BYTES = 16 << 20
 def heap_for(model: Path) -> int:
     """Of the MicroPython that is asked about a model, of which it reads weights and sizes.
 
-    Not more: each collection of garbage goes over all of it, 0.03 s in a plan of 16 MB, 0.3 s in
-    one of 256 MB.
+    Not more: each collection of garbage goes over all of it.
     """
     return _LEAST_HEAP_BYTES + 16 * (model.stat().st_size if model.exists() else 0)
 

@@ -245,6 +245,19 @@ FUNCTION gather_put
 .set INPUT_AT, 16
 .set INPUT_PUT, 28
 
+// Of the next eight channels: r0 dx, r1 x, r3 where places end, r4 end of the last, r6 place; r7 of
+// struct gather_input becomes its put.
+.macro NEXT_CHANNELS
+    adds r7, #INPUT_GROUP_SIZE
+    ldmia r7!, {r3, r4, r6}
+    ldmia r7!, {r0, r1}
+    adds r3, r3, r6
+    cmp r3, r4
+    bls .Lwhole_\@
+    mov r3, r4
+.Lwhole_\@:
+.endm
+
 // void gather_input(struct gather_input *v): the gradients of an input, for all groups of channels,
 // from the lists that it is under. dx has zeros, where nothing is added to what it has.
 //
@@ -273,14 +286,8 @@ next_group:                     // r0 v, r1 distance
     add r2, sp, #FRAME_SUMS
     stmia r2!, {r3, r4, r5, r6}
     subs r2, #16
-    adds r7, #INPUT_GROUP_SIZE
-    ldmia r7!, {r3, r4, r6}
-    ldmia r7!, {r0, r1}
-    adds r3, r3, r6
-    cmp r3, r4
-    bls 1f
-    mov r3, r4
-1:  mov r10, r3
+    NEXT_CHANNELS
+    mov r10, r3
     ldmia r7!, {r4, r5}
     mov r8, r5
     ldmia r7!, {r5}
@@ -325,14 +332,8 @@ end_group:                      // r6 where the next one begins
 
 put_eight_sums:
     bl complete
-    adds r7, #INPUT_GROUP_SIZE
-    ldmia r7!, {r3, r4, r6}
-    ldmia r7!, {r0, r1}
-    adds r3, r3, r6
-    cmp r3, r4
-    bls 1f
-    mov r3, r4
-1:  add r2, sp, #FRAME_SUMS
+    NEXT_CHANNELS
+    add r2, sp, #FRAME_SUMS
     bl put_sums
     b end_group
 
